@@ -1,0 +1,126 @@
+"""Reads a YAML file into the schema, and refuses what the schema does not know: all errors at once, each with its cure."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ullava.configs.registry import nearest
+
+S = TypeVar("S", bound=BaseModel)
+CONFIGS = Path(__file__).parent
+
+
+class ConfigError(ValueError):
+    """A YAML that does not fit the schema; one line per fault: file, key, what was found, the cure."""
+
+
+class Yaml12Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, but `2e-4` is a number (YAML 1.2), and a key written twice is an error."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key, (key_node, _) in zip(keys, node.value, strict=True):
+            if keys.count(key) > 1:
+                mark = key_node.start_mark
+                raise ConfigError(f"{mark.name}:{mark.line + 1}: key {key!r} is written twice; keep one")
+        return super().construct_mapping(node, deep)
+
+
+Yaml12Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"),
+    list("-+0123456789."),
+)
+# The integer resolver has to be asked before the float one, which also matches "12".
+for first, resolvers in Yaml12Loader.yaml_implicit_resolvers.items():
+    Yaml12Loader.yaml_implicit_resolvers[first] = sorted(resolvers, key=lambda pair: pair[0].endswith(":float"))
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        ConfigError: no such file, invalid YAML (with its line), or not a mapping.
+    """
+    path = Path(path)
+    if not path.is_file():
+        beside = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        raise ConfigError(f"{path}: no such file; {nearest(path.name, beside)}")
+    with path.open(encoding="utf-8") as file:
+        try:
+            tree = yaml.load(file, Yaml12Loader)  # noqa: S506, a subclass of SafeLoader
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path}: invalid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: expected keys and values, found {type(tree).__name__}")
+    return tree
+
+
+def load(path: str | Path, schema: type[S], overrides: Sequence[str] = ()) -> S:
+    """Returns the `schema` instance written in `path`, after `key.sub=value` overrides (`data.0.portion=0.5`).
+
+    Raises:
+        ConfigError: every fault of the file and the overrides, one per line.
+    """
+    tree = read_yaml(path)
+    for override in overrides:
+        apply(tree, override)
+    return build(schema, tree, str(path))
+
+
+def apply(tree: dict[str, Any], override: str) -> None:
+    """Writes one `key.sub=value` into a tree; the value is read as YAML."""
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"{override!r}: expected key=value, e.g. training.batch_size=4")
+    *parents, leaf = key.strip().split(".")
+    node: Any = tree
+    try:
+        for parent in parents:
+            node = node[int(parent)] if isinstance(node, list) else node.setdefault(parent, {})
+        node[int(leaf) if isinstance(node, list) else leaf] = yaml.load(value, Yaml12Loader)  # noqa: S506
+    except (IndexError, ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{override!r}: no such place in the file") from error
+
+
+def build(schema: type[S], tree: dict[str, Any], where: str) -> S:
+    """Turns a plain tree into `schema`; `where` begins every message."""
+    try:
+        return schema.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError("\n".join(message(schema, where, fault) for fault in error.errors())) from None
+
+
+def message(schema: type[BaseModel], where: str, fault: dict[str, Any]) -> str:
+    """One line for one pydantic fault."""
+    *parents, leaf = (key for key in fault["loc"] if key != "[key]")
+    place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in parents).removeprefix(".")
+    at = f"{where}: {place}" if place else where
+    if fault["type"] == "extra_forbidden":
+        return f"{at}: no key {leaf!r}; {nearest(leaf, keys_at(schema, parents))}"
+    if fault["type"] == "missing":
+        return f"{at}: key {leaf!r} is missing"
+    if fault["type"] == "literal_error" and fault["loc"][-1] == "[key]":
+        known = re.findall(r"'([^']+)'", fault["ctx"]["expected"])
+        return f"{at}: no key {leaf!r}; {nearest(leaf, known)}"
+    return f"{at}: {leaf}: {fault['msg'].lower()}, found {fault['input']!r}"
+
+
+def keys_at(schema: Any, parents: Sequence[str | int]) -> list[str]:
+    """Keys that the section at `parents` may hold."""
+    for key in parents:
+        if isinstance(key, str) and hasattr(schema, "model_fields"):
+            schema = schema.model_fields[key].annotation
+        sections = [s for s in (schema, *get_args(schema)) if isinstance(s, type) and issubclass(s, BaseModel)]
+        schema = sections[0] if sections else schema
+    return list(schema.model_fields) if hasattr(schema, "model_fields") else []
+
+
+def data_root() -> Path:
+    """Root of relative data paths: $ULLAVA_DATA, default `data/`."""
+    return Path(os.environ.get("ULLAVA_DATA", "data"))

@@ -1,0 +1,153 @@
+"""What a run is made of: every key a YAML may hold, with its unit and default. No key is read anywhere else."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Part = Literal[
+    "projector", "embeddings", "lm_head", "llm", "lora", "vision", "mask_decoder", "sam_encoder", "heads", "detector",
+    "iou_head",
+]  # fmt: skip
+Options = dict[str, Any]  # arguments of the class that a registry finds; checked where it is built
+
+
+class Section(BaseModel):
+    """A mapping that refuses what it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VisionConfig(Section):
+    """The tower that sees (u-LLaVA, arXiv:2311.05348, section 3)."""
+
+    tower: str  # folder of a CLIP
+    layer: int = -2  # which of its hidden states; -1 is the last
+    aspect: Literal["pad", "crop"] = "pad"  # pad: white square around; crop: shorter side, then the centre
+    frames: int = Field(8, ge=1)  # of a video: this many temporal tokens, then the patches' means over time
+
+
+class LoraConfig(Section):
+    """Low-rank adapters of the language model (arXiv:2106.09685)."""
+
+    rank: int = Field(8, ge=1)
+    alpha: float = 16
+    dropout: float = Field(0.05, ge=0, lt=1)
+    targets: tuple[str, ...] = ("q_proj", "v_proj")  # names of linear layers inside the language model
+
+
+class ModelConfig(Section):
+    """Which weights to start from, and which heads to attach."""
+
+    llm: str  # folder of a causal language model, or of an ullava run to go on from
+    vision: VisionConfig | None = None  # None: as the run that `llm` names
+    projector: Literal["linear", "mlp2"] = "linear"
+    conversation: str = "vicuna_v1"  # a name in models/conversation.py
+    lora: LoraConfig | None = None
+    heads: dict[str, Options] = {}  # head name -> its options
+    tokens: dict[str, str] = {}  # our name of a token -> this checkpoint's spelling, e.g. {SEG: "<ins>"}
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    from_scratch: tuple[Literal["llm", "vision", "sam"], ...] = ()  # built from config.json with random weights
+
+
+class LossConfig(Section):
+    """Weights of the losses (u-LLaVA, arXiv:2311.05348, section 3), and where masks are compared."""
+
+    lm: float = 1.0
+    mask_bce: float = 2.0
+    mask_dice: float = 0.5
+    box_l1: float = 1.0
+    box_giou: float = 1.0
+    detector_focal: float = 1.0
+    keyword_alignment: float = 1.0
+    contrast: float = 1.0
+    multi_label: float = 1.0
+    resolution: Literal["original", "decoder"] = "original"
+
+    def weights(self) -> dict[str, float]:
+        """Loss name -> weight."""
+        return self.model_dump(exclude={"resolution"})
+
+
+class DataRow(Section):
+    """One line of the training mixture."""
+
+    dataset: str  # a name in the catalogue
+    task: str  # a name in the task registry
+    portion: float = Field(1.0, gt=0)  # passes over the dataset's records per epoch: 0.5 a half, 2.0 twice
+    options: Options = {}  # of the task
+
+
+class EvaluationRow(Section):
+    """One line of the results."""
+
+    dataset: str
+    task: str
+    answers: Literal["generated", "given"] = "generated"
+    limit: int | None = Field(None, ge=1)  # at most this many samples, evenly spread over the dataset
+    shuffled: bool = False  # control: each question is asked of another sample's picture
+    boxes: str | None = None  # which head or source gives the box; None: the task's own
+    options: Options = {}
+
+
+class TrainingConfig(Section):
+    """How long, how fast, how precisely."""
+
+    epochs: float = Field(1.0, gt=0)
+    max_steps: int | None = None  # optimizer steps; ends the run before its epochs do
+    batch_size: int = Field(16, ge=1)  # samples per device
+    accumulate: int = Field(1, ge=1)
+    max_length: int = Field(512, ge=16)  # tokens of a row, patches included; whole turns are cut beyond
+    precision: Literal["bf16", "fp16", "fp32"] = "bf16"
+    deepspeed: str | None = None  # a name in configs/deepspeed/ or a path
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_ratio: float = Field(0.03, ge=0, le=1)
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    max_grad_norm: float = 1.0
+    gradient_checkpointing: bool = False
+    cache_features: bool = False  # keep the frozen towers' features of every picture in memory
+    workers: int = Field(4, ge=0)
+    seed: int = 42
+    log_every: int = Field(10, ge=1)  # optimizer steps
+    save_every: int | None = None  # optimizer steps; None: at each epoch's end
+    keep: int = Field(2, ge=1)  # checkpoints that stay, the best one apart
+    report_to: tuple[str, ...] = ("tensorboard",)
+
+
+class GenerationConfig(Section):
+    """How answers are generated and scored."""
+
+    batch_size: int = Field(16, ge=1)  # questions per device
+    max_new_tokens: int = Field(128, ge=1)
+    num_beams: int = Field(1, ge=1)
+    temperature: float = Field(0.0, ge=0)  # 0: greedy
+    top_p: float = Field(1.0, gt=0, le=1)
+    precision: Literal["bf16", "fp16", "fp32"] = "fp32"
+    workers: int = Field(2, ge=0)
+    seed: int = 42
+
+
+class RunConfig(Section):
+    """One stage of training."""
+
+    output_dir: str
+    model: ModelConfig
+    learn: dict[Part, float]  # part -> peak learning rate; what is not named is frozen
+    new_embeddings_only: bool = False  # of the part `embeddings`, train only the rows of this stage's added tokens
+    losses: LossConfig = LossConfig()
+    data: tuple[DataRow, ...] = Field(min_length=1)
+    datasets: dict[str, Options] = {}  # own catalogue entries
+    evaluate: tuple[EvaluationRow, ...] = ()  # at the end of every epoch
+    best: str | None = None  # "dataset/task/score": keeps the checkpoint where it is highest
+    generation: GenerationConfig = GenerationConfig()
+    training: TrainingConfig = TrainingConfig()
+
+
+class EvaluationConfig(Section):
+    """One batch evaluation of one trained model."""
+
+    output_dir: str
+    model: str  # folder of a run, a checkpoint or a merged model
+    evaluate: tuple[EvaluationRow, ...] = Field(min_length=1)
+    datasets: dict[str, Options] = {}
+    generation: GenerationConfig = GenerationConfig()

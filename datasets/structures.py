@@ -1,0 +1,148 @@
+"""What flows through the corridor before it becomes tensors, and what comes back at its end.
+
+    Reader -> Sample -> Task -> Dialogue -> Processor -> tensors ... model -> Answer
+
+A Sample holds facts about its pictures and nothing about prompts. A Dialogue holds what is asked and answered about
+it. The corridor's law: an owner token in an answer is a promise of one region's mask, box or word, and a dialogue lists
+its promises in the order of the text.
+
+Sizes are (H, W). Boxes are x0, y0, x1, y1 in pixels of the original picture, x1 and y1 outside.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ullava.configs.tokens import OWNERS
+from ullava.datasets.masks import Mask
+
+Box = tuple[float, float, float, float]
+OWNER_PATTERN = re.compile("|".join(re.escape(token) for token in OWNERS))
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture file; `size` is what the annotation claims, checked when the pixels are read."""
+
+    path: Path
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One video file, or a part of it; `clip` is (start, end) in seconds."""
+
+    path: Path
+    clip: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One thing in a picture.
+
+    Attributes:
+        phrases: ways to say which one it is; empty where only a category is known.
+        category: name of its class.
+        box, mask: where it is; at least one of them for a promise to be scored.
+        picture: its place in `Sample.media`.
+        reason: why it is the one asked for (salient segmentation's explanation).
+    """
+
+    phrases: tuple[str, ...] = ()
+    category: str | None = None
+    box: Box | None = None
+    mask: Mask | None = None
+    picture: int = 0
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One question and its answer; `references` are all answers that people gave, for training draws and scores.
+
+    A Sample's turn whose question is "" is an answer without a written question (a caption): the task asks.
+    """
+
+    question: str
+    answer: str
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Facts about pictures or one video, as their annotation file states them.
+
+    Attributes:
+        id: "dataset/record", e.g. "refcoco_train/581857": stands in every message.
+        media: pictures, or one video, or nothing (text only).
+        regions: things in it; for label maps one region per class present.
+        absent: names the annotators looked for and did not find.
+        turns: written dialogue: captions, questions and answers, instructions.
+        ignored: pixels (of the first picture) that belong to no class and count nowhere.
+    """
+
+    id: str
+    media: tuple[Picture | Video, ...] = ()
+    regions: tuple[Region, ...] = ()
+    absent: tuple[str, ...] = ()
+    turns: tuple[Turn, ...] = ()
+    ignored: Mask | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What one owner token stands for.
+
+    Attributes:
+        token: the owner token, in our spelling.
+        region: what the head has to predict.
+        turn: index of the turn whose answer says the token.
+    """
+
+    token: str
+    region: Region
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """What is asked and answered about a sample, and what each owner token of the answers promises.
+
+    Attributes:
+        id: the sample's id; of an exam, "sample#question".
+
+    Raises:
+        ValueError: the owner tokens of the answers are not the promised ones, in the order of the text.
+    """
+
+    id: str
+    sample: Sample
+    turns: tuple[Turn, ...]
+    promises: tuple[Promise, ...] = ()
+
+    def __post_init__(self):
+        said = [(match.group(), i) for i, turn in enumerate(self.turns) for match in OWNER_PATTERN.finditer(turn.answer)]
+        promised = [(promise.token, promise.turn) for promise in self.promises]
+        if said != promised:
+            for token in OWNERS:
+                counts = [sum(t == token for t, _ in pairs) for pairs in (said, promised)]
+                if counts[0] != counts[1]:
+                    raise ValueError(f"{self.id}: {token} said {counts[0]} times, promised {counts[1]}")
+            raise ValueError(f"{self.id}: promises {promised} are not in the order of the text, {said}")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model said, and what its heads made of the owner tokens in it.
+
+    Attributes:
+        text: the answer in our spelling of the tokens, without padding or end of sentence.
+        predictions: by head name, one prediction per owner token it reads, in the order of the text: a mask head
+            gives (H, W) float32 probabilities of the original picture, a box head gives a `Box`.
+    """
+
+    text: str
+    predictions: Mapping[str, tuple[np.ndarray | Box, ...]] = field(default_factory=dict)

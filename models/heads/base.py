@@ -1,0 +1,42 @@
+"""The contract of a head: states under its token in, predictions and losses out, a whole batch at once."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from ullava.configs.registry import Registry
+
+HEADS = Registry("head")
+
+
+class Head(nn.Module, ABC):
+    """Keeps the promises of its token.
+
+    Attributes:
+        token: the owner token it reads.
+        losses_named: names of the losses it gives (keys of the YAML's `losses:`).
+    """
+
+    name: ClassVar[str]
+    token: ClassVar[str]
+    losses_named: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def forward(self, states: Tensor, batch: Any) -> Any:
+        """Predicts for each state.
+
+        Args:
+            states: (N, width of the language model), in the order of `batch.promises[token]`; N may be 0, and then the
+                head runs once on a zero state and returns nothing of it, so that every rank uses every parameter.
+            batch: the `Batch`; its `promises[token]` says which picture each state belongs to.
+        """
+
+    @abstractmethod
+    def losses(self, predicted: Any, batch: Any) -> Mapping[str, Tensor]:
+        """Named vectors, one unweighted number per promise that has a target, and a scalar-safe sum when there is none."""
+
+    @abstractmethod
+    def results(self, predicted: Any, batch: Any) -> list[Any]:
+        """Predictions in the original picture, one per state: (H, W) float32 probabilities, or a box in pixels."""

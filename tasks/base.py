@@ -1,0 +1,69 @@
+"""The contract of a task, and the random draws that tasks share."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+import numpy as np
+
+from ullava.configs.registry import Registry
+from ullava.datasets.structures import Dialogue, Sample
+
+TASKS = Registry("task")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an answer says, taken apart by the grammar of the task that wrote its kind.
+
+    Attributes:
+        text: the words that are scored as text.
+        tokens: its owner tokens, in order.
+        names: the names between [tag] and [/tag], in order.
+    """
+
+    text: str
+    tokens: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+class Task(ABC):
+    """A way of asking about a sample. Options of the YAML are the fields of the dataclass that implements it.
+
+    Attributes:
+        name: as in the YAML, set by the registry.
+        heads: names in the head registry whose tokens its answers may say.
+        metrics: names in the metric registry that score its answers.
+    """
+
+    name: ClassVar[str]
+    heads: ClassVar[tuple[str, ...]] = ()
+    metrics: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def dialogue(self, sample: Sample, rng: np.random.Generator) -> Dialogue:
+        """Writes a training dialogue: phrases, regions and answers are drawn by `rng`, several turns are allowed.
+
+        Raises:
+            ValueError: the sample holds nothing this task can ask about (names the sample and what is missing).
+        """
+
+    @abstractmethod
+    def exams(self, sample: Sample) -> Iterator[Dialogue]:
+        """Yields one dialogue of one turn per question, phrases and order fixed, so that no answer leaks onwards."""
+
+    @abstractmethod
+    def read(self, answer: str) -> Reading | None:
+        """Inverse of the grammar of its own answers; None where `answer` does not follow it."""
+
+
+def pick(items: Sequence[T], rng: np.random.Generator) -> T:
+    """One of `items`."""
+    return items[int(rng.integers(len(items)))]
+
+
+def draw(items: Sequence[T], limit: int, rng: np.random.Generator) -> list[T]:
+    """At most `limit` of `items`, in random order."""
+    return [items[i] for i in rng.permutation(len(items))[:limit]]
