@@ -1,0 +1,107 @@
+"""The door: `ullava VERB ...`, also `python -m ullava VERB ...`. A verb loads what it needs, and nothing before."""
+
+import argparse
+from collections.abc import Callable, Sequence
+
+from ullava import __version__
+from ullava.configs.registry import nearest
+from ullava.messages import run_command
+
+
+def train(arguments: list[str]) -> None:
+    """train one stage: ullava train --cfg_path X.yaml [key=value ...]"""
+    from ullava.train import main
+
+    main(arguments)
+
+
+def check(arguments: list[str]) -> None:
+    """say what a YAML would do, and every fault in it, without weights or GPU: ullava check X.yaml"""
+    from ullava.evaluation.check import main
+
+    main(arguments)
+
+
+def evaluate(arguments: list[str]) -> None:
+    """score a trained model: ullava eval --cfg_path configs/eval/eval_res.yaml [key=value ...]"""
+    from ullava.evaluation.eval_ullava import main
+
+    main(arguments)
+
+
+def infer(arguments: list[str]) -> None:
+    """answer questions about pictures, with masks and boxes: ullava infer --help"""
+    from ullava.evaluation.inference_ullava import main
+
+    main(arguments)
+
+
+def merge(arguments: list[str]) -> None:
+    """write one whole model from what a run learned: ullava merge RUN DESTINATION"""
+    parser = argparse.ArgumentParser(prog="ullava merge", description=merge.__doc__)
+    parser.add_argument("run", help="folder of a run or a checkpoint")
+    parser.add_argument("destination", help="folder to write: config, tokenizer, safetensors")
+    options = parser.parse_args(arguments)
+    from ullava.models.checkpoints import merge as write
+
+    write(options.run, options.destination)
+    print(f"wrote {options.destination}")
+
+
+def prepare(arguments: list[str]) -> None:
+    """make a dataset ready: ullava prepare tiny_world [--scenes N] [--videos N] [--seed N] [--destination FOLDER]"""
+    parser = argparse.ArgumentParser(prog="ullava prepare", description=prepare.__doc__)
+    parser.add_argument("dataset", choices=["tiny_world"], help="tiny_world: the embedded world, drawn from a seed")
+    parser.add_argument("--scenes", type=int, help="pictures to train on; the other splits keep their size")
+    parser.add_argument("--videos", type=int, help="videos to train on")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--destination", help="default: where the catalogue looks for it, under $ULLAVA_DATA")
+    options = vars(parser.parse_args(arguments))
+    from ullava.datasets.tiny_world import draw_world
+
+    options.pop("dataset")
+    print(f"wrote {draw_world(**{key: value for key, value in options.items() if value is not None})}")
+
+
+def demo(arguments: list[str]) -> None:
+    """do the whole job on the embedded world, and write runs/demo/report.html"""
+    from ullava.demo import main
+
+    main(arguments)
+
+
+VERBS: dict[str, Callable[[list[str]], None]] = {
+    "train": train, "check": check, "eval": evaluate, "infer": infer, "merge": merge, "prepare": prepare, "demo": demo,
+}  # fmt: skip
+
+
+def dispatch(arguments: list[str]) -> None:
+    """Hands the arguments to their verb.
+
+    Raises:
+        LookupError: no such verb.
+    """
+    verb, *rest = arguments or ["--help"]
+    if verb in ("-h", "--help"):
+        print(usage())
+    elif verb == "--version":
+        print(f"ullava {__version__}")
+    elif verb in VERBS:
+        VERBS[verb](rest)
+    else:
+        raise LookupError(f"ullava: no verb {verb!r}; {nearest(verb, VERBS)}")
+
+
+def usage() -> str:
+    """All verbs, a line each."""
+    verbs = "\n".join(f"  {verb:<8} {does.__doc__}" for verb, does in VERBS.items())
+    return f"usage: ullava VERB [ARGUMENTS]\n\n{verbs}\n\n`ullava VERB --help` says more; --debug shows tracebacks."
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs `ullava ARGUMENTS`; exits with 1 and one message where the user can cure what went wrong."""
+    run_command(dispatch, arguments)
+
+
+if __name__ == "__main__":
+    main()
