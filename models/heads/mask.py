@@ -1,0 +1,109 @@
+"""Masks from [SEG]: its projected state is SAM's only prompt (LISA, arXiv:2308.00692; u-LLaVA, arXiv:2311.05348)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import SamModel
+
+from ullava.configs.tokens import SEG
+from ullava.models import losses
+from ullava.models.batch import Batch, Promised
+from ullava.models.heads.base import HEADS, Head
+from ullava.models.sam import SamTower, invert
+
+
+@dataclass(frozen=True, slots=True)
+class MaskLogits:
+    """Logits over SAM's square (N, h, w), and what they are for."""
+
+    logits: Tensor
+    promised: Promised
+
+
+@HEADS.register("mask")
+class MaskHead(Head):
+    """Decodes each [SEG] state into a mask; all promises of a batch in one call of the decoder.
+
+    Args:
+        width: of the language model.
+        sam: its mask decoder is the head's; its prompt encoder gives the "no mask" vector and the place codes.
+        tower: its frozen image encoder.
+        resolution: where masks are compared, "original" or "decoder".
+    """
+
+    token = SEG
+    losses_named = ("mask_bce", "mask_dice")
+
+    def __init__(self, width: int, sam: SamModel, tower: SamTower, *, resolution: str = "original"):
+        super().__init__()
+        channels = sam.config.mask_decoder_config.hidden_size
+        self.project = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, channels))
+        self.mask_decoder = sam.mask_decoder
+        self.tower, self.resolution = tower, resolution
+        no_mask = sam.prompt_encoder.no_mask_embed.weight.detach().clone()
+        self.register_buffer("no_mask", no_mask[..., None, None], persistent=False)  # (1, C, 1, 1)
+        places = sam.get_image_wide_positional_embeddings().detach().clone()
+        self.register_buffer("places", places, persistent=False)  # (1, C, h, w)
+
+    def forward(self, states: Tensor, batch: Batch) -> MaskLogits:
+        """Logits for each [SEG] state."""
+        promised, prompts = batch.promised[SEG], self.project(states)
+        if len(promised) == 0:  # SAM takes no empty prompt, and every rank must use every parameter
+            prompts = self.project(states.new_zeros(1, states.shape[1]))
+            grid = prompts[:, None, None]
+            return MaskLogits(self.decode(torch.zeros_like(self.places), grid)[:0, 0], promised)
+        features = self.encode(batch, list(promised.owners))
+        grid = prompts.new_zeros(len(features), promised.depth, 1, prompts.shape[1])
+        grid[promised.pictures, promised.slots, 0] = prompts  # (Q, most promises of a picture, 1, C)
+        return MaskLogits(self.decode(features, grid)[promised.pictures, promised.slots], promised)
+
+    def encode(self, batch: Batch, owners: list[int]) -> Tensor:
+        """(Q, C, h, w) features of the pictures that own a promise."""
+        keys = [batch.frame_keys[n] for n in owners]
+        return self.tower.encode(batch.frames[owners], keys, [batch.frame_sizes[n] for n in owners])
+
+    def decode(self, features: Tensor, grid: Tensor) -> Tensor:
+        """(Q, C, h, w) and (Q, K, 1, C) -> (Q, K, 4h, 4w) logits."""
+        masks = self.mask_decoder(
+            image_embeddings=features.to(grid.dtype),
+            image_positional_embeddings=self.places.to(grid.dtype).expand(len(features), -1, -1, -1),
+            sparse_prompt_embeddings=grid,
+            dense_prompt_embeddings=self.no_mask.to(grid.dtype).expand(features.shape),
+            multimask_output=False,
+        )[0]
+        return masks[:, :, 0]
+
+    def losses(self, predicted: MaskLogits, batch: Batch) -> Mapping[str, Tensor]:
+        """mask_bce and mask_dice, (M,) each, for the promises that have a mask."""
+        promised = predicted.promised
+        if len(promised.masks) == 0:
+            nothing = predicted.logits.float().sum((1, 2))[:0]
+            return {"mask_bce": nothing, "mask_dice": nothing}
+        logits = predicted.logits[list(promised.with_mask)]
+        sizes = [promised.sizes[n] for n in promised.with_mask]
+        pairs = self.compared(logits, promised.masks, sizes)
+        bce, dice = zip(*((losses.mask_bce(p, t), losses.mask_dice(p, t)) for p, t in pairs), strict=True)
+        return {"mask_bce": torch.cat(bce), "mask_dice": torch.cat(dice)}
+
+    def compared(self, logits: Tensor, masks: tuple[Tensor, ...], sizes: list[tuple[int, int]]):
+        """Yields (logits, targets) of equal sizes, (M, H, W) each; pictures of one size together."""
+        view = self.tower.view
+        if self.resolution == "original":
+            logits = invert(logits, view, sizes)
+        for size in dict.fromkeys(sizes):
+            numbers = [n for n, other in enumerate(sizes) if other == size]
+            targets = torch.stack([masks[n] for n in numbers]).float()
+            if self.resolution == "original":
+                yield torch.stack([logits[n] for n in numbers]), targets
+            else:
+                height, width = (-(-side * logits.shape[-1] // view.size) for side in view.resized(size))
+                yield logits[numbers, :height, :width], F.interpolate(targets[None], (height, width), mode="area")[0]
+
+    def results(self, predicted: MaskLogits, batch: Batch) -> list[np.ndarray]:
+        """(H, W) float32 probabilities in each original picture."""
+        masks = invert(predicted.logits, self.tower.view, predicted.promised.sizes)
+        return [mask.sigmoid().cpu().numpy() for mask in masks]

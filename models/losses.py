@@ -1,0 +1,42 @@
+"""Losses, one number per promise: pure, unweighted, unreduced, float32.
+
+Only the model takes means, over all promises of an optimizer step; only the YAML holds weights.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def mask_bce(logits: Tensor, masks: Tensor) -> Tensor:
+    """Binary cross-entropy, mean over pixels. Both (N, H, W), masks in 0..1 -> (N,)."""
+    return F.binary_cross_entropy_with_logits(logits.float(), masks.float(), reduction="none").flatten(1).mean(1)
+
+
+def mask_dice(logits: Tensor, masks: Tensor, eps: float = 1e-3) -> Tensor:
+    """1 - Dice coefficient (Milletari et al., arXiv:1606.04797). Both (N, H, W) -> (N,).
+
+    `eps` equals the published LISA and u-LLaVA code's scale=1000, eps=1e-6 (LISA: model/LISA.py, dice_loss).
+    """
+    p, t = logits.float().sigmoid().flatten(1), masks.float().flatten(1)
+    return 1 - (2 * (p * t).sum(1) + eps) / (p.sum(1) + t.sum(1) + eps)
+
+
+def box_l1(boxes: Tensor, targets: Tensor) -> Tensor:
+    """L1 distance, sum over the four coordinates. Both (N, 4) x0, y0, x1, y1 in one frame -> (N,)."""
+    return (boxes.float() - targets.float()).abs().sum(1)
+
+
+def box_giou(boxes: Tensor, targets: Tensor) -> Tensor:
+    """1 - generalised IoU (Rezatofighi et al., arXiv:1902.09630, algorithm 1). Both (N, 4) -> (N,), in 0..2.
+
+    A predicted box whose corners have changed places counts as the box between them: u-LLaVA drops such boxes from its
+    loss (models/loss.py), and with them the gradient where it is needed most.
+    """
+    boxes, targets = boxes.float(), targets.float()
+    low, high = torch.minimum(boxes[:, :2], boxes[:, 2:]), torch.maximum(boxes[:, :2], boxes[:, 2:])
+    overlap = (torch.minimum(high, targets[:, 2:]) - torch.maximum(low, targets[:, :2])).clamp(min=0).prod(1)
+    union = (high - low).prod(1) + (targets[:, 2:] - targets[:, :2]).prod(1) - overlap
+    hull = (torch.maximum(high, targets[:, 2:]) - torch.minimum(low, targets[:, :2])).prod(1)
+    tiny = torch.finfo(torch.float32).tiny
+    return 1 - overlap / union.clamp(min=tiny) + (hull - union) / hull.clamp(min=tiny)

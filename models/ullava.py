@@ -1,0 +1,121 @@
+"""One language model, one pair of eyes, many heads: a single path for training, given answers and generated ones."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ullava.models.batch import Batch, Media
+from ullava.models.heads.base import Head
+from ullava.models.vision import VisionTower
+
+GROUPS = {"mask_bce": "mask", "mask_dice": "mask", "box_l1": "box", "box_giou": "box"}  # loss -> what it is a mean over
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """The weighted total, and every unweighted mean: what is minimised and what is logged."""
+
+    total: Tensor
+    parts: Mapping[str, Tensor]
+
+
+class Ullava(nn.Module):
+    """Answers in words; its heads answer under their tokens.
+
+    Args:
+        llm: a Hugging Face causal language model.
+        vision: the tower that sees, outside the module tree while it is frozen.
+        projector: from the tower's width to the language model's.
+        heads: by name; each keeps the promises of its token.
+        weights: of every loss, by name.
+    """
+
+    def __init__(
+        self,
+        llm: nn.Module,
+        vision: VisionTower,
+        projector: nn.Module,
+        heads: Mapping[str, Head],
+        weights: Mapping[str, float],
+    ):
+        super().__init__()
+        self.llm, self.projector, self.heads = llm, projector, nn.ModuleDict(heads)
+        self.vision, self.weights = vision, dict(weights)
+
+    @property
+    def decoder(self) -> nn.Module:
+        """The language model without its last layer."""
+        return self.llm.base_model
+
+    @property
+    def towers(self) -> dict[str, Any]:
+        """Everything that stands outside the module tree while it is frozen, by the part that it is."""
+        found = {"vision": self.vision}
+        return found | {"sam_encoder": head.tower for head in self.heads.values() if hasattr(head, "tower")}
+
+    def let_learn(self, part: str) -> None:
+        """Registers a tower that learns: from now on it has gradients, is saved, and runs on every rank."""
+        tower = self.towers[part]
+        tower.learns = True
+        setattr(self, {"vision": "vision_module"}.get(part, part), tower.module)
+
+    def embed(self, batch: Batch) -> Tensor:
+        """(B, L, D): words, with the pictures' features where their patches stand."""
+        embeds = self.llm.get_input_embeddings()(batch.input_ids)
+        for media, see in ((batch.pictures, self.see_pictures), (batch.videos, self.see_videos)):
+            if media is not None:
+                features = see(media).to(embeds.dtype)
+                columns = media.columns[:, None] + torch.arange(features.shape[1], device=embeds.device)
+                embeds = embeds.index_put((media.rows[:, None], columns), features)
+        if batch.pictures is None and batch.videos is None:  # every rank must use the projector
+            blank = self.projector(embeds.new_zeros(1, 1, self.vision.width))
+            embeds = embeds + 0 * blank.sum().to(embeds.dtype)
+        return embeds
+
+    def see_pictures(self, media: Media) -> Tensor:
+        """(P, S, S, 3) -> (P, patches, D)."""
+        return self.project(self.vision.encode(media.pixels, media.keys))
+
+    def see_videos(self, media: Media) -> Tensor:
+        """(V, F, S, S, 3) -> (V, F + patches, D): first each frame's mean over its patches, then each patch's mean over
+        time (u-LLaVA, models/ullava_core.py; Video-ChatGPT, arXiv:2306.05424)."""
+        keys = [f"{key}@{frame}" for key in media.keys for frame in range(media.pixels.shape[1])]
+        features = self.vision.encode(media.pixels.flatten(0, 1), keys).unflatten(0, media.pixels.shape[:2])
+        return self.project(torch.cat([features.mean(2), features.mean(1)], dim=1))
+
+    def project(self, features: Tensor) -> Tensor:
+        """The projector, in its own precision."""
+        return self.projector(features.to(next(self.projector.parameters()).dtype))
+
+    def forward(self, batch: Batch, counts: Mapping[str, int] | None = None) -> Losses:
+        """Losses of a batch.
+
+        Args:
+            batch: rows with answers.
+            counts: denominators of the means ("lm" tokens, "mask" and "box" promises): those of the whole optimizer
+                step, so that 1 x 8 = 2 x 4 accumulated = 2 ranks; None: this batch's own.
+        """
+        counts = counts or batch.counts
+        states = self.decoder(
+            inputs_embeds=self.embed(batch), attention_mask=batch.attention_mask, use_cache=False
+        ).last_hidden_state
+        sums = {"lm": self.say(states, batch).sum()}
+        for head, predicted in self.keep_promises(states, batch):
+            sums |= {name: losses.sum() for name, losses in head.losses(predicted, batch).items()}
+        parts = {name: total / max(counts[GROUPS.get(name, name)], 1) for name, total in sums.items()}
+        return Losses(sum(self.weights[name] * part for name, part in parts.items()), parts)
+
+    def say(self, states: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy of each supervised token, (T,); logits exist only where there is a label."""
+        logits = self.llm.lm_head(states[batch.target_rows, batch.target_columns])
+        return F.cross_entropy(logits.float(), batch.target_ids, reduction="none")
+
+    def keep_promises(self, states: Tensor, batch: Batch):
+        """Yields (head, its predictions) for the (B, L, D) last hidden states."""
+        for head in self.heads.values():
+            promised = batch.promised[head.token]
+            yield head, head(states[promised.rows, promised.columns], batch)

@@ -1,0 +1,145 @@
+"""The tower that sees: a CLIP that turns pictures into patch features for the language model."""
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import CLIPVisionConfig, CLIPVisionModel
+
+from ullava.datasets.images import View
+
+
+class FeatureCache:
+    """Features of the pictures seen last, by key, on the host. Valid for one frozen tower and one View."""
+
+    def __init__(self, capacity: int | None = 256):
+        self.capacity, self.kept = capacity, OrderedDict()
+
+    def encode(self, pixels: Tensor, keys: Sequence[str], encode: Callable[[Tensor, list[int]], Tensor]) -> Tensor:
+        """(N, ..) features of (N, ..) pixels; `encode` gets only the pictures that are not here yet, and their numbers."""
+        first = {key: n for n, key in reversed(list(enumerate(keys)))}
+        missing = [n for key, n in first.items() if key not in self.kept]
+        if missing:
+            fresh = encode(pixels[missing], missing).detach().cpu()
+            self.kept.update((keys[n], features) for n, features in zip(missing, fresh, strict=True))
+        features = torch.stack([self.kept[key] for key in keys])
+        for key in first:
+            self.kept.move_to_end(key)
+        while self.capacity is not None and len(self.kept) > self.capacity:
+            self.kept.popitem(last=False)
+        return features.to(pixels.device, non_blocking=True)
+
+
+class Tower:
+    """A network over normalised pixels that stands outside the module tree while it is frozen.
+
+    What the Trainer does not see is neither sharded nor saved, and is whole on every rank. A tower that learns is
+    registered by the model, and then runs with gradients and without a cache.
+
+    Attributes:
+        module: the network.
+        view: how a picture gets into its square.
+        mean, std: (3,) of its normalisation, for pixels in 0..255.
+    """
+
+    def __init__(self, module: nn.Module, view: View, mean: Sequence[float], std: Sequence[float], source: str):
+        self.module, self.view, self.source = module.requires_grad_(False).eval(), view, source
+        self.mean, self.std = torch.tensor(mean) * 255, torch.tensor(std) * 255
+        self.learns, self.cache = False, FeatureCache()
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """(N, S, S, 3) uint8 -> (N, 3, S, S) in the network's precision, on its device."""
+        parameter = next(self.module.parameters())
+        if parameter.device != pixels.device:
+            self.module.to(pixels.device)
+        self.mean, self.std = self.mean.to(pixels.device), self.std.to(pixels.device)
+        return ((pixels - self.mean) / self.std).permute(0, 3, 1, 2).to(parameter.dtype)
+
+    def encode(self, pixels: Tensor, keys: Sequence[str], *extras: Sequence) -> Tensor:
+        """Features of (N, S, S, 3) uint8 pixels, from the cache where they are known.
+
+        Args:
+            pixels: (N, S, S, 3) uint8.
+            keys: N names; equal names mean equal pixels.
+            extras: further sequences of N that `features` wants.
+        """
+        if self.learns:
+            return self.features(self.normalise(pixels), *extras)
+
+        def frozen(some: Tensor, numbers: list[int]) -> Tensor:
+            with torch.no_grad(), torch.autocast(some.device.type, enabled=False):
+                return self.features(self.normalise(some), *([extra[n] for n in numbers] for extra in extras))
+
+        return self.cache.encode(pixels, keys, frozen)
+
+    def features(self, pixels: Tensor, *extras: Sequence) -> Tensor:
+        """Features of normalised pixels."""
+        raise TypeError(f"{type(self).__name__} does not say what its features are")
+
+
+class VisionTower(Tower):
+    """A CLIP's patch features of one hidden layer, without the class token (LLaVA, arXiv:2304.08485)."""
+
+    def __init__(self, module: CLIPVisionModel, view: View, mean, std, source: str, *, layer: int):
+        super().__init__(module, view, mean, std, source)
+        layers = inner(module).encoder.layers
+        count = layer if layer >= 0 else len(layers) + 1 + layer
+        if not 0 < count <= len(layers):
+            raise ValueError(f"model.vision.layer: expected -{len(layers)} to -1, found {layer}")
+        inner(module).encoder.layers = layers[:count]  # what lies behind the layer that is read need not run
+        config = inner(module).config
+        self.width, self.patches = config.hidden_size, (config.image_size // config.patch_size) ** 2
+
+    def features(self, pixels: Tensor, *extras: Sequence) -> Tensor:
+        """(N, 3, S, S) -> (N, patches, width)."""
+        return self.module(pixels).last_hidden_state[:, 1:]
+
+
+def inner(module: nn.Module) -> nn.Module:
+    """The network that holds the encoder; one level deeper in transformers before 5.18."""
+    return getattr(module, "vision_model", module)
+
+
+def open_vision(folder: str, *, layer: int, aspect: str, from_scratch: bool, dtype: torch.dtype) -> VisionTower:
+    """Opens a CLIP folder (config.json, preprocessor_config.json, weights).
+
+    Raises:
+        FileNotFoundError: the folder or one of its files is missing.
+        ValueError: `layer` is not one of its layers.
+    """
+    settings = read_settings(folder, "preprocessor_config.json", "model.vision.tower")
+    module = open_module(CLIPVisionModel, CLIPVisionConfig, folder, "model.vision.tower", from_scratch, dtype)
+    size = inner(module).config.image_size
+    view = View(size=size, aspect=aspect, background=255)
+    return VisionTower(module, view, settings["image_mean"], settings["image_std"], folder, layer=layer)
+
+
+def read_settings(folder: str, name: str, key: str) -> dict:
+    """A JSON file of a weights folder."""
+    path = Path(folder, name)
+    if not path.is_file():
+        raise FileNotFoundError(f"{key}: {path}: no such file; expected a Hugging Face folder with config.json and {name}")
+    return json.loads(path.read_text())
+
+
+def open_module(kind, config_kind, folder: str, key: str, from_scratch: bool, dtype: torch.dtype, **changes):
+    """A network of transformers' class `kind`, with its published weights or, when the YAML says so, random ones.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: the folder's weights are not those of its configuration, or of another architecture.
+    """
+    settings = read_settings(folder, "config.json", key)
+    known = {config_kind.model_type, getattr(config_kind, "base_config_key", None), "clip"}
+    if settings.get("model_type") not in known:
+        raise ValueError(f"{key}: {folder} holds a {settings.get('model_type')!r}, expected {config_kind.model_type!r}")
+    if from_scratch:
+        return kind(config_kind.from_pretrained(folder, **changes)).to(dtype)
+    module, loading = kind.from_pretrained(folder, dtype=dtype, output_loading_info=True, local_files_only=True, **changes)
+    lost = sorted(loading["missing_keys"]) + sorted(map(str, loading["mismatched_keys"]))
+    if lost:
+        raise ValueError(f"{key}: {folder} lacks {len(lost)} weights of its own configuration: {', '.join(lost[:5])}")
+    return module
