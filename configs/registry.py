@@ -1,7 +1,11 @@
 """Names that a YAML may use for one kind of thing: a task, a reader, a head, a metric."""
 
 import difflib
-from collections.abc import Callable, Iterable
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -21,7 +25,7 @@ class Registry(dict):
         @TASKS.register("res")
         class ReferringSegmentation(Task): ...
 
-        TASKS["res"](rounds=3)
+        TASKS.build("res", {"rounds": 3})
     """
 
     def __init__(self, kind: str):
@@ -39,6 +43,35 @@ class Registry(dict):
             return cls
 
         return decorate
+
+    def build(self, name: str, options: Mapping[str, Any], **given: Any) -> Any:
+        """Makes an instance: `options` from a YAML are its constructor's arguments, checked against their annotations.
+
+        Args:
+            name: under which the class is registered.
+            options: what a user wrote.
+            given: further arguments, which no user may write.
+
+        Raises:
+            LookupError: no such name.
+            ValueError: an unknown, missing or wrong option; one per line.
+        """
+        cls = self[name]
+        parameters, hints = inspect.signature(cls).parameters, get_type_hints(cls.__init__)
+        known = {key: hints.get(key, Any) for key in parameters if key not in given}
+        faults = [f"no option {key!r}; {nearest(key, known)}" for key in options if key not in known]
+        required = [key for key in known if parameters[key].default is inspect.Parameter.empty]
+        faults += [f"option {key!r} is missing" for key in required if key not in options]
+        checked = {}
+        for key in options.keys() & known.keys():
+            try:
+                checked[key] = TypeAdapter(known[key]).validate_python(options[key])
+            except ValidationError as error:
+                problem = "; ".join(fault["msg"].lower() for fault in error.errors())
+                faults.append(f"{key}: {problem}, found {options[key]!r}")
+        if faults:
+            raise ValueError("\n".join(f"{self.kind} {name!r}: {fault}" for fault in sorted(faults)))
+        return cls(**checked, **given)
 
     def __missing__(self, name: str):
         raise LookupError(f"no {self.kind} {name!r}; {nearest(name, self)}")

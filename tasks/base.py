@@ -34,13 +34,13 @@ class Task(ABC):
 
     Attributes:
         name: as in the YAML, set by the registry.
-        heads: names in the head registry whose tokens its answers may say.
-        metrics: names in the metric registry that score its answers.
+        heads: names in the head registry whose tokens its answers may say; may depend on its options.
+        metrics: names in the metric registry that score its answers; likewise.
     """
 
     name: ClassVar[str]
-    heads: ClassVar[tuple[str, ...]] = ()
-    metrics: ClassVar[tuple[str, ...]] = ()
+    heads: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
 
     @abstractmethod
     def dialogue(self, sample: Sample, rng: np.random.Generator) -> Dialogue:

@@ -153,27 +153,36 @@ PHRASEBOOKS = {
 }
 
 
-def phrasebook(name: str) -> Phrasebook:
+def fill(question: str, phrase: str) -> str:
+    """Puts a phrase into the question's slot."""
+    return question.replace(SLOT, phrase)
+
+
+def phrasebook(name: str, *, slotted: bool) -> Phrasebook:
     """The phrasebook of that name; or of a `.json` file, whose first question is also the exam's.
+
+    Args:
+        name: a key of PHRASEBOOKS or a path.
+        slotted: whether each question of a file has to have the slot, or must not.
 
     Raises:
         LookupError: no such name.
         FileNotFoundError, ValueError: see `read_questions`.
     """
     if name.endswith(".json"):
-        drawn = read_questions(Path(name))
+        drawn = read_questions(Path(name), slotted=slotted)
         return Phrasebook(*[Questions(drawn, drawn[0])] * 4)
     if name not in PHRASEBOOKS:
         raise LookupError(f"phrases: no phrasebook {name!r} and not a .json file; {nearest(name, PHRASEBOOKS)}")
     return PHRASEBOOKS[name]
 
 
-def read_questions(path: Path) -> tuple[str, ...]:
+def read_questions(path: Path, *, slotted: bool) -> tuple[str, ...]:
     """The questions in a JSON list of strings, u-LLaVA's template format, without their `<image>` prefix.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a list of questions (names the file and the entry).
+        ValueError: not a list of questions, with or without the slot (names the file and the entry).
     """
     if not path.is_file():
         raise FileNotFoundError(f"phrases: {path}: no such file; expected a JSON list of questions")
@@ -185,6 +194,7 @@ def read_questions(path: Path) -> tuple[str, ...]:
         raise ValueError(f"phrases: {path}: expected a list of questions, found {json.dumps(entries)[:60]}")
     questions = [entry.removeprefix(IMAGE).strip() if isinstance(entry, str) else "" for entry in entries]
     for i, question in enumerate(questions):
-        if not question or IMAGE in question:
-            raise ValueError(f"phrases: {path}: [{i}]: expected a question, {IMAGE} only in front; found {entries[i]!r}")
+        if not question or IMAGE in question or (SLOT in question) != slotted:
+            slot = f"{'with' if slotted else 'without'} the slot {SLOT}, {IMAGE} in front only"
+            raise ValueError(f"phrases: {path}: [{i}]: expected a question {slot}; found {entries[i]!r}")
     return tuple(questions)

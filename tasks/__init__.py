@@ -1,0 +1,10 @@
+"""What is asked and answered, without torch and without tensors. Importing this package registers every task."""
+
+from ullava.tasks import (  # noqa: F401
+    captioning,
+    referring_comprehension,
+    referring_segmentation,
+    salient_segmentation,
+    semantic_segmentation,
+    vqa,
+)

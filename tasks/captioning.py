@@ -1,0 +1,62 @@
+"""Image captioning: a sentence about a picture (stage I of u-LLaVA, arXiv:2311.05348, section 3)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ullava.datasets.structures import Dialogue, Picture, Turn, Video
+from ullava.tasks import phrases
+from ullava.tasks.base import TASKS, Task, pick
+from ullava.tasks.grammar import words
+
+
+@TASKS.register("captioning")
+@dataclass(frozen=True)
+class Captioning(Task):
+    """Asks for one of the captions that people wrote; one written question is kept as it stands.
+
+    Attributes:
+        about: what it captions.
+        questions: how it asks where the sample does not.
+    """
+
+    metrics = ("captions",)
+    about: ClassVar[type] = Picture
+    questions: ClassVar[phrases.Questions] = phrases.DESCRIBE_PICTURE
+
+    def dialogue(self, sample, rng):
+        question, captions = self.captions(sample)
+        question = question or pick(self.questions.drawn, rng)
+        return Dialogue(sample.id, sample, (Turn(question, pick(captions, rng)),))
+
+    def exams(self, sample):
+        question, captions = self.captions(sample)
+        turn = Turn(question or self.questions.exam, captions[0], captions)
+        yield Dialogue(f"{sample.id}#0", sample, (turn,))
+
+    def read(self, answer):
+        return words(answer)
+
+    def captions(self, sample) -> tuple[str, tuple[str, ...]]:
+        """The written question, "" where there is none, and all captions that answer it."""
+        if not any(isinstance(medium, self.about) for medium in sample.media):
+            found = ", ".join(type(medium).__name__.lower() for medium in sample.media) or "text only"
+            raise ValueError(f"{sample.id}: task {self.name} expects a {self.about.__name__.lower()}, found {found}")
+        questions = {turn.question for turn in sample.turns}
+        if len(questions) != 1:
+            raise ValueError(
+                f"{sample.id}: task {self.name} expects captions of one question, found {len(questions)} questions"
+                "; a dialogue is for task vqa"
+            )
+        captions = tuple(text for turn in sample.turns for text in (turn.references or (turn.answer,)) if text.strip())
+        if not captions:
+            raise ValueError(f"{sample.id}: task {self.name} expects a caption, found an empty one")
+        return questions.pop(), captions
+
+
+@TASKS.register("video_captioning")
+@dataclass(frozen=True)
+class VideoCaptioning(Captioning):
+    """Captions videos."""
+
+    about = Video
+    questions = phrases.DESCRIBE_VIDEO

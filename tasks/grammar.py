@@ -1,0 +1,78 @@
+"""How an answer about a region is written, and how it is read back.
+
+    Sure. Mask: [SEG]; Location: [LOC]; [tag]dog[/tag]. Explanation: it is the only one that runs
+
+Source: OPPOMKLab/u-LLaVA, dataset/datasets/{res,salient_seg}_dataset.py, Apache-2.0; the first release writes `Info:`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ullava.configs.tokens import END_TAG, IMAGE, LOC, SEG, STAGE_ONE, STAGE_TWO, TAG, VIDEO
+from ullava.datasets.structures import OWNER_PATTERN
+from ullava.tasks.base import Reading
+
+MARK_PATTERN = re.compile("|".join(map(re.escape, (*STAGE_ONE, *STAGE_TWO, IMAGE, VIDEO))), re.IGNORECASE)
+
+
+def plain(text: str, where: str) -> str:
+    """Text as answers say it: lower case, no space around.
+
+    Raises:
+        ValueError: it holds a token's spelling, which the processor would take for the token; `where` names the sample.
+    """
+    if mark := MARK_PATTERN.search(text):
+        raise ValueError(
+            f"{where}: expected plain words, found {mark.group()!r} in {text!r}; take it out of the annotation"
+        )
+    return text.lower().strip()
+
+
+def words(answer: str) -> Reading | None:
+    """Reads an answer that is nothing but words; None where it is empty or says an owner token."""
+    return Reading(answer.strip()) if answer.strip() and not OWNER_PATTERN.search(answer) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """One release's form of answer.
+
+    Attributes:
+        labels: owner token -> the word before it.
+        says: the tokens that the release's answers say.
+    """
+
+    labels: Mapping[str, str]
+    says: tuple[str, ...]
+
+    def write(self, owners: Sequence[str], name: str = "", reason: str = "") -> str:
+        """Writes an answer.
+
+        Args:
+            owners: the owner tokens it says, at least one.
+            name: what the region is called, `plain`; "" where nobody knows.
+            reason: why it is this one, `plain`; "" where nobody says.
+        """
+        parts = [f"{self.labels[owner]}: {owner}" for owner in owners]
+        parts += [f"{TAG}{name}{END_TAG}"] if name else []
+        return f"Sure. {'; '.join(parts)}." + (f" Explanation: {reason}" if reason else "")
+
+    def read(self, answer: str) -> Reading | None:
+        """Inverse of `write`, whatever spaces a tokenizer puts around the tokens; the reason is the text."""
+        owner = "|".join(rf"{label}:\s*{re.escape(token)}" for token, label in self.labels.items())
+        name = rf"{re.escape(TAG)}(?P<name>.+){re.escape(END_TAG)}"
+        form = rf"Sure\.\s*(?P<owners>(?:{owner})(?:\s*;\s*(?:{owner}))*)(?:\s*;\s*{name})?\s*\."
+        found = re.fullmatch(rf"{form}(?:\s*Explanation:(?P<reason>.+))?", answer.strip(), re.DOTALL)
+        if found is None:
+            return None
+        name, reason = ((found[group] or "").strip() for group in ("name", "reason"))
+        if MARK_PATTERN.search(name + reason):
+            return None
+        return Reading(reason, tuple(OWNER_PATTERN.findall(found["owners"])), (name,) if name else ())
+
+
+GRAMMARS = {
+    "ullava": Grammar({SEG: "Mask", LOC: "Location"}, says=(SEG, LOC)),
+    "ullava_v1": Grammar({SEG: "Info", LOC: "Location"}, says=(SEG,)),
+}

@@ -1,0 +1,59 @@
+"""Visual question answering and written dialogues: questions and answers as people, or a teacher model, wrote them."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from ullava.datasets.structures import Dialogue, Sample, Turn
+from ullava.tasks.base import TASKS, Task
+from ullava.tasks.grammar import words
+
+
+@TASKS.register("vqa")
+@dataclass(frozen=True)
+class VisualQuestionAnswering(Task):
+    """Asks consecutive questions of a sample, so that what refers to the turn before still makes sense.
+
+    A sample without pictures is asked as it is.
+
+    Attributes:
+        rounds: most turns of one training dialogue.
+        suffix: put behind each question, e.g. "Answer in a word."
+    """
+
+    metrics = ("vqa_accuracy",)
+
+    rounds: int = 4
+    suffix: str = ""
+
+    def __post_init__(self):
+        if self.rounds < 1:
+            raise ValueError(f"rounds: expected 1 or more, found {self.rounds}")
+
+    def dialogue(self, sample, rng):
+        turns = self.turns(sample)
+        start = int(rng.integers(max(1, len(turns) - self.rounds + 1)))
+        return Dialogue(sample.id, sample, turns[start : start + self.rounds])
+
+    def exams(self, sample):
+        for number, turn in enumerate(self.turns(sample)):
+            yield Dialogue(f"{sample.id}#{number}", sample, (turn,))
+
+    def read(self, answer):
+        return words(answer)
+
+    def turns(self, sample: Sample) -> tuple[Turn, ...]:
+        """The written turns; where several people answered, with the answer that most of them gave."""
+        if not sample.turns or not all(turn.question.strip() for turn in sample.turns):
+            found = "a caption without question; use task captioning" if sample.turns else "no turns"
+            raise ValueError(f"{sample.id}: task {self.name} expects written questions, found {found}")
+        return tuple(
+            Turn(self.ask(turn.question), commonest(turn), turn.references or (turn.answer,)) for turn in sample.turns
+        )
+
+    def ask(self, question: str) -> str:
+        return f"{question} {self.suffix}" if self.suffix else question
+
+
+def commonest(turn: Turn) -> str:
+    """The most frequent reference, the first of equals; the answer where there are none."""
+    return Counter(turn.references).most_common(1)[0][0] if turn.references else turn.answer
