@@ -1,0 +1,16 @@
+"""Readers: one file per annotation format. Importing this package registers them all."""
+
+from ullava.datasets.readers import (  # noqa: F401
+    coco_captions,
+    coco_instances,
+    daquar,
+    flickr_captions,
+    label_map,
+    llava_chat,
+    msrvtt,
+    refer,
+    salient_json,
+    salient_pairs,
+    ullava_referring,
+    vqa_v2,
+)

@@ -1,0 +1,64 @@
+"""MS COCO's JSON, grouped by picture (arXiv:1405.0312; cocodataset.org, "Data format").
+
+One row a picture, in the order of file names, so that "every fifth" means the same on every machine.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ullava.datasets import boxes, masks
+from ullava.datasets.structures import Region
+from ullava.datasets.tables import Row, read_object
+
+
+def pictures(tree: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """Image id -> its file name and size (H, W), in the order of file names."""
+    images = sorted(tree["images"], key=lambda image: image["file_name"])
+    return {image["id"]: {"file": image["file_name"], "size": [image["height"], image["width"]]} for image in images}
+
+
+def captions(path: Path) -> Iterator[Row]:
+    """One row per picture that has captions."""
+    tree = read_object(path, "images", "annotations")
+    found = defaultdict(list)
+    for annotation in tree["annotations"]:
+        found[annotation["image_id"]].append(annotation["caption"].strip())
+    for identity, picture in pictures(tree).items():
+        if identity in found:
+            yield Row(str(identity), picture["file"], picture | {"captions": found[identity]})
+
+
+def instances(path: Path, *, unique_categories: bool = False) -> Iterator[Row]:
+    """One row per picture that has objects; crowds are left out, of `unique_categories` also what is there twice."""
+    tree = read_object(path, "images", "annotations", "categories")
+    names = {category["id"]: category["name"] for category in tree["categories"]}
+    found = defaultdict(list)
+    for annotation in tree["annotations"]:
+        found[annotation["image_id"]].append(annotation)
+    for identity, picture in pictures(tree).items():
+        present = [annotation["category_id"] for annotation in found[identity]]  # a crowd is there, too
+        objects = [
+            thing(annotation, names)
+            for annotation in found[identity]
+            if not annotation.get("iscrowd") and not (unique_categories and present.count(annotation["category_id"]) > 1)
+        ]
+        if objects:
+            yield Row(str(identity), picture["file"], picture | {"objects": objects})
+
+
+def thing(annotation: dict[str, Any], names: dict[int, str]) -> dict[str, Any]:
+    """What one object's annotation states, by the keys that `region` reads."""
+    category = names[annotation["category_id"]]
+    return {"category": category, "bbox": annotation["bbox"], "segmentation": annotation["segmentation"]}
+
+
+def region(stated: dict[str, Any], size: tuple[int, int], phrases: tuple[str, ...] = ()) -> Region:
+    """The region that an object's annotation states; boxes are x, y, width, height in the file."""
+    return Region(
+        phrases=phrases,
+        category=stated["category"],
+        box=boxes.from_xywh(stated["bbox"]),
+        mask=masks.from_coco(stated["segmentation"], size),
+    )

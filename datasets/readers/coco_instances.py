@@ -1,0 +1,44 @@
+"""Objects in MS COCO's JSON: boxes, and masks as polygons or run lengths (arXiv:1405.0312)."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ullava.datasets.readers import coco
+from ullava.datasets.readers.base import READERS, Reader, inside
+from ullava.datasets.structures import Picture, Sample
+from ullava.datasets.tables import Table, open_table
+
+
+@READERS.register("coco_instances")
+@dataclass(frozen=True)
+class CocoInstances(Reader):
+    """One sample per picture, one region per object; crowds are left out.
+
+    Args:
+        annotations: instances_*.json.
+        images: folder from which `file_name` counts.
+        unique_categories: keep only objects whose category is there once, and say them by its name: the name then is
+            a referring phrase. Pictures without such an object are left out.
+    """
+
+    name: str
+    annotations: Path
+    images: Path
+    unique_categories: bool = False
+
+    @cached_property
+    def table(self) -> Table:
+        return open_table(coco.instances, self.annotations, unique_categories=self.unique_categories)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, index: int) -> Sample:
+        row = self.table[index]
+        sample_id, size = f"{self.name}/{row.id}", tuple(row.facts["size"])
+        regions = tuple(
+            coco.region(stated, size, (stated["category"],) if self.unique_categories else ())
+            for stated in row.facts["objects"]
+        )
+        return Sample(sample_id, (Picture(inside(self.images, row.facts["file"], sample_id), size),), regions)

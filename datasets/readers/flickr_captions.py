@@ -1,0 +1,56 @@
+"""Captions as a table of (image, caption): Flickr8k (doi:10.1613/jair.3994) and Flickr30k as Kaggle has them."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ullava.datasets.readers.base import READERS, Reader, inside
+from ullava.datasets.structures import Picture, Sample, Turn
+from ullava.datasets.tables import Row, Table, open_table
+
+
+@READERS.register("flickr_captions")
+@dataclass(frozen=True)
+class FlickrCaptions(Reader):
+    """One sample per picture, all its captions in one turn without a question.
+
+    Args:
+        annotations: text with a first line of column names, then picture and caption (the last column) on each line.
+        images: folder of the pictures.
+        delimiter: between the columns: "," in Flickr8k, "|" in Flickr30k.
+    """
+
+    name: str
+    annotations: Path
+    images: Path
+    delimiter: str = ","
+
+    @cached_property
+    def table(self) -> Table:
+        return open_table(rows, self.annotations, delimiter=self.delimiter)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, index: int) -> Sample:
+        row = self.table[index]
+        sample_id, captions = f"{self.name}/{row.id}", tuple(row.facts["captions"])
+        picture = Picture(inside(self.images, row.picture, sample_id))
+        return Sample(sample_id, (picture,), turns=(Turn("", captions[0], captions),))
+
+
+def rows(path: Path, *, delimiter: str) -> Iterator[Row]:
+    """One row per picture, in the order of file names."""
+    found = defaultdict(list)
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = csv.reader(file, delimiter=delimiter)
+        next(lines, None)
+        for columns in lines:
+            if len(columns) < 2:
+                raise ValueError(f"{path}:{lines.line_num}: expected picture{delimiter}caption, found {columns}")
+            found[columns[0].strip()].append(columns[-1].strip())
+    for picture in sorted(found):
+        yield Row(Path(picture).stem, picture, {"captions": found[picture]})

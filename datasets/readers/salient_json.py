@@ -1,0 +1,55 @@
+"""u-LLaVA's JSON for salient objects with an explanation (github.com/OPPOMKLab/u-LLaVA, dataset/)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ullava.datasets.masks import Foreground
+from ullava.datasets.readers.base import READERS, Reader, inside
+from ullava.datasets.structures import Picture, Region, Sample
+from ullava.datasets.tables import Row, Table, open_table, read_records
+
+
+@READERS.register("salient_json")
+@dataclass(frozen=True)
+class SalientJson(Reader):
+    """One sample per record: one region with the name and the reason that the record gives, if it does.
+
+    Args:
+        annotations: .json or .jsonl of {image_path, label_path, gpt: {reason, tag}}; the first release has `caption`
+            in place of `gpt`, evaluation files have neither.
+        images: folder from which `image_path` counts.
+        labels: folder from which `label_path` counts; None: the same.
+        threshold: least grey value, 0 to 255, of the foreground.
+    """
+
+    name: str
+    annotations: Path
+    images: Path
+    labels: Path | None = None
+    threshold: int = 128
+
+    @cached_property
+    def table(self) -> Table:
+        return open_table(rows, self.annotations)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, index: int) -> Sample:
+        row = self.table[index]
+        sample_id = f"{self.name}/{row.id}"
+        told = row.facts.get("gpt") or {}
+        region = Region(
+            category=told.get("tag") or row.facts.get("caption"),
+            mask=Foreground(inside(self.labels or self.images, row.facts["label_path"], sample_id), self.threshold),
+            reason=told.get("reason"),
+        )
+        return Sample(sample_id, (Picture(inside(self.images, row.picture, sample_id)),), (region,))
+
+
+def rows(path: Path) -> Iterator[Row]:
+    """One row per record; its id is the picture's stem and the record's place in the file."""
+    for number, record in enumerate(read_records(path)):
+        yield Row(f"{Path(record['image_path']).stem}.{number}", record["image_path"], record)

@@ -1,0 +1,180 @@
+"""Annotation files as memory-mapped Arrow tables: one row a record, no copy per worker or rank.
+
+A JSON file is parsed once; what a reader's `rows` function makes of it lies in the cache folder (`$ULLAVA_CACHE`,
+default `~/.cache/ullava`) under a key of path, size and time of its sources and of the code that read them. The file
+is Arrow's stream format, which Hugging Face's `datasets.Dataset.from_file` opens too; it is written through pyarrow,
+on which that library stands, because importing the whole of it costs every process a second.
+"""
+
+import hashlib
+import inspect
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ullava.configs.registry import nearest
+
+ROWS_PER_BATCH = 4096
+
+
+class Facts(dict):
+    """What a record states; a missing key says which record it is missing from."""
+
+    where: str
+
+    def __missing__(self, key: str):
+        raise ValueError(f"{self.where}: the record has no key {key!r}; {nearest(key, self)}")
+
+
+class Row(NamedTuple):
+    """One record.
+
+    Attributes:
+        id: what stands behind the dataset's name in the sample's id; unique in its file.
+        picture: which picture it is about, "" if none: a held-out split never cuts through one.
+        facts: what the file states, JSON-ready.
+    """
+
+    id: str
+    picture: str
+    facts: Mapping[str, Any]
+
+
+class Table(Sequence[Row]):
+    """The rows of annotation files. Travels to a worker as a path, and maps the file there."""
+
+    def __init__(self, path: Path, where: str):
+        import pyarrow
+
+        self.path, self.where = path, where
+        columns = pyarrow.ipc.open_stream(pyarrow.memory_map(str(path))).read_all()
+        self._id, self._picture, self._facts = (columns[name] for name in ("id", "picture", "facts"))
+
+    def __reduce__(self):
+        return Table, (self.path, self.where)
+
+    def __len__(self) -> int:
+        return len(self._id)
+
+    def __getitem__(self, index: int) -> Row:
+        identity = self._id[int(index)].as_py()
+        facts = Facts(json.loads(self._facts[int(index)].as_py()))
+        facts.where = f"{self.where}: {identity}"
+        return Row(identity, self._picture[int(index)].as_py(), facts)
+
+
+def open_table(rows: Callable[..., Iterator[Row]], *sources: Path, **options: Any) -> Table:
+    """Returns the table of `rows(*sources, **options)`, from the cache if it has been made before.
+
+    Raises:
+        ValueError: a source is empty, broken, or lacks a key; there are no rows, or two of one id.
+    """
+    where = " + ".join(str(source) for source in sources)
+    path = cache_folder() / f"{rows.__name__}-{key(rows, sources, options)}.arrow"
+    if not path.is_file():
+        try:
+            write(path, checked(rows(*sources, **options), where))
+        except KeyError as error:
+            raise ValueError(f"{where}: a record has no key {error}") from error
+    return Table(path, where)
+
+
+def cache_folder() -> Path:
+    """Where tables lie: `$ULLAVA_CACHE/tables`, default `~/.cache/ullava/tables`."""
+    return Path(os.environ.get("ULLAVA_CACHE") or Path.home() / ".cache" / "ullava", "tables")
+
+
+def key(rows: Callable, sources: Sequence[Path], options: Mapping[str, Any]) -> str:
+    """Changes when a source, an option, or the code that reads them changes."""
+    digest = hashlib.sha256(Path(inspect.getsourcefile(rows)).read_bytes())
+    digest.update(repr((rows.__qualname__, sorted(options.items()))).encode())
+    for source in sources:
+        status = source.stat()
+        digest.update(repr((str(source.resolve()), status.st_size, status.st_mtime_ns)).encode())
+    return digest.hexdigest()[:24]
+
+
+def checked(rows: Iterator[Row], where: str) -> Iterator[Row]:
+    """Passes rows on.
+
+    Raises:
+        ValueError: there are none, or two of one id.
+    """
+    seen: set[str] = set()
+    for row in rows:
+        if row.id in seen:
+            raise ValueError(f"{where}: two records have the id {row.id!r}; ids must differ")
+        seen.add(row.id)
+        yield row
+    if not seen:
+        raise ValueError(f"{where}: no records; expected one at least")
+
+
+def write(path: Path, rows: Iterator[Row]) -> None:
+    """Writes rows as Arrow, whole or not at all: ranks and workers may all be writing the same file."""
+    import pyarrow
+
+    schema = pyarrow.schema({"id": "string", "picture": "string", "facts": "large_binary"})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        try:
+            with pyarrow.ipc.new_stream(file, schema) as stream:
+                while batch := list(islice(rows, ROWS_PER_BATCH)):
+                    ids, pictures, facts = zip(*batch, strict=True)
+                    packed = [json.dumps(fact, ensure_ascii=False).encode() for fact in facts]
+                    stream.write_batch(pyarrow.record_batch([ids, pictures, packed], schema=schema))
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    os.replace(file.name, path)
+
+
+def read_records(path: Path) -> Iterator[dict[str, Any]]:
+    """Yields the records of a JSON array, or of a `.jsonl` file, one a line.
+
+    Raises:
+        ValueError: empty, broken (with its line), or not a list of mappings.
+    """
+    records = _lines(path) if path.suffix == ".jsonl" else _parse(path.read_bytes(), path)
+    if isinstance(records, dict):
+        raise ValueError(f"{path}: expected a list of records, found a mapping with {', '.join(list(records)[:5])}")
+    for number, record in enumerate(records):
+        if not isinstance(record, dict):
+            raise ValueError(f"{path}: record {number}: expected a mapping, found {str(record)[:40]!r}")
+        yield record
+
+
+def read_object(path: Path, *keys: str) -> dict[str, Any]:
+    """Returns the mapping in a JSON file, which must have `keys`.
+
+    Raises:
+        ValueError: empty, broken (with its line), not a mapping, or a key is missing.
+    """
+    tree = _parse(path.read_bytes(), path)
+    if not isinstance(tree, dict):
+        raise ValueError(f"{path}: expected a mapping with {', '.join(keys)}, found a {type(tree).__name__}")
+    for name in keys:
+        if name not in tree:
+            raise ValueError(f"{path}: no key {name!r}; {nearest(name, tree)}")
+    return tree
+
+
+def _lines(path: Path) -> Iterator[Any]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                yield _parse(line, path, number)
+
+
+def _parse(text: bytes, path: Path, line: int | None = None) -> Any:
+    if not text.strip():
+        raise ValueError(f"{path}: the file is empty; fetch it again")
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        at = line or getattr(error, "lineno", 1)
+        raise ValueError(f"{path}:{at}: broken JSON ({error}); fetch the file again") from error
