@@ -1,0 +1,97 @@
+"""The training diet: which dataset is asked which task, and how often.
+
+Everything is a pure function of (seed, epoch, position): the same on every rank and in every worker, whatever was read
+before, and a resumed run goes on exactly.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ullava.datasets.readers.base import Reader
+from ullava.datasets.structures import Dialogue
+from ullava.tasks.base import Task
+
+PASS, ORDER, DRAW = range(3)  # what a random stream is for, so that no two streams are the same
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Asks `task` about a dataset's records, `portion` passes over them per epoch."""
+
+    reader: Reader
+    task: Task
+    portion: float = 1.0
+
+
+class Mixture:
+    """Rows as one shuffled sequence per epoch.
+
+    Each row has an endless sequence of its records, a fresh permutation for every pass; epochs are cut from it one after
+    the other. So two epochs at a portion of 0.5 are one pass, and at 2.5 each record comes five times in two epochs.
+
+    Example:
+        mixture = Mixture([Row(refcoco, TASKS["res"]()), Row(refcoco, TASKS["rec"](), 0.5)], seed=42)
+        dialogues = [mixture[epoch, k] for k in range(mixture.size(epoch))]
+    """
+
+    def __init__(self, rows: Sequence[Row], seed: int = 0):
+        """
+        Raises:
+            ValueError: a row without records, a portion that is not above 0, or an empty first epoch.
+        """
+        self.rows, self.seed = tuple(rows), seed
+        for i, row in enumerate(self.rows):
+            if not len(row.reader) or not row.portion > 0:
+                found = f"{len(row.reader)} records at portion {row.portion}"
+                raise ValueError(f"data[{i}]: expected records and a portion above 0, found {found}")
+        if not self.size(0):
+            raise ValueError("data: the portions leave no record for the first epoch; raise one")
+        self._epochs: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def size(self, epoch: int) -> int:
+        """How many dialogues an epoch has; portions that cut a record in two make it differ by one a row."""
+        return sum(len(span(len(row.reader), row.portion, epoch)) for row in self.rows)
+
+    def __getitem__(self, place: tuple[int, int]) -> Dialogue:
+        """Writes the dialogue at (epoch, position)."""
+        row, record = self.place(*place)
+        return self.rows[row].task.dialogue(self.rows[row].reader[record], self._rng(DRAW, *place))
+
+    def row_of(self, epoch: int, position: int) -> int:
+        """Index of the row that the dialogue comes from."""
+        return self.place(epoch, position)[0]
+
+    def place(self, epoch: int, position: int) -> tuple[int, int]:
+        """(row, record of its reader) of a dialogue."""
+        rows, records = self._epochs.get(epoch) or self._epoch(epoch)
+        if not 0 <= position < len(rows):
+            raise IndexError(f"epoch {epoch} has {len(rows)} dialogues, none at {position}")
+        return int(rows[position]), int(records[position])
+
+    def _epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """(row, record) at each position, kept until another epoch is asked for."""
+        records = [self._records(i, epoch) for i in range(len(self.rows))]
+        rows = np.repeat(np.arange(len(self.rows), dtype=np.int32), [len(part) for part in records])
+        order = self._rng(ORDER, epoch).permutation(len(rows))
+        self._epochs = {epoch: (rows[order], np.concatenate(records)[order])}
+        return self._epochs[epoch]
+
+    def _records(self, row: int, epoch: int) -> np.ndarray:
+        """A row's records in an epoch: a stretch of its endless sequence."""
+        count = len(self.rows[row].reader)
+        stretch = span(count, self.rows[row].portion, epoch)
+        if not stretch:
+            return np.empty(0, int)
+        first, last = stretch[0] // count, stretch[-1] // count
+        passes = [self._rng(PASS, row, turn).permutation(count) for turn in range(first, last + 1)]
+        return np.concatenate(passes)[stretch.start - first * count : stretch.stop - first * count]
+
+    def _rng(self, *stream: int) -> np.random.Generator:
+        return np.random.default_rng((self.seed, *stream))
+
+
+def span(count: int, portion: float, epoch: int) -> range:
+    """The stretch of the endless sequence of `count` records a pass that an epoch takes."""
+    return range(round(epoch * count * portion), round((epoch + 1) * count * portion))
