@@ -1,0 +1,190 @@
+"""Writes one page about a run: its scores beside those of a guess, its answers beside the truth, its loss curves.
+
+The page is one file that needs no network: pictures are data addresses, charts are SVG, and it follows the reader's
+light or dark. What it says of the answers to show, `exhibits` decides by a rule.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from itertools import groupby
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from ullava.configs.schema import LossConfig
+from ullava.evaluation.charts import Bar, bars, curve
+from ullava.evaluation.exhibits import CONTROLS, Exhibit, choose, texts
+from ullava.evaluation.results import Results, Row, read_results
+
+TEMPLATE = Path(__file__).with_name("report.html")
+HEADLINES = {  # task -> the score that stands for it, as the field reports it
+    "res": "gIoU", "rec": "acc@0.5", "salient": "gIoU", "semantic": "mIoU", "vqa": "accuracy", "captioning": "CIDEr-D",
+    "video_captioning": "CIDEr-D", "reasoning": "gIoU", "multi_target": "gIoU", "keyword": "gIoU", "part": "mIoU",
+}  # fmt: skip
+SCALES = {"CIDEr-D": 10.0}  # where a scale does not end at 1
+
+
+def write_report(
+    output: Path,
+    results: Path,
+    predictions: Path,
+    logs: Mapping[str, Path],
+    own: Mapping[str, Any],
+    *,
+    commands: Sequence[str] = (),
+    title: str = "u-LLaVA: what a run learned",
+) -> Path:
+    """Writes the page, and returns its path.
+
+    Args:
+        output: the .html file.
+        results, predictions: of one batch evaluation.
+        logs: stage name -> its folder, with log.jsonl and learn.json.
+        own: the run's own catalogue entries, where the pictures are found again.
+        commands: what was typed, in order.
+    """
+    scored = read_results(results)
+    page = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        title=escape(title),
+        summary=escape(summary(scored)),
+        scores=write_scores(scored),
+        pictures=write_pictures(choose(predictions, own)),
+        training="\n".join(write_stage(stage, folder) for stage, folder in logs.items()) or "<p>No logs.</p>",
+        commands=f"<pre>{escape(chr(10).join(commands)) or 'none recorded'}</pre>",
+    )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(page, encoding="utf-8")
+    return output
+
+
+def summary(results: Results) -> str:
+    """One sentence: how many questions, of what, by which model."""
+    asked = [row for row in results["rows"] if row["answers"] == "generated" and not row["dataset"].endswith(CONTROLS)]
+    names = ", ".join(dict.fromkeys(row["dataset"] for row in asked))
+    model = results["run"].get("model")
+    count = sum(row["count"] for row in asked)
+    return f"{count} generated answers on {names}" + (f", model {model}." if isinstance(model, str) else ".")
+
+
+def write_scores(results: Results) -> str:
+    """The chart of headline scores, and the table of all."""
+    rows = {(row["dataset"], row["task"], row["answers"]): row for row in results["rows"]}
+    lines = [to_bar(row, rows) for row in results["rows"] if is_charted(row)]
+    parts = []
+    if lines:
+        parts.append(bars(lines).replace("<svg", '<svg class="bars"', 1))
+        if any(line.name.endswith("CIDEr-D") for line in lines):
+            parts.append('<p class="soft">CIDEr-D runs from 0 to 10: its bar shows a tenth of it.</p>')
+    head = ("dataset", "task", "answers", "boxes", "count", "seconds", "scores")
+    body = [
+        (row["dataset"], row["task"], row["answers"], row.get("boxes") or "", row["count"], f"{row['seconds']:.1f}",
+         all_scores(row))
+        for row in results["rows"]
+    ]  # fmt: skip
+    return "\n".join([*parts, "<h3>All rows</h3>", table(head, body, numbers=(4, 5))])
+
+
+def is_charted(row: Row) -> bool:
+    """Whether a row has a bar: generated answers, no control, and its task's headline was measured."""
+    measured = row["metrics"].get(HEADLINES.get(row["task"], "")) is not None
+    return row["answers"] == "generated" and not row["dataset"].endswith(CONTROLS) and measured
+
+
+def to_bar(row: Row, rows: Mapping[tuple[str, str, str], Row]) -> Bar:
+    """The bar of a row, with what its trivial and its shuffled row scored."""
+    name = HEADLINES[row["task"]]
+    scale = SCALES.get(name, 1.0)
+
+    def control(end: str, answers: str) -> float | None:
+        other = rows.get((row["dataset"] + end, row["task"], answers))
+        value = other["metrics"].get(name) if other else None
+        return None if value is None else value / scale
+
+    ends = row["interval"].get(name) or ()
+    whisker = (ends[0] / scale, ends[1] / scale) if len(ends) == 2 and None not in ends else None
+    value = row["metrics"][name]
+    label = f"{value:.2f}"
+    trivial, shuffled = control("_trivial", "given"), control("_shuffled", "generated")
+    return Bar(f"{row['task']}  {name}", value / scale, label, whisker, trivial, shuffled)
+
+
+def all_scores(row: Row) -> str:
+    """Every score of a row as text."""
+    return ", ".join(
+        f"{name} {'-' if value is None else format(value, '.3f')}" for name, value in row["metrics"].items()
+    )
+
+
+def write_pictures(exhibits: Sequence[Exhibit]) -> str:
+    """Best, median and worst answer of every task."""
+    parts = [
+        "<p>Of each task the best, the median and the worst answer by one number: the IoU of its masks or else its "
+        "boxes, or the share of words it has in common with the nearest reference. Nobody picked by hand.</p>"
+    ]
+    for (task, dataset), group in groupby(exhibits, key=lambda shown: (shown.line["task"], shown.line["dataset"])):
+        figures = "\n".join(write_figure(shown) for shown in group)
+        heading = f'<h3>{escape(task)} <span class="soft">{escape(dataset)}</span></h3>'
+        parts += [heading, f'<div class="shown">{figures}</div>']
+    return "\n".join(parts)
+
+
+def write_figure(shown: Exhibit) -> str:
+    """One question, its answer, and the pictures."""
+    line = shown.line
+    question = line["question"]
+    panels = [(shown.truth, "truth" if shown.predicted else "asked about"), (shown.predicted, "predicted")]
+    pair = "".join(
+        f'<div><img src="{uri}" alt="{escape(f"{name}: {question}")}" loading="lazy"><span>{name}</span></div>'
+        for uri, name in panels
+        if uri
+    )
+    said = {"question": question, "answer": line["answer"], "truth": " / ".join(texts(line["truth"]["text"]))}
+    words = "".join(f"<dt>{key}</dt><dd>{escape(text)}</dd>" for key, text in said.items() if text)
+    kind = f'<span class="kind">{shown.kind} &middot; {shown.quality:.2f}</span>'
+    label = f'<span class="soft">{escape(line["id"])}</span>'
+    return f'<figure><div class="pair">{pair}</div><figcaption>{kind}{label}<dl>{words}</dl></figcaption></figure>'
+
+
+def write_stage(stage: str, folder: Path) -> str:
+    """One stage: what learned, and a curve per term of its loss."""
+    lines = [json.loads(text) for text in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    terms = [term for term in ("loss", *LossConfig().weights()) if any(term in line for line in lines)]
+    charts = [curve(term, {term: values(lines, term)}) for term in terms]
+    rates = sorted({key for line in lines for key in line if key.startswith("learning_rate")})
+    charts.append(curve("learning rate", {rate: values(lines, rate) for rate in rates}, smooth=False))
+    parts = [f"<h3>{escape(stage)}</h3>", f'<div class="curves">{"".join(charts)}</div>']
+    if (folder / "learn.json").is_file():
+        parts.append(write_learned(json.loads((folder / "learn.json").read_text(encoding="utf-8"))))
+    return "\n".join(parts)
+
+
+def write_learned(parts: Sequence[Mapping[str, Any]]) -> str:
+    """The table of what learned, at what peak rate, and what was frozen."""
+    head = ("part", "peak rate", "numbers that learned", "frozen")
+    body = [
+        (
+            part["part"],
+            f"{part['rate']:g}" if part["learning"] else "frozen",
+            f"{part['learning']:,}",
+            f"{part['frozen']:,}",
+        )
+        for part in parts
+    ]
+    return table(head, body, numbers=(1, 2, 3))
+
+
+def values(lines: Iterable[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
+    """(step, value) of every log line that has `key`."""
+    return [(line["step"], line[key]) for line in lines if line.get(key) is not None]
+
+
+def table(head: Sequence[str], body: Iterable[Sequence[Any]], numbers: Sequence[int] = ()) -> str:
+    """An HTML table; the columns in `numbers` are aligned to the right."""
+
+    def cells(tag: str, row: Sequence[Any]) -> str:
+        kinds = [' class="n"' if i in numbers else "" for i in range(len(row))]
+        return "".join(f"<{tag}{kind}>{escape(str(cell))}</{tag}>" for kind, cell in zip(kinds, row, strict=True))
+
+    rows = "".join(f"<tr>{cells('td', row)}</tr>" for row in body)
+    return f'<div class="wide"><table><thead><tr>{cells("th", head)}</tr></thead><tbody>{rows}</tbody></table></div>'
