@@ -67,7 +67,7 @@ class Grammar:
         if found is None:
             return None
         name, reason = ((found[group] or "").strip() for group in ("name", "reason"))
-        if MARK_PATTERN.search(name + reason):
+        if MARK_PATTERN.search(name) or MARK_PATTERN.search(reason):
             return None
         return Reading(reason, tuple(OWNER_PATTERN.findall(found["owners"])), (name,) if name else ())
 

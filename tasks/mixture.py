@@ -28,8 +28,8 @@ class Row:
 class Mixture:
     """Rows as one shuffled sequence per epoch.
 
-    Each row has an endless sequence of its records, a fresh permutation for every pass; epochs are cut from it one after
-    the other. So two epochs at a portion of 0.5 are one pass, and at 2.5 each record comes five times in two epochs.
+    Each row has an endless sequence of its records, a fresh permutation for every pass, and epochs are cut from it one
+    after the other: two epochs at a portion of 0.5 are one pass, and two at 2.5 ask about each record five times.
 
     Example:
         mixture = Mixture([Row(refcoco, TASKS["res"]()), Row(refcoco, TASKS["rec"](), 0.5)], seed=42)
