@@ -22,13 +22,14 @@ class ConfigError(ValueError):
 class Yaml12Loader(yaml.SafeLoader):
     """PyYAML's safe loader, but `2e-4` is a number (YAML 1.2), and a key written twice is an error."""
 
-    def construct_mapping(self, node, deep=False):
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key, (key_node, _) in zip(keys, node.value, strict=True):
-            if keys.count(key) > 1:
-                mark = key_node.start_mark
-                raise ConfigError(f"{mark.name}:{mark.line + 1}: key {key!r} is written twice; keep one")
-        return super().construct_mapping(node, deep)
+    def compose_mapping_node(self, anchor):
+        node = super().compose_mapping_node(anchor)
+        keys = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                mark = key.start_mark
+                raise ConfigError(f"{mark.name}:{mark.line + 1}: key {key.value!r} is written twice; keep one")
+        return node
 
 
 Yaml12Loader.add_implicit_resolver(

@@ -1,0 +1,147 @@
+"""From a dataset's name to its Reader: where its files lie, under which options, and where to get them.
+
+A name is looked up in the run's own `datasets:`, then in the files of `$ULLAVA_CATALOGUE`, then in configs/datasets/.
+An entry names a `reader` and its options; beside them it may hold
+
+    root: folder its paths count from (default: the data root); may begin with $ULLAVA_SHARED or any variable
+    layouts: [{images: ..., ...}, ...]    other sets of options: the first whose paths all exist is taken
+    by_task: {task: {...}, ...}           options, or another reader, for one task
+    every: 5, part: held_out | train      a split where none is published: every fifth picture, or the others
+    licence, url, size, tree              where to get it, what it weighs, how it lies on disk
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from string import Template
+from typing import Any, get_args, get_type_hints
+
+import ullava.datasets.readers  # noqa: F401, registers them
+from ullava.configs.load import CONFIGS, data_root, read_yaml
+from ullava.configs.registry import nearest
+from ullava.datasets.readers.base import READERS, Reader
+from ullava.datasets.splits import PARTS, Part
+
+ABOUT = ("licence", "url", "size", "tree", "splits", "note")  # for readers of the file, and for messages
+PLACES = ("root", "layouts", "by_task", "every", "part", "reader")
+VOCABULARIES = Path(__file__).parent / "vocabularies"
+SHARED = CONFIGS.parent.parent / "shared"  # default of $ULLAVA_SHARED
+Entry = Mapping[str, Any]
+
+
+def open_dataset(name: str, task: str | None = None, own: Mapping[str, Entry] | None = None) -> Reader:
+    """Returns the reader of the dataset `name` as `task` needs it.
+
+    Args:
+        task: chooses from `by_task`; may be None where the entry has none.
+        own: the run's own entries, which come first.
+
+    Raises:
+        LookupError: no such dataset, reader or task.
+        ValueError: the reader does not know an option, or lacks one.
+        FileNotFoundError: a path is missing; says by which key, and where to get it.
+    """
+    entry = choose(name, find(name, own or {}), task)
+    reader = READERS[entry["reader"]]
+    options = {key: value for key, value in entry.items() if key not in ABOUT + PLACES}
+    layouts = [options | layout for layout in entry.get("layouts", [{}])]
+    for layout in layouts:
+        check_options(name, reader, layout)
+    resolved = [resolve(reader, layout, root_of(name, entry)) for layout in layouts]
+    chosen = next((layout for layout in resolved if missing(layout) is None), None)
+    if chosen is None:
+        key = missing(resolved[0])
+        raise FileNotFoundError(
+            f"{name}: {key}: {resolved[0][key]}: no such file or folder; relative paths count from the data root "
+            f"{data_root()} ($ULLAVA_DATA); to be had at {entry.get('url', 'a place that the entry does not name')}"
+        )
+    opened = reader(name, **chosen)
+    return Part(opened, entry["every"], entry.get("part", "train")) if "every" in entry else opened
+
+
+def find(name: str, own: Mapping[str, Entry]) -> Entry:
+    """The entry of a dataset, from the first catalogue that has it."""
+    known: set[str] = set()
+    for catalogue in catalogues(own):
+        if name in catalogue:
+            return catalogue[name]
+        known |= catalogue.keys()
+    raise LookupError(f"no dataset {name!r}; {nearest(name, known)}")
+
+
+def names(own: Mapping[str, Entry] | None = None) -> list[str]:
+    """All datasets there are entries for."""
+    return sorted({name for catalogue in catalogues(own or {}) for name in catalogue})
+
+
+def catalogues(own: Mapping[str, Entry]) -> Iterator[Mapping[str, Entry]]:
+    """Yields the run's own entries, then those of every catalogue file, in the order they are looked up."""
+    yield own
+    for path in filter(None, os.environ.get("ULLAVA_CATALOGUE", "").split(os.pathsep)):
+        yield read_yaml(path)
+    for path in sorted((CONFIGS / "datasets").glob("*.yaml")):
+        yield _shipped(path)
+
+
+@cache
+def _shipped(path: Path) -> Mapping[str, Entry]:
+    return read_yaml(path)
+
+
+def choose(name: str, entry: Entry, task: str | None) -> Entry:
+    """The entry with its `by_task` options for `task` laid over it.
+
+    Raises:
+        LookupError: it has none for this task.
+        ValueError: no reader is named, or an unknown part.
+    """
+    tasks = entry.get("by_task")
+    if tasks:
+        if task not in tasks:
+            raise LookupError(f"{name}: nothing for the task {task!r}; {nearest(str(task), tasks)}")
+        entry = {**entry, **tasks[task]}
+    if "reader" not in entry:
+        raise ValueError(f"{name}: key 'reader' is missing; there are: {', '.join(sorted(READERS))}")
+    if "every" in entry and entry.get("part", "train") not in PARTS:
+        raise ValueError(f"{name}: part: expected {' or '.join(PARTS)}, found {entry['part']!r}")
+    return entry
+
+
+def root_of(name: str, entry: Entry) -> Path:
+    """Folder that the entry's paths count from."""
+    variables = {"ULLAVA_SHARED": str(SHARED), **os.environ}
+    try:
+        root = Template(str(entry.get("root", ""))).substitute(variables)
+    except KeyError as error:
+        raise LookupError(f"{name}: root: {entry['root']}: the variable {error} is not set") from error
+    return data_root() / root
+
+
+def check_options(name: str, reader: type[Reader], options: Mapping[str, Any]) -> None:
+    """Compares options with the fields of a reader."""
+    fields = {field.name: field for field in dataclasses.fields(reader) if field.name != "name"}
+    for key in options:
+        if key not in fields:
+            raise ValueError(f"{name}: reader {reader.name} has no option {key!r}; {nearest(key, fields)}")
+    for key, field in fields.items():
+        if field.default is dataclasses.MISSING and key not in options:
+            raise ValueError(f"{name}: reader {reader.name} needs the option {key!r}; there are: {', '.join(fields)}")
+
+
+def resolve(reader: type[Reader], options: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """Options as the reader takes them: paths below `root`, a bare vocabulary's name in vocabularies/, lists frozen."""
+    kinds = get_type_hints(reader)
+    resolved = {}
+    for key, value in options.items():
+        if value is not None and Path in (kinds[key], *get_args(kinds[key])):
+            shipped = VOCABULARIES / value
+            value = shipped if shipped.is_file() else root / value
+        resolved[key] = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+    return resolved
+
+
+def missing(options: Mapping[str, Any]) -> str | None:
+    """The first option whose path does not exist."""
+    return next((key for key, value in options.items() if isinstance(value, Path) and not value.exists()), None)

@@ -1,0 +1,46 @@
+"""A held-out split where a dataset publishes none: every n-th picture, in the order of their names.
+
+The files in the folder are counted, not the records: so two readers of one folder, such as captions and objects of
+the same pictures, hold out the same ones.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ullava.datasets.readers.base import Reader
+from ullava.datasets.structures import Sample
+
+PARTS = ("train", "held_out")
+
+
+@dataclass(frozen=True)
+class Part(Reader):
+    """The samples of one part of a reader. All samples of one picture or video are in one part.
+
+    Args:
+        reader: the whole; each of its samples has a picture or video.
+        every: the 5th, 10th, ... file of the folder is held out.
+        part: "held_out", or "train" for all others.
+    """
+
+    reader: Reader
+    every: int
+    part: str
+
+    @cached_property
+    def indices(self) -> list[int]:
+        """Places in the whole, in its order."""
+        paths = [sample.media[0].path for sample in self.reader]
+        held_out = {path for folder in {path.parent for path in paths} for path in self.held_out(folder)}
+        return [i for i, path in enumerate(paths) if (path in held_out) == (self.part == "held_out")]
+
+    def held_out(self, folder: Path) -> list[Path]:
+        """Every n-th file of a folder."""
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))[self.every - 1 :: self.every]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.reader[self.indices[index]]

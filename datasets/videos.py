@@ -1,0 +1,142 @@
+"""Frames of a video or a GIF: evenly spread, by decord where it is installed, else by PyAV.
+
+Frames are counted from the packets' times, without decoding them; only what lies between a keyframe and a wanted
+frame is decoded.
+"""
+
+import time
+from bisect import bisect_right
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+import numpy as np
+
+from ullava.datasets.structures import Video
+
+COMPLETE = 0.9  # of the frames that the header announces; containers differ by a few
+
+
+def read_frames(video: Video, count: int, timeout: float = 60.0) -> np.ndarray:
+    """Returns (count, H, W, 3) uint8 RGB: the middle frames of `count` equal parts, in order.
+
+    A clip of fewer frames than `count` repeats them in order.
+
+    Args:
+        count: 1 or more.
+        timeout: seconds, after which a stuck file is given up.
+
+    Raises:
+        FileNotFoundError: no such file.
+        TimeoutError: it took longer than `timeout`.
+        ValueError: not a video, broken, truncated, or without frames in its `clip`.
+    """
+    if not video.path.is_file():
+        raise FileNotFoundError(f"{video.path}: no such video; the annotation file names it, its folder lacks it")
+    read = _read_by_decord if find_spec("decord") and video.path.suffix.lower() != ".gif" else _read_by_av
+    return read(video, count, timeout)
+
+
+def middles(total: int, count: int) -> list[int]:
+    """Indices of the middle frames of `count` equal parts of `total` frames."""
+    return [(2 * part + 1) * total // (2 * count) for part in range(count)]
+
+
+def _read_by_av(video: Video, count: int, timeout: float) -> np.ndarray:
+    import av
+
+    try:
+        with av.open(str(video.path), timeout=timeout) as container:
+            if not container.streams.video:
+                raise ValueError(f"{video.path}: the file has no pictures in it")
+            container.streams.video[0].thread_type = "AUTO"
+            return _AvFrames(video, container, time.monotonic() + timeout).read(count)
+    except av.error.ExitError as error:  # FFmpeg's own time-out, while it waits for bytes
+        raise TimeoutError(f"{video.path}: not read in {timeout:g} s; is the disk or the file stuck?") from error
+    except av.error.FFmpegError as error:
+        raise ValueError(f"{video.path}: the video is truncated or broken ({error}); fetch the file again") from error
+
+
+class _AvFrames:
+    """One open file, read forwards."""
+
+    def __init__(self, video: Video, container, deadline: float):
+        self.video, self.container, self.deadline = video, container, deadline
+        self.stream = container.streams.video[0]
+
+    def read(self, count: int) -> np.ndarray:
+        times, keys = self.packet_times()
+        wanted = [times[i] for i in middles(len(times), count)]
+        frames: dict[int, np.ndarray] = {}
+        position, decoding = -1, iter(())  # index in `keys` of the part that is being decoded
+        for moment in sorted(set(wanted)):
+            part = bisect_right(keys, moment) - 1
+            if part > position or not frames:
+                self.container.seek(max(keys[part], 0) if part >= 0 else 0, stream=self.stream)
+                position, decoding = part, self.container.decode(self.stream)
+            frames[moment] = self.frame_at(moment, decoding)
+        return np.stack([frames[moment] for moment in wanted])
+
+    def packet_times(self) -> tuple[list[int], list[int]]:
+        """Times of the frames in the clip, and of all keyframes, in the stream's own unit, sorted."""
+        times, keys = [], []
+        for packet in self.container.demux(self.stream):
+            self.check_time()
+            if packet.pts is not None:
+                times.append(packet.pts)
+                if packet.is_keyframe:
+                    keys.append(packet.pts)
+        path, announced = self.video.path, self.stream.frames
+        if len(times) < COMPLETE * announced:
+            raise ValueError(f"{path}: truncated: {len(times)} of {announced} frames are there; fetch the file again")
+        times.sort()
+        if self.video.clip:
+            start, end = (second / self.stream.time_base + times[0] for second in self.video.clip)
+            times = [moment for moment in times if start <= moment < end]
+        if not times:
+            within = f" between {self.video.clip[0]} and {self.video.clip[1]} s" if self.video.clip else ""
+            raise ValueError(f"{path}: no frames{within}")
+        return times, sorted(keys)
+
+    def frame_at(self, moment: int, decoding) -> np.ndarray:
+        """The first frame from `moment` on; the last one there is, where the stream ends before."""
+        frame = None
+        for frame in decoding:
+            self.check_time()
+            if frame.pts is None or frame.pts >= moment:
+                break
+        if frame is None:
+            raise ValueError(f"{self.video.path}: frames end early; the file is truncated, fetch it again")
+        pixels = frame.to_ndarray(format="rgb24")
+        return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90)) if frame.rotation else pixels
+
+    def check_time(self) -> None:
+        if time.monotonic() > self.deadline:
+            raise TimeoutError(f"{self.video.path}: not read in time; is the disk or the file stuck?")
+
+
+def _read_by_decord(video: Video, count: int, timeout: float) -> np.ndarray:
+    """decord reads in C++ and cannot be interrupted: the time-out is looked at between frames."""
+    import decord
+
+    deadline = time.monotonic() + timeout
+    try:
+        reader = decord.VideoReader(str(video.path), num_threads=1)
+        indices = _indices(reader, video)
+        frames = []
+        for index in (indices[i] for i in middles(len(indices), count)):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{video.path}: not read in {timeout:g} s; is the disk or the file stuck?")
+            frames.append(reader[index].asnumpy())
+        return np.stack(frames)
+    except decord.DECORDError as error:
+        raise ValueError(f"{video.path}: the video is truncated or broken ({error}); fetch the file again") from error
+
+
+def _indices(reader, video: Video) -> Sequence[int]:
+    indices = range(len(reader))
+    if video.clip:
+        rate = reader.get_avg_fps()
+        indices = [i for i in indices if video.clip[0] <= i / rate < video.clip[1]]
+    if not indices:
+        raise ValueError(f"{video.path}: no frames between {video.clip[0]} and {video.clip[1]} s")
+    return indices
