@@ -111,7 +111,7 @@ def curve(name: str, points: Mapping[str, Sequence[tuple[float, float]]], *, smo
     return "\n".join([*parts, "</svg>"])
 
 
-def running_mean(line: Sequence[tuple[float, float]], share: float = 0.08) -> list[tuple[float, float]]:
+def running_mean(line: Sequence[tuple[float, float]], share: float = 0.04) -> list[tuple[float, float]]:
     """Exponential running mean over about `share` of the line, corrected for its start."""
     keep = 1 - 1 / max(1.0, share * len(line))
     mean, weight, smooth = 0.0, 0.0, []

@@ -65,7 +65,7 @@ def colour(i: int) -> tuple[int, int, int]:
 
 def line_width(picture: np.ndarray) -> int:
     """Pixels of a line that is seen at this size of picture."""
-    return max(1, round(min(picture.shape[:2]) / 160))
+    return max(1, round(min(picture.shape[:2]) / 110))
 
 
 def corners(box: Box) -> Box:
