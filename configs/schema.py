@@ -86,6 +86,7 @@ class EvaluationRow(Section):
     limit: int | None = Field(None, ge=1)  # at most this many samples, evenly spread over the dataset
     shuffled: bool = False  # control: each question is asked of another sample's picture
     boxes: str | None = None  # which head or source gives the box; None: the task's own
+    trivial: str | None = None  # also score the baselines that never look, learned from this training dataset
     options: Options = {}
 
 

@@ -1,0 +1,1 @@
+"""Numbers and pictures: batch evaluation, inference, baselines, and the metrics they use."""

@@ -1,0 +1,51 @@
+"""The engine: asks a model every question of every row, and writes what came of it.
+
+Works with whatever answers dialogues: a model, its trainer at an epoch's end, or a baseline that never looks.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from ullava.configs.schema import EvaluationRow
+from ullava.evaluation import ranks
+from ullava.evaluation.predictions import replacing
+from ullava.evaluation.results import Results, write_results
+from ullava.evaluation.rows import Answerer, evaluate_row
+from ullava.evaluation.trivial import evaluate_trivial
+
+
+def evaluate(
+    rows: Sequence[EvaluationRow],
+    answerer: Answerer,
+    *,
+    own: Mapping[str, Any],
+    output: Path | None = None,
+    run: Mapping[str, Any],
+    progress: bool = True,
+) -> Results:
+    """Evaluates row by row, and returns what results.json holds; every rank returns the same.
+
+    Args:
+        own: the run's own catalogue entries.
+        output: folder where results.json and predictions.jsonl appear when all rows are done; None: no files.
+        run: what the results belong to (model, config); kept beside the rows.
+    """
+    results: Results = {"rows": [], "run": dict(run)}
+    with ExitStack() as stack:
+        keep = output is not None
+        file = stack.enter_context(replacing(output / "predictions.jsonl")) if keep and ranks.place()[0] == 0 else None
+        for row in rows:
+            scored, marks = evaluate_row(row, answerer, own=own, keep_lines=keep, progress=progress)
+            results["rows"].append(scored)
+            if file:
+                file.writelines(json.dumps(mark.line, ensure_ascii=False) + "\n" for mark in marks)
+            if row.trivial:
+                strongest, all_of_them = evaluate_trivial(row, answerer.generation, own=own)
+                results["rows"].append(strongest)
+                results["run"].setdefault("trivial", {})[f"{row.dataset}/{row.task}"] = all_of_them
+        if file:
+            write_results(results, output / "results.json")
+    return results

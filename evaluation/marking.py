@@ -1,0 +1,160 @@
+"""Marks one answer: pairs what the model said with what was promised, and hands the pairs to the metrics.
+
+The i-th [SEG] of an answer is held against the i-th one promised. What is missing counts as wrong, what is said beyond
+the promise counts in `emission` alone.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ullava.configs.tokens import SEG
+from ullava.datasets.boxes import box_of
+from ullava.datasets.structures import Answer, Box, Dialogue, Region
+from ullava.evaluation.box_sources import BoxSource
+from ullava.evaluation.metrics.base import Metric, Record
+from ullava.evaluation.predictions import write_line
+from ullava.evaluation.questions import Question
+from ullava.evaluation.sizes import move, resize, size_of
+from ullava.tasks.base import Task
+
+
+class Pair(NamedTuple):
+    """A prediction, its truth (None where the annotation gives none), and the class asked for."""
+
+    prediction: Any
+    truth: Any
+    category: str | None = None
+    ignored: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One marked question: small enough to be sent between ranks.
+
+    Attributes:
+        place: of the question in its row.
+        picture: what the bootstrap draws: questions about one picture stand and fall together.
+        records: metric name -> one record per pair.
+        line: of predictions.jsonl; None where nobody keeps it.
+    """
+
+    place: int
+    picture: str
+    records: Mapping[str, tuple[Record, ...]]
+    line: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """Marks the answers of one row.
+
+    Attributes:
+        head: the beginning of each line of predictions.jsonl: dataset, task, answers.
+        boxes: where boxes come from.
+        keep_lines: whether marks carry their line.
+    """
+
+    task: Task
+    metrics: Sequence[Metric]
+    boxes: BoxSource
+    head: Mapping[str, str]
+    keep_lines: bool = False
+
+    def __call__(self, place: int, question: Question, answer: Answer) -> Mark:
+        """Marks the answer to the question at `place`.
+
+        Raises:
+            ValueError: a metric needs a truth that the dataset does not hold, or a predicted mask has another size than
+                its picture.
+        """
+        pairs = self.pairs(question, answer)
+        records = {metric.name: tuple(measure(metric, pairs[metric.reads], question)) for metric in self.metrics}
+        line = self.line(question.meant, answer, pairs, records) if self.keep_lines else None
+        return Mark(place, picture_of(question.meant), records, line)
+
+    def pairs(self, question: Question, answer: Answer) -> dict[str, list[Pair]]:
+        """By what a metric reads: "mask", "box", "text", "answer"."""
+        turn, reading = question.meant.turns[-1], self.task.read(answer.text)
+        written = self.task.read(turn.answer)
+        references = turn.references or (written.text if written else turn.answer,)
+        return {
+            "mask": pair_masks(question, answer),
+            "box": pair_boxes(question, answer, self.boxes),
+            "text": [Pair(reading.text if reading else answer.text, references)],
+            "answer": [Pair((answer.text, reading is not None), turn.answer)],
+        }
+
+    def line(self, dialogue: Dialogue, answer: Answer, pairs, records) -> dict[str, Any]:
+        """The question's line of predictions.jsonl."""
+        scores = {}
+        for metric in self.metrics:
+            scores |= metric.score(records[metric.name])
+        return write_line(dialogue, answer, self.head, pairs, scores)
+
+
+def measure(metric: Metric, pairs: Sequence[Pair], question: Question) -> Iterator[Record]:
+    """Yields the metric's record of each pair."""
+    for pair in pairs:
+        if pair.truth is None:
+            raise ValueError(
+                f"{question.meant.id}: metric {metric.name!r} compares with a {metric.reads}, and the annotation has none; "
+                "take another task for this dataset"
+            )
+        yield metric.measure(pair.prediction, pair.truth, category=pair.category, ignored=pair.ignored)
+
+
+def pair_masks(question: Question, answer: Answer) -> list[Pair]:
+    """One pair per [SEG] promised; of a shuffled question the prediction is brought to the truth's size."""
+    meant = question.meant
+    regions = promised(meant, SEG)
+    ignored = meant.sample.ignored.draw() if regions and meant.sample.ignored else None
+    pairs = []
+    for region, mask in zip(regions, chain(answer.predictions.get("mask", ()), repeat(None))):  # noqa: B905, endless
+        truth = region.mask.draw() if region.mask else None
+        if mask is not None and truth is not None and mask.shape != truth.shape:
+            if not question.shuffled:
+                raise ValueError(
+                    f"{meant.id}: expected a mask of size {truth.shape}, as the annotation's, found {mask.shape}; "
+                    "is it the annotation of another picture?"
+                )
+            mask = resize(mask, truth.shape)
+        pairs.append(Pair(mask, truth, region.category, ignored))
+    return pairs
+
+
+def pair_boxes(question: Question, answer: Answer, source: BoxSource) -> list[Pair]:
+    """One pair per promise that the source answers; of a shuffled question the box is stretched with its picture."""
+    meant, asked = question.meant, question.asked
+    regions = promised(meant, source.token)
+    boxes = source(asked, answer) if regions else ()
+    pairs = []
+    for region, box in zip(regions, chain(boxes, repeat(None))):  # noqa: B905, endless
+        if box is not None and question.shuffled:
+            box = move(box, size_of(asked.sample.media[region.picture]), size_of(meant.sample.media[region.picture]))
+        pairs.append(Pair(None if box is None else as_box(box), true_box(region), region.category))
+    return pairs
+
+
+def promised(dialogue: Dialogue, token: str) -> list[Region]:
+    """The regions that `token` stands for, in the order of the text."""
+    return [promise.region for promise in dialogue.promises if promise.token == token]
+
+
+def true_box(region: Region) -> Box | None:
+    """The annotated box, or else the frame of the mask."""
+    return region.box or (box_of(region.mask.draw()) if region.mask else None)
+
+
+def as_box(numbers: Sequence[float]) -> Box:
+    """Four plain floats, whatever a head gives."""
+    x0, y0, x1, y1 = (float(number) for number in numbers)
+    return x0, y0, x1, y1
+
+
+def picture_of(dialogue: Dialogue) -> str:
+    """The pictures or the video a question is about; its sample's id where there is only text."""
+    return "|".join(str(medium) for medium in dialogue.sample.media) or dialogue.sample.id

@@ -1,0 +1,81 @@
+"""predictions.jsonl: one line per question, with its truth, what was predicted, and its own scores.
+
+Masks are COCO run-lengths of the original size, boxes x0, y0, x1, y1 in pixels, x1 and y1 outside.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from ullava.datasets.masks import decode, encode  # noqa: F401, who reads the lines decodes their masks
+from ullava.datasets.structures import Answer, Dialogue
+from ullava.evaluation.box_sources import THRESHOLD
+
+Line = dict[str, Any]
+OF_A_SET = ("CIDEr-D",)  # scores that say nothing of one question: their weights come from all of them
+
+
+def write_line(
+    dialogue: Dialogue,
+    answer: Answer,
+    head: Mapping[str, str],
+    pairs: Mapping[str, Sequence],
+    scores: Mapping[str, float],
+) -> Line:
+    """A question's line.
+
+    Args:
+        head: its dataset, task, and whether answers are given or generated.
+        pairs: by kind, the (prediction, truth, ...) that its metrics compare.
+        scores: of this question alone; those that one question does not have are left out.
+    """
+    text = pairs["text"][0]
+    return {
+        "id": dialogue.id,
+        **head,
+        "question": dialogue.turns[-1].question,
+        "answer": answer.text,
+        "truth": side(pairs, 1) | {"text": list(text.truth)},
+        "predicted": side(pairs, 0) | {"text": text.prediction},
+        "metrics": {name: score for name, score in scores.items() if name not in OF_A_SET and not math.isnan(score)},
+    }
+
+
+def side(pairs: Mapping[str, Sequence], which: int) -> Line:
+    """The masks and boxes on one side of the pairs: 0 predicted, 1 true."""
+    return {
+        "masks": [None if pair[which] is None else encode(np.asarray(pair[which]) > THRESHOLD) for pair in pairs["mask"]],
+        "boxes": [None if pair[which] is None else list(pair[which]) for pair in pairs["box"]],
+    }
+
+
+def read_predictions(path: str | Path) -> Iterator[Line]:
+    """Yields the lines of a predictions.jsonl.
+
+    Raises:
+        ValueError: a line that is no JSON, with its number.
+    """
+    with Path(path).open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{path}:{number}: expected JSON, found {line[:40]!r}: {error}") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """Opens a text file beside `path` that takes its place when all went well, and vanishes when not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        with aside.open("w", encoding="utf-8") as file:
+            yield file
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,77 @@
+"""results.json: a row per line of the evaluation, its scores with 95 % intervals, and the run they belong to."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ullava.configs.registry import nearest
+from ullava.evaluation.predictions import replacing
+
+Row = dict[str, Any]
+Results = dict[str, Any]  # {"rows": [...], "run": {...}}
+
+
+def write_results(results: Results, path: Path) -> None:
+    """Writes results.json; a score that does not exist (NaN) becomes null."""
+    with replacing(path) as file:
+        json.dump(without_nan(results), file, indent=2, ensure_ascii=False)
+        file.write("\n")
+
+
+def read_results(path: str | Path) -> Results:
+    """Inverse of `write_results`; null stays None."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def without_nan(value: Any) -> Any:
+    """The same tree with None for NaN, which JSON does not know."""
+    if isinstance(value, Mapping):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def named_score(results: Results, name: str) -> float:
+    """The score called "dataset/task/score" (a run's `best:`).
+
+    Raises:
+        LookupError: no such row or score; lists those there are.
+    """
+    scores = {
+        f"{row['dataset']}/{row['task']}/{key}": score
+        for row in results["rows"]
+        for key, score in row["metrics"].items()
+    }
+    if name not in scores:
+        raise LookupError(f"no score {name!r}; {nearest(name, scores)}")
+    return scores[name]
+
+
+def table(results: Results) -> str:
+    """The rows as plain text, one line each, the first scores of every task beside its dataset."""
+    cells = [("dataset", "task", "answers", "count", "seconds", "scores")]
+    cells += [
+        (row["dataset"], row["task"], row["answers"], str(row["count"]), f"{row['seconds']:.1f}", scores_of(row))
+        for row in results["rows"]
+    ]
+    return "\n".join(aligned(cells))
+
+
+def scores_of(row: Row) -> str:
+    """The scores of a row, in the order of its metrics; the half width of an interval behind its score."""
+    words = []
+    for name, score in row["metrics"].items():
+        low, high = row["interval"].get(name) or (math.nan, math.nan)
+        spread = "" if math.isnan(high - low) else f"±{(high - low) / 2:.3f}"
+        words.append(f"{name} {score:.3f}{spread}")
+    return "  ".join(words)
+
+
+def aligned(cells: Sequence[Sequence[str]]) -> Iterable[str]:
+    """Lines of columns as wide as their widest cell."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

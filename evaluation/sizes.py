@@ -1,0 +1,25 @@
+"""Sizes (H, W) of pictures, and the way of a prediction from one picture into another of a different size."""
+
+import numpy as np
+
+from ullava.datasets.boxes import from_normalised, to_normalised
+from ullava.datasets.images import size_of as size_in_file
+from ullava.datasets.structures import Box, Picture
+
+Size = tuple[int, int]
+
+
+def size_of(picture: Picture) -> Size:
+    """What the annotation says, or else the file."""
+    return picture.size or size_in_file(picture.path)
+
+
+def resize(mask: np.ndarray, size: Size) -> np.ndarray:
+    """A (H, W) mask in another size; each pixel takes the value at its centre."""
+    rows, columns = ((np.arange(new) + 0.5) * old / new for new, old in zip(size, mask.shape, strict=True))
+    return mask[rows.astype(int)[:, None], columns.astype(int)[None]]
+
+
+def move(box: Box, source: Size, target: Size) -> Box:
+    """A box of a picture of size `source`, in one of size `target`."""
+    return from_normalised(to_normalised(box, source), target)
