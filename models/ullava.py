@@ -23,6 +23,11 @@ class Losses:
     parts: Mapping[str, Tensor]
 
 
+def as_divisor(count: int | Tensor) -> int | Tensor:
+    """At least one, so that a step without promises has a loss of zero."""
+    return count.clamp(min=1) if isinstance(count, Tensor) else max(count, 1)
+
+
 class Ullava(nn.Module):
     """Answers in words; its heads answer under their tokens.
 
@@ -45,6 +50,11 @@ class Ullava(nn.Module):
         super().__init__()
         self.llm, self.projector, self.heads = llm, projector, nn.ModuleDict(heads)
         self.vision, self.weights = vision, dict(weights)
+
+    @property
+    def config(self) -> Any:
+        """The language model's, for those (DeepSpeed) who ask a network how wide it is."""
+        return self.llm.config
 
     @property
     def decoder(self) -> nn.Module:
@@ -71,6 +81,8 @@ class Ullava(nn.Module):
                 features = see(media).to(embeds.dtype)
                 columns = media.columns[:, None] + torch.arange(features.shape[1], device=embeds.device)
                 embeds = embeds.index_put((media.rows[:, None], columns), features)
+        if torch.is_autocast_enabled(embeds.device.type):  # the residual stream is as fine as the layers that read it
+            embeds = embeds.to(torch.get_autocast_dtype(embeds.device.type))
         if batch.pictures is None and batch.videos is None:  # every rank must use the projector
             blank = self.projector(embeds.new_zeros(1, 1, self.vision.width))
             embeds = embeds + 0 * blank.sum().to(embeds.dtype)
@@ -91,7 +103,7 @@ class Ullava(nn.Module):
         """The projector, in its own precision."""
         return self.projector(features.to(next(self.projector.parameters()).dtype))
 
-    def forward(self, batch: Batch, counts: Mapping[str, int] | None = None) -> Losses:
+    def forward(self, batch: Batch, counts: Mapping[str, int | Tensor] | None = None) -> Losses:
         """Losses of a batch.
 
         Args:
@@ -106,7 +118,7 @@ class Ullava(nn.Module):
         sums = {"lm": self.say(states, batch).sum()}
         for head, predicted in self.keep_promises(states, batch):
             sums |= {name: losses.sum() for name, losses in head.losses(predicted, batch).items()}
-        parts = {name: total / max(counts[GROUPS.get(name, name)], 1) for name, total in sums.items()}
+        parts = {name: total / as_divisor(counts[GROUPS.get(name, name)]) for name, total in sums.items()}
         return Losses(sum(self.weights[name] * part for name, part in parts.items()), parts)
 
     def say(self, states: Tensor, batch: Batch) -> Tensor:

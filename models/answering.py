@@ -1,0 +1,166 @@
+"""Answers questions in batches: generates with a KV cache, then re-reads what was said by the training code.
+
+One path for given and generated answers: the states that emitted the owner tokens come from one pass over the answer,
+on top of the prompt's cache.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ullava.configs.schema import GenerationConfig
+from ullava.datasets.structures import Answer, Dialogue
+from ullava.models.assembly import PRECISIONS, Assembled, assemble
+from ullava.models.batch import Batch
+from ullava.models.checkpoints import read_card
+from ullava.models.collator import Collator, stand
+from ullava.models.processor import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Generated answers: ids (B, T) filled up with the pad token, and the prompt's cache."""
+
+    ids: Tensor
+    cache: object
+
+
+class Answerer:
+    """Answers dialogues of which the last answer is open, or reads the answer they hold.
+
+    Args:
+        assembled: the network and its processor.
+        generation: how.
+    """
+
+    def __init__(self, assembled: Assembled, generation: GenerationConfig):
+        self.model, self.processor, self.generation = assembled.model.eval(), assembled.processor, generation
+        tokenizer = self.processor.tokenizer
+        self.tokens = [head.token for head in self.model.heads.values()]
+        self.ids = {token: tokenizer.convert_tokens_to_ids(self.processor.spell(token)) for token in self.tokens}
+        self.collate = Collator(tokenizer.pad_token_id, self.tokens)
+        self.collate_open = Collator(tokenizer.pad_token_id, self.tokens, left=True)
+        closing = self.processor.conversation.closing.strip()
+        stop = tokenizer.convert_tokens_to_ids(closing)
+        known = stop is not None and stop != tokenizer.unk_token_id
+        self.stop_ids = sorted({i for i in (stop if known else None, tokenizer.eos_token_id) if i is not None})
+        self.stop_strings = None if known else [closing]
+
+    @torch.no_grad()
+    def __call__(self, dialogues: Sequence[Dialogue], *, given: bool = False) -> list[Answer]:
+        """One answer per dialogue, in order.
+
+        Args:
+            dialogues: one batch.
+            given: read the answers that stand in the dialogues instead of generating.
+        """
+        rows = [self.processor(dialogue, answered=given) for dialogue in dialogues]
+        return self.read(dialogues, rows) if given else self.say(rows)
+
+    def read(self, dialogues: Sequence[Dialogue], rows: Sequence[Row]) -> list[Answer]:
+        """What the heads make of the given answers."""
+        batch = self.collate(rows).to(self.model.llm.device)
+        states = self.model.decoder(
+            inputs_embeds=self.model.embed(batch), attention_mask=batch.attention_mask, use_cache=False
+        ).last_hidden_state
+        found = self.predict(states, batch, len(rows))
+        texts = [" ".join(turn.answer for turn in dialogue.turns) for dialogue in dialogues]
+        return [Answer(text, predictions) for text, predictions in zip(texts, found, strict=True)]
+
+    def say(self, rows: Sequence[Row]) -> list[Answer]:
+        """Generates, then reads."""
+        batch = self.collate_open(rows).to(self.model.llm.device)
+        embeds = self.model.embed(batch)
+        said = self.generate(embeds, batch.attention_mask)
+        texts = [self.text(ids) for ids in said.ids.tolist()]
+        batch, states = self.reread(embeds, batch, said)
+        found = self.predict(states, batch, len(rows))
+        return [Answer(text, predictions) for text, predictions in zip(texts, found, strict=True)]
+
+    def generate(self, embeds: Tensor, attention_mask: Tensor) -> Said:
+        """Greedy or sampled ids after (B, L, D) prompts padded at the left."""
+        how = self.generation
+        sampling = {"do_sample": True, "temperature": how.temperature, "top_p": how.top_p} if how.temperature else {}
+        result = self.model.llm.generate(
+            inputs_embeds=embeds, attention_mask=attention_mask, max_new_tokens=how.max_new_tokens,
+            num_beams=how.num_beams, do_sample=bool(sampling), **{k: v for k, v in sampling.items() if k != "do_sample"},
+            eos_token_id=self.stop_ids, pad_token_id=self.processor.tokenizer.pad_token_id,
+            stop_strings=self.stop_strings, tokenizer=self.processor.tokenizer if self.stop_strings else None,
+            return_dict_in_generate=True, use_cache=True,
+        )  # fmt: skip
+        cache = result.past_key_values if how.num_beams == 1 else None
+        return Said(result.sequences, cache)
+
+    def reread(self, embeds: Tensor, batch: Batch, said: Said) -> tuple[Batch, Tensor]:
+        """The batch with the promises that were said, and the states from the prompt's last one on, (B, T + 1, D)."""
+        length, count = embeds.shape[1], said.ids.shape[1]
+        answer = self.model.llm.get_input_embeddings()(said.ids)
+        mask = torch.cat([batch.attention_mask, batch.attention_mask.new_ones(len(embeds), count)], dim=1)
+        places = (mask.cumsum(1) - 1).clamp(min=0)
+        if said.cache is not None:
+            said.cache.crop(length - 1)
+            fed, start = torch.cat([embeds[:, -1:], answer], dim=1), length - 1
+        else:  # beams have moved the cache's rows about
+            fed, start = torch.cat([embeds, answer], dim=1), 0
+        states = self.model.decoder(
+            inputs_embeds=fed, attention_mask=mask, position_ids=places[:, start:], past_key_values=said.cache,
+            use_cache=said.cache is not None,
+        ).last_hidden_state[:, -(count + 1) :]  # fmt: skip
+        ids = said.ids.tolist()
+        frames = {row: number for number, row in reversed(list(enumerate(batch.frame_rows)))}
+        promised = {}
+        for token in self.tokens:
+            spots = [(row, column) for row, said_ids in enumerate(ids) for column in self.spoken(said_ids, token)]
+            spots = [(row, column) for row, column in spots if row in frames]
+            owners = [frames[row] for row, _ in spots]
+            promised[token] = stand(spots, owners, [batch.frame_sizes[n] for n in owners]).to(embeds.device)
+        return replace(batch, promised=promised), states
+
+    def spoken(self, ids: list[int], token: str) -> list[int]:
+        """Where in an answer's ids the token stands, before its end."""
+        ends = [ids.index(stop) for stop in self.stop_ids if stop in ids]
+        return [i for i, other in enumerate(ids[: min(ends, default=len(ids))]) if other == self.ids[token]]
+
+    def text(self, ids: list[int]) -> str:
+        """An answer in our spelling, without its end and padding; owner tokens stay in it."""
+        ends = [ids.index(stop) for stop in self.stop_ids if stop in ids]
+        tokenizer = self.processor.tokenizer
+        text = tokenizer.decode(ids[: min(ends, default=len(ids))], skip_special_tokens=False)
+        text = text.replace(tokenizer.pad_token, "")
+        closing = self.processor.conversation.closing.strip()
+        return self.processor.unspell(text.partition(closing)[0]).strip()
+
+    def predict(self, states: Tensor, batch: Batch, count: int) -> list[dict]:
+        """Each row's predictions, by head name."""
+        found: list[dict[str, list]] = [{name: [] for name in self.model.heads} for _ in range(count)]
+        for head, predicted in self.model.keep_promises(states, batch):
+            owners = batch.promised[head.token].rows.tolist()
+            for row, result in zip(owners, head.results(predicted, batch), strict=True):
+                found[row][head.name].append(result)
+        return [{name: tuple(results) for name, results in row.items()} for row in found]
+
+
+def open_answerer(folder: str, generation: GenerationConfig) -> Answerer:
+    """Opens a run, a checkpoint or a merged folder to be asked.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such folder, or it does not hold what it says.
+    """
+    card = read_card(folder)
+    if card is None:
+        raise FileNotFoundError(f"{folder}: holds no ullava.json; expected the folder of a run, a checkpoint or a merged model")
+    config = card.config.model_copy(update={"llm": str(folder)})
+    assembled = assemble(config, precision=generation.precision, seed=generation.seed)
+    cast(assembled, generation.precision)
+    return Answerer(assembled, generation)
+
+
+def cast(assembled: Assembled, precision: str) -> None:
+    """Brings every weight to the precision, but the box head, whose coordinates need float32; picks the device."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    for name, parameter in assembled.model.named_parameters():
+        kept = torch.float32 if name.startswith("heads.box.") else PRECISIONS[precision]
+        parameter.data = parameter.data.to(kept)
+    assembled.model.to(device)

@@ -1,0 +1,177 @@
+"""Puts a network together as a YAML names it: foundations from their folders, and what a parent run has learned.
+
+One path for a fresh stage, a stage that goes on from another, evaluation and inference: a run's folder is itself a
+`model.llm`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+
+from ullava.configs.registry import nearest
+from ullava.configs.schema import LossConfig, ModelConfig
+from ullava.configs.tokens import BEGIN, END, KEY, LOC, NEG, PAD, SEG, STAGE_ONE, STAGE_TWO
+from ullava.models import checkpoints
+from ullava.models.conversation import conversation
+from ullava.models.heads.base import HEADS, Head
+from ullava.models.lora import add_lora
+from ullava.models.processor import Processor
+from ullava.models.projector import projector
+from ullava.models.sam import open_sam
+from ullava.models.ullava import Ullava
+from ullava.models.vision import VisionTower, open_vision
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+SPELT = {"SEG": SEG, "LOC": LOC, "KEY": KEY, "NEG": NEG}  # keys of `model.tokens`
+
+
+@dataclass(slots=True)
+class Assembled:
+    """A network, its border to texts and pictures, and what it was made of.
+
+    Attributes:
+        config: with the language model's own folder in `llm`, whatever run the YAML named.
+        new_rows: ids of this stage's own tokens: those around pictures, or, with heads, those that own something.
+    """
+
+    model: Ullava
+    processor: Processor
+    config: ModelConfig
+    new_rows: tuple[int, ...]
+
+
+def assemble(
+    config: ModelConfig,
+    *,
+    losses: LossConfig | None = None,
+    precision: str = "fp32",
+    max_length: int = 512,
+    seed: int = 0,
+) -> Assembled:
+    """Builds what `config` names; every new weight is drawn from `seed`.
+
+    Raises:
+        FileNotFoundError, LookupError, ValueError: a folder, name or checkpoint that does not fit; says the key.
+    """
+    torch.manual_seed(seed)
+    losses, dtype = losses or LossConfig(), PRECISIONS[precision]
+    parent = checkpoints.read_card(config.llm)
+    config = inherit(config, parent)
+    tokenizer = open_tokenizer(parent.folder if parent else config.llm)
+    llm = open_llm(config, dtype)
+    if parent:
+        llm.resize_token_embeddings(parent.vocabulary, mean_resizing=False)
+    vision = open_vision(
+        config.vision.tower, layer=config.vision.layer, aspect=config.vision.aspect,
+        from_scratch="vision" in config.from_scratch, dtype=dtype,
+    )  # fmt: skip
+    width = llm.get_input_embeddings().weight.shape[1]
+    heads = build_heads(config, width, vision, losses, dtype)
+    model = Ullava(llm, vision, projector(config.projector, vision.width, width), heads, losses.weights())
+    if parent:
+        if parent.config.lora:
+            add_lora(llm, parent.config.lora)
+        checkpoints.load_learned(model, parent)
+    spelling = {SPELT[name]: spelt for name, spelt in config.tokens.items()}
+    own = [spelling.get(token, token) for token in (STAGE_TWO if heads else (*BEGIN.values(), *END.values()))]
+    add_tokens(tokenizer, llm, (*STAGE_ONE, *own) if heads else STAGE_ONE)
+    if config.lora and not (parent and parent.config.lora):
+        add_lora(llm, config.lora)
+    mask = heads.get("mask")
+    processor = Processor(
+        tokenizer, conversation(config.conversation), view=vision.view, patches=vision.patches,
+        frames=config.vision.frames, mask_view=mask.tower.view if mask else None,
+        spelling=spelling, max_length=max_length,
+    )  # fmt: skip
+    return Assembled(model, processor, config, tuple(tokenizer.convert_tokens_to_ids(own)))
+
+
+def inherit(config: ModelConfig, parent: "checkpoints.Card | None") -> ModelConfig:
+    """`config` with what only the parent run knows: the language model's folder, the tower, the adapters."""
+    if parent is None:
+        if config.vision is None:
+            raise ValueError(f"model.vision: missing; {config.llm} is no ullava run that could say which tower it saw with")
+        return config
+    lost = sorted(set(parent.config.heads) - set(config.heads))
+    if lost:
+        raise ValueError(
+            f"model.heads: {parent.folder} has learned the head(s) {', '.join(lost)}, which the YAML does not name; "
+            "name them, or start from a run without them"
+        )
+    if parent.config.lora and config.lora and parent.config.lora != config.lora:
+        raise ValueError(f"model.lora: {parent.folder} has other adapters; merge it first: ullava merge RUN DST")
+    return config.model_copy(
+        update={
+            "llm": parent.config.llm,
+            "vision": config.vision or parent.config.vision,
+            "lora": config.lora or parent.config.lora,
+        }
+    )
+
+
+def open_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
+    """A folder's tokenizer."""
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"model.llm: {folder}: no such folder; expected a Hugging Face folder or an ullava run")
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def open_llm(config: ModelConfig, dtype: torch.dtype) -> nn.Module:
+    """The language model, with its published weights or, when the YAML says so, random ones."""
+    if not Path(config.llm, "config.json").is_file():
+        raise FileNotFoundError(f"model.llm: {config.llm}: holds no config.json; expected a Hugging Face folder")
+    if "llm" in config.from_scratch:
+        settings = AutoConfig.from_pretrained(config.llm)
+        return AutoModelForCausalLM.from_config(settings, attn_implementation=config.attention).to(dtype)
+    llm, loading = AutoModelForCausalLM.from_pretrained(
+        config.llm, dtype=dtype, attn_implementation=config.attention, local_files_only=True, output_loading_info=True
+    )
+    lost = sorted(loading["missing_keys"])
+    if lost:
+        raise ValueError(f"model.llm: {config.llm} lacks {len(lost)} weights: {', '.join(lost[:5])}")
+    return llm
+
+
+def build_heads(
+    config: ModelConfig, width: int, vision: VisionTower, losses: LossConfig, dtype: torch.dtype
+) -> dict[str, Head]:
+    """The heads that the YAML names, in one order whatever order it names them in."""
+    makers = {
+        "mask": lambda options: mask_head(width, losses, dtype, "sam" in config.from_scratch, **options),
+        "box": lambda options: HEADS["box"](width, vision.view, **options),
+    }
+    heads = {}
+    for name in sorted(config.heads):
+        if name not in makers:
+            raise LookupError(f"model.heads: no head {name!r}; {nearest(name, makers)}")
+        try:
+            heads[name] = makers[name](config.heads[name] or {})
+        except TypeError as error:
+            raise ValueError(f"model.heads.{name}: {str(error).partition('() ')[2] or error}") from error
+    return heads
+
+
+def mask_head(width: int, losses: LossConfig, dtype: torch.dtype, from_scratch: bool, *, sam: str) -> Head:
+    """A mask head on the SAM in the folder `sam`."""
+    whole, tower = open_sam(sam, from_scratch=from_scratch, dtype=dtype)
+    return HEADS["mask"](width, whole, tower, resolution=losses.resolution)
+
+
+def add_tokens(tokenizer: PreTrainedTokenizerBase, llm: nn.Module, tokens: Sequence[str]) -> None:
+    """Adds the tokens that are missing; their rows begin near the mean of the old ones, a little apart."""
+    tokenizer.add_tokens([token for token in tokens if token not in tokenizer.get_vocab()], special_tokens=True)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = PAD
+    before = llm.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) <= before:
+        return
+    llm.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    for table in {llm.get_input_embeddings().weight, llm.get_output_embeddings().weight}:
+        with torch.no_grad():
+            old = table[:before].float()
+            noise = torch.randn(len(table) - before, table.shape[1]) * old.std() * 0.1
+            table[before:] = (old.mean(0) + noise).to(table.dtype)

@@ -1,0 +1,196 @@
+"""Folders that say what they hold: what learned, what it learned on, and the hashes of what stayed frozen.
+
+    ullava.json                the card: model section of the YAML, vocabulary, bases with their hashes
+    learned.safetensors        every weight that no base holds
+    adapter_model.safetensors, adapter_config.json    LoRA, apart, as peft reads it
+    tokenizer files
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+import ullava
+from ullava.configs.schema import ModelConfig
+
+CARD, LEARNED = "ullava.json", "learned.safetensors"
+ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a folder says of itself.
+
+    Attributes:
+        folder: where it lies.
+        config: the model section; `llm` is the language model's own folder.
+        vocabulary: rows of the embeddings.
+        bases: folder of each foundation -> sha256 of its weights.
+    """
+
+    folder: Path
+    config: ModelConfig
+    vocabulary: int
+    bases: dict[str, str]
+
+
+def read_card(folder: str | Path) -> Card | None:
+    """The card of an ullava folder; None where there is none.
+
+    Raises:
+        ValueError: the card is broken, or a base is not the one that this run was trained on.
+    """
+    path = Path(folder, CARD)
+    if not path.is_file():
+        return None
+    try:
+        card = json.loads(path.read_text())
+        config = ModelConfig.model_validate(card["model"])
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{path}: not a card of ullava {ullava.__version__}: {error}") from error
+    inside = Path(folder, config.llm)
+    if inside.is_dir():  # a merged folder holds its own language model
+        config = config.model_copy(update={"llm": str(inside)})
+    found = Card(Path(folder), config, card["vocabulary"], card["bases"])
+    for base, expected in found.bases.items():
+        actual = fingerprint(base)
+        if actual != expected:
+            raise ValueError(f"{folder} was trained on {base} with sha256 {expected[:12]}, found {actual[:12]} there")
+    return found
+
+
+def fingerprint(folder: str | Path) -> str:
+    """sha256 of the weight files of a folder, in name order; of config.json where it holds no weights."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; a run was trained on it, put it back there")
+    files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]) or [folder / "config.json"]
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def plain(name: str) -> str:
+    """A parameter's name without the layer that LoRA puts around it."""
+    return name.replace(".base_layer.", ".")
+
+
+def state(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """(weights that no base holds, adapters), by the names they are saved under."""
+    learned, adapters = {}, {}
+    inherited = getattr(model, "inherited", frozenset())
+    for name, parameter in model.named_parameters():
+        if ".lora_" in name:
+            adapters["base_model.model." + name.removeprefix("llm.").replace(".default.", ".")] = parameter
+        elif own(name) or parameter.requires_grad or plain(name) in inherited:
+            learned[plain(name)] = parameter
+    return learned, adapters
+
+
+def own(name: str) -> bool:
+    """Whether a parameter is ours whatever learned: everything but the language model, whose vocabulary grew."""
+    return not name.startswith("llm.") or ".embed_tokens." in name or name.startswith("llm.lm_head.")
+
+
+def save(
+    folder: str | Path,
+    model: nn.Module,
+    config: ModelConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    adapter_settings=None,
+) -> None:
+    """Writes a folder that `assemble` opens again, bit for bit."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    learned, adapters = state(model)
+    write(folder / LEARNED, learned)
+    if adapters:
+        write(folder / ADAPTER, adapters)
+        settings = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": config.lora.rank, "bias": "none"}
+        settings |= {"lora_alpha": config.lora.alpha, "lora_dropout": config.lora.dropout}
+        settings |= {"target_modules": list(config.lora.targets), "base_model_name_or_path": config.llm}
+        (folder / ADAPTER_CONFIG).write_text(json.dumps(settings, indent=2))
+    tokenizer.save_pretrained(folder)
+    card = {
+        "ullava": ullava.__version__,
+        "model": config.model_dump(mode="json"),
+        "vocabulary": model.llm.get_input_embeddings().weight.shape[0],
+        "bases": {base: fingerprint(base) for base in bases(config)},
+        "learned": sorted(learned),
+    }
+    (folder / CARD).write_text(json.dumps(card, indent=2))
+
+
+def bases(config: ModelConfig) -> list[str]:
+    """Folders of the foundations that a model stands on."""
+    sam = (config.heads.get("mask") or {}).get("sam")
+    return [config.llm, config.vision.tower, *([sam] if sam else [])]
+
+
+def write(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Writes aside, then renames: a file is complete or not there."""
+    aside = path.with_suffix(".partial")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, aside, {"format": "pt"})
+    os.replace(aside, path)
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file.
+
+    Raises:
+        ValueError: the file is broken, or missing.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: cannot be read ({error}); copy it again, or go back to an older checkpoint") from error
+
+
+def load_learned(model: nn.Module, card: Card) -> None:
+    """Puts a folder's weights into a network that has at least the same parts; nothing is loaded half.
+
+    Raises:
+        ValueError: a weight is unknown, missing, or of another shape; lists them.
+    """
+    tensors = read(card.folder / LEARNED)
+    if card.config.lora:
+        tensors |= {
+            "llm." + name.removeprefix("base_model.model.").replace(".weight", ".default.weight"): tensor
+            for name, tensor in read(card.folder / ADAPTER).items()
+        }
+    parameters = {plain(name): parameter for name, parameter in model.named_parameters()}
+    heads = {name.split(".")[1] for name in tensors if name.startswith("heads.")}
+    expected = {n for n in parameters if own(n) and (not n.startswith("heads.") or n.split(".")[1] in heads)}
+    faults = [f"{name} is unknown here" for name in sorted(set(tensors) - set(parameters))]
+    faults += [f"{name} is missing there" for name in sorted(expected - set(tensors))]
+    faults += [
+        f"{name} has shape {tuple(tensor.shape)}, expected {tuple(parameters[name].shape)}"
+        for name, tensor in tensors.items()
+        if name in parameters and parameters[name].shape != tensor.shape
+    ]
+    if faults:
+        raise ValueError(listing(f"{card.folder}: {len(faults)} weights do not fit this model", faults))
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            if parameters[name].dtype != tensor.dtype:
+                parameters[name].data = parameters[name].data.to(tensor.dtype)
+            parameters[name].copy_(tensor)
+    model.inherited = frozenset(name for name in tensors if not own(name) and ".lora_" not in name)
+
+
+def listing(head: str, faults: Iterable[str], limit: int = 8) -> str:
+    """`head`, and the first faults."""
+    faults = list(faults)
+    more = [f"... and {len(faults) - limit} more"] if len(faults) > limit else []
+    return "; ".join([head, *faults[:limit], *more])
