@@ -1,0 +1,11 @@
+"""Numbers from answers: one file per formula family. Importing this package registers them all."""
+
+from ullava.evaluation.metrics import (  # noqa: F401
+    box_accuracy,
+    caption_scores,
+    generalised_iou,
+    mask_iou,
+    mean_iou,
+    saliency,
+    vqa_accuracy,
+)
