@@ -1,4 +1,4 @@
-"""Reads a YAML file into the schema, and refuses what the schema does not know: all errors at once, each with its cure."""
+"""Reads a YAML file into the schema and refuses what that does not know: all errors at once, each with its cure."""
 
 import os
 import re
@@ -25,8 +25,8 @@ class Yaml12Loader(yaml.SafeLoader):
     def compose_mapping_node(self, anchor):
         node = super().compose_mapping_node(anchor)
         keys = [key.value for key, _ in node.value]
-        for key, _ in node.value:
-            if keys.count(key.value) > 1:
+        for i, (key, _) in enumerate(node.value):
+            if key.value in keys[:i]:
                 mark = key.start_mark
                 raise ConfigError(f"{mark.name}:{mark.line + 1}: key {key.value!r} is written twice; keep one")
         return node
@@ -55,10 +55,10 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     with path.open(encoding="utf-8") as file:
         try:
             tree = yaml.load(file, Yaml12Loader)  # noqa: S506, a subclass of SafeLoader
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: invalid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: expected keys and values, found {type(tree).__name__}")
+        raise ConfigError(f"{path}: expected keys and values, found {short(tree)}")
     return tree
 
 
@@ -69,24 +69,53 @@ def load(path: str | Path, schema: type[S], overrides: Sequence[str] = ()) -> S:
         ConfigError: every fault of the file and the overrides, one per line.
     """
     tree = read_yaml(path)
+    faults = []
     for override in overrides:
-        apply(tree, override)
-    return build(schema, tree, str(path))
+        try:
+            apply(tree, override)
+        except ConfigError as error:
+            faults.append(str(error))
+    try:
+        config = build(schema, tree, str(path))
+    except ConfigError as error:
+        faults.append(str(error))
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return config
 
 
 def apply(tree: dict[str, Any], override: str) -> None:
-    """Writes one `key.sub=value` into a tree; the value is read as YAML."""
+    """Writes one `key.sub=value` into a tree; the value is read as YAML.
+
+    Raises:
+        ConfigError: it has another form, its value is invalid YAML, or it goes into a plain value or an absent item.
+    """
     key, equals, value = override.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"{override!r}: expected key=value, e.g. training.batch_size=4")
     *parents, leaf = key.strip().split(".")
-    node: Any = tree
+    if not equals or not all((*parents, leaf)):
+        raise ConfigError(f"{override!r}: expected key=value, e.g. training.batch_size=4")
     try:
-        for parent in parents:
-            node = node[int(parent)] if isinstance(node, list) else node.setdefault(parent, {})
-        node[int(leaf) if isinstance(node, list) else leaf] = yaml.load(value, Yaml12Loader)  # noqa: S506
-    except (IndexError, ValueError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{override!r}: no such place in the file") from error
+        parsed = yaml.load(value, Yaml12Loader)  # noqa: S506
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{override!r}: invalid YAML: {' '.join(str(error).split())}") from error
+    node: Any = tree
+    for step in parents:
+        place = place_in(node, step, override)
+        if isinstance(node, dict) and node.get(place) is None:
+            node[place] = {}
+        node = node[place]
+    node[place_in(node, leaf, override)] = parsed
+
+
+def place_in(node: Any, step: str, override: str) -> str | int:
+    """Key or index that one step of an override's key means in `node`."""
+    if isinstance(node, dict):
+        return step
+    if not isinstance(node, list):
+        raise ConfigError(f"{override!r}: no place for {step!r} in {short(node)}")
+    if not step.isdecimal() or int(step) >= len(node):
+        raise ConfigError(f"{override!r}: expected the number of an item, below {len(node)}; found {step!r}")
+    return int(step)
 
 
 def build(schema: type[S], tree: dict[str, Any], where: str) -> S:
@@ -94,22 +123,38 @@ def build(schema: type[S], tree: dict[str, Any], where: str) -> S:
     try:
         return schema.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError("\n".join(message(schema, where, fault) for fault in error.errors())) from None
+        # A list "too short" though something is in it has faulty items, and each of them has its own line.
+        faults = [fault for fault in error.errors() if fault["type"] != "too_short" or not fault["input"]]
+        raise ConfigError("\n".join(message(schema, where, fault) for fault in faults)) from None
 
 
 def message(schema: type[BaseModel], where: str, fault: dict[str, Any]) -> str:
-    """One line for one pydantic fault."""
-    *parents, leaf = (key for key in fault["loc"] if key != "[key]")
-    place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in parents).removeprefix(".")
-    at = f"{where}: {place}" if place else where
-    if fault["type"] == "extra_forbidden":
-        return f"{at}: no key {leaf!r}; {nearest(leaf, keys_at(schema, parents))}"
-    if fault["type"] == "missing":
-        return f"{at}: key {leaf!r} is missing"
-    if fault["type"] == "literal_error" and fault["loc"][-1] == "[key]":
-        known = re.findall(r"'([^']+)'", fault["ctx"]["expected"])
-        return f"{at}: no key {leaf!r}; {nearest(leaf, known)}"
-    return f"{at}: {leaf}: {fault['msg'].lower()}, found {fault['input']!r}"
+    """One line for one pydantic fault: file, place, what was expected and found."""
+    keys = [key for key in fault["loc"] if key != "[key]"]
+    if fault["type"] in ("extra_forbidden", "missing") or "[key]" in fault["loc"]:
+        *parents, leaf = keys
+        if fault["type"] == "missing":
+            return f"{at(where, parents)}: key {leaf!r} is missing"
+        known = keys_at(schema, parents)
+        if fault["type"] == "literal_error":
+            known = re.findall(r"'([^']+)'", fault["ctx"]["expected"])
+        return f"{at(where, parents)}: no key {leaf!r}; {nearest(leaf, known)}"
+    expected = (
+        "expected keys and values" if fault["type"] == "model_type" else fault["msg"][:1].lower() + fault["msg"][1:]
+    )
+    return f"{at(where, keys)}: {expected}, found {short(fault['input'])}"
+
+
+def at(where: str, keys: Sequence[str | int]) -> str:
+    """`where: data[2].portion`."""
+    place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
+    return f"{where}: {place}" if place else where
+
+
+def short(value: Any) -> str:
+    """A value as a message shows it."""
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= 60 else f"{text[:56]} ..."
 
 
 def keys_at(schema: Any, parents: Sequence[str | int]) -> list[str]:

@@ -1,0 +1,1 @@
+"""What a run is, in words: names, tokens, schema, and the YAML files that use them; no torch."""
