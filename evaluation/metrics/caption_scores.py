@@ -1,7 +1,7 @@
 """BLEU, ROUGE-L and CIDEr-D of captions, without Java.
 
-As pycocoevalcap 1.2, scores and guards alike, on the tokens of `caption_tokens`. METEOR needs a Java program and is left
-out. CIDEr-D is on its own scale 0..10.
+As pycocoevalcap 1.2, scores and guards alike, on the tokens of `caption_tokens`. METEOR needs a Java program and is
+left out. CIDEr-D is on its own scale 0..10.
 """
 
 import math
@@ -29,8 +29,8 @@ class Captions(Additive):
 
     ROUGE-L = mean of (1 + 1.2^2) p r / (r + 1.2^2 p), p and r the best precision and recall of the longest common
     subsequence, each over the references.
-    CIDEr-D = mean of 10 / 4 sum over n of the mean over references of exp(-(l - l')^2 / 72) min(g, g') . g' / (|g| |g'|),
-    g and g' the tf-idf vectors of n-grams, l and l' counts of bigrams. The idf comes from the references of all records
+    CIDEr-D = 10 times the mean over captions, n and references of exp(-(l - l')^2 / 72) min(g, g') . g' / (|g| |g'|), g
+    and g' the tf-idf vectors of n-grams, l and l' counts of bigrams. The idf comes from the references of all records
     that are scored together: scores of subsets are not comparable.
     """
 
@@ -110,7 +110,7 @@ def longest_common(first: Sequence[str], second: Sequence[str]) -> int:
 
 
 class Rarity(dict):
-    """n-gram -> log(pictures / pictures with the n-gram in a reference); an n-gram that no reference has counts as in 1."""
+    """n-gram -> log(pictures / pictures with it in a reference); one that no reference has counts as in 1."""
 
     def __init__(self, documents: Mapping[tuple[str, ...], int], pictures: int):
         self.most = math.log(pictures) if pictures else 0.0

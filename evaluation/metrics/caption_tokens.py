@@ -1,27 +1,29 @@
 """Words of a caption as the Penn Treebank cuts them, without Java.
 
 Caption scores are defined on the tokens of Stanford's PTBTokenizer (CoreNLP 3.4.1, lower case, punctuation dropped, as
-pycocoevalcap calls it). Here one regular expression says what a word is; what it does not match is dropped. On 2560 real
-captions (COCO, Flickr8k, COCO's sample results) both give the same words; they part on smileys, "c++", "1st,2nd".
+pycocoevalcap calls it). Here one regular expression says what a word is; what it does not match is dropped. On 2560
+real captions (COCO, Flickr8k, COCO's sample results) both give the same words; they part on smileys, "c++", "1st,2nd".
 """
 
 import re
 
 # Kept with their period: wherever they stand; only with a capital; only before a number.
 ABBREVIATIONS = """
-jan feb mar apr jun jul aug sept? oct nov dec mon tues? wed thu(?:rs)? fri ala ariz calif colo conn ct dak fla ga ind kans?
-ky md mich minn mo mont neb nev okla penn tenn va vt wisc? wyo jr sr bros blvd rd esq inc cos? corp pty ltd plc dept bhd
-assn univ intl sys ph mr mrs ms drs? profs? sens? reps? attys? lt col gen messrs govs? adm rev maj sgt cpl pvt capt ste? ave
-pres lieut hon brig co?mdr pfc spc supts? det vs alex wm jos cie cf etc al seq bldg ft mt est tel ext
-""".split()
-CAPITAL = "Ark Del Ill La Mass Miss Ore Pa Tex Wash".split()
-NUMBERED = "nos? prop figs?".split()
+    jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|mon|tues?|wed|thu(?:rs)?|fri|ala|ariz|calif|
+    colo|conn|ct|dak|fla|ga|ind|kans?|ky|md|mich|minn|mo|mont|neb|nev|okla|penn|tenn|va|vt|
+    wisc?|wyo|jr|sr|bros|blvd|rd|esq|inc|cos?|corp|pty|ltd|plc|dept|bhd|assn|univ|intl|sys|
+    ph|mr|mrs|ms|drs?|profs?|sens?|reps?|attys?|lt|col|gen|messrs|govs?|adm|rev|maj|sgt|cpl|
+    pvt|capt|ste?|ave|pres|lieut|hon|brig|co?mdr|pfc|spc|supts?|det|vs|alex|wm|jos|cie|cf|
+    etc|al|seq|bldg|ft|mt|est|tel|ext
+"""
+CAPITAL = "Ark|Del|Ill|La|Mass|Miss|Ore|Pa|Tex|Wash"
+NUMBERED = "nos?|prop|figs?"
 TOKEN = re.compile(
     rf"""
       </?[a-z][^<>]*> | https?://[^\s()<>"]*[^\s()<>".,!?;:']
     | (?:ph|ed)\.d\. | (?:[a-z]\.)+(?!\w) | [a-z](?:\.[a-z])+(?!\w)            # Ph.D.  U.S.  p.m.  T.V
-    | (?:{"|".join(ABBREVIATIONS)}|(?-i:{"|".join(CAPITAL)}))\.(?!\w)
-    | (?:{"|".join(NUMBERED)})\.(?=\s?\d)
+    | (?:{ABBREVIATIONS}|(?-i:{CAPITAL}))\.(?!\w)
+    | (?:{NUMBERED})\.(?=\s?\d)
     | \d+(?:[.,:]\d+)+(?:-[^\W_]+)* | (?<!\w)(?:[+-]?\.\d+|[+-]\d+)             # 1,000  5:30  2.5-inch  .5  -5
     | can(?=not\b) | gon(?=na\b) | wan(?=na\b) | got(?=ta\b) | gim(?=me\b) | lem(?=me\b)
     | [^\W_]+?(?=n't\b) | n't\b | '(?:s|m|d|re|ve|ll)\b                         # is n't   dog 's

@@ -52,7 +52,8 @@ class GeneralisedIoU(Additive):
         iou = np.where(target > 0, intersection / np.maximum(union, 1), said)
         hits = [target * (iou >= t) for t in THRESHOLDS]
         right = [(1 - target) * said, target * (1 - said)]
-        return add(np.stack([np.ones_like(iou), intersection, union, iou, target, *right, *hits], axis=1), groups, count)
+        columns = [np.ones_like(iou), intersection, union, iou, target, *right, *hits]
+        return add(np.stack(columns, axis=1), groups, count)
 
     def conclude(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         seen, intersection, union, iou, target, no_target_right, target_right, *hits = np.moveaxis(sums, -1, 0)

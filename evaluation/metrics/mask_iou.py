@@ -1,7 +1,7 @@
 """gIoU, cIoU and P@t: the mask scores of referring, reasoning and salient segmentation.
 
-Sources: LISA (arXiv:2308.00692, section 4.1; train_ds.py, validate) for gIoU and cIoU, LAVT (test.py, evaluate) for P@t.
-LISA's printed numbers carry epsilons, up to 2.1e-5 low; these do not.
+Sources: LISA (arXiv:2308.00692; train_ds.py, validate) for gIoU and cIoU, LAVT (test.py, evaluate) for P@t. LISA's
+printed numbers carry epsilons, up to 2.1e-5 low; these do not.
 """
 
 from collections.abc import Sequence
@@ -76,7 +76,7 @@ def binary(prediction: np.ndarray) -> np.ndarray:
     if prediction.dtype == bool:
         return prediction
     if not np.issubdtype(prediction.dtype, np.floating):
-        raise ValueError(f"mask: expected float probabilities or bool, found {prediction.dtype}; compare with > 0 first")
+        raise ValueError(f"mask: expected float probabilities or bool, found {prediction.dtype}; compare with > 0")
     return prediction > CUT
 
 

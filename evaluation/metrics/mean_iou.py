@@ -19,9 +19,9 @@ IGNORED = 255  # the label of pixels without a class in every data set we read
 class MeanIoU(Additive):
     """Per class c, over all questions about it and without ignored pixels: I_c, U_c, and T_c, the pixels of the truth.
 
-    mIoU = mean of I_c / U_c over the classes with U_c > 0: a class neither there nor predicted is left out, a class that
-    was predicted and is nowhere counts 0. pixel_acc = sum of I_c / sum of T_c. Each question has its own mask and masks
-    may overlap, which pixel_acc cannot see: read it beside mIoU.
+    mIoU = mean of I_c / U_c over classes with U_c > 0: a class neither there nor predicted is left out, one that was
+    predicted and is nowhere counts 0. pixel_acc = sum of I_c / sum of T_c. Each question has its own mask and masks may
+    overlap, which pixel_acc cannot see: read it beside mIoU.
     """
 
     reads = "mask"

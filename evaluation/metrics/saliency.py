@@ -1,9 +1,9 @@
 """Salient object detection scores: MAE, F-measure, E-measure, S-measure, weighted F-measure.
 
-Definitions and order of reductions as in PySODMetrics 1.6.2, so that figures stand beside the tables of that field; what
-is peculiar there is kept on purpose: every map is stretched to 0..1 first, also for MAE; max and mean are those of the
-data set's MEAN curve; the E-measure divides by H W - 1 and so may exceed 1; an all-zero map has the adaptive threshold 0,
-which makes everything foreground.
+Definitions and order of reductions as in PySODMetrics 1.6.2, so that figures stand beside the tables of that field;
+what is peculiar there is kept on purpose: every map is stretched to 0..1 first, also for MAE; max and mean are those of
+the data set's MEAN curve; the E-measure divides by H W - 1 and so may exceed 1; an all-zero map has the adaptive
+threshold 0, which makes everything foreground.
 
 F and E at 256 thresholds follow from how often each grey level stands on the truth and beside it: two histograms.
 """
@@ -28,8 +28,8 @@ MEANS = ("MAE", "adpF", "adpE", "S", "wF")
 class Saliency(Additive):
     """Per picture, with the stretched map P in 0..1 and the truth G, for each threshold t = 255 ... 0 on floor(255 P):
 
-    F(t) = 1.3 p r / (0.3 p + r), p and r precision and recall of P >= t; E(t) = mean of (1 + 2 a b / (a^2 + b^2))^2 / 4,
-    a and b the thresholded map and the truth, less their means.
+    F(t) = 1.3 p r / (0.3 p + r), p and r precision and recall of P >= t;
+    E(t) = mean of (1 + 2 a b / (a^2 + b^2))^2 / 4, a and b the thresholded map and the truth, less their means;
     maxF, meanF, maxE, meanE = maximum and mean of the curve that is the mean over pictures; adpF, adpE at the threshold
     min(2 mean(P), 1); MAE = mean of |P - G|; S and wF: see `structure`.
     """
@@ -47,24 +47,24 @@ class Saliency(Additive):
         if ignored is not None and np.any(ignored):
             raise ValueError("saliency: these formulas know no ignored pixels; leave the metric out for this data set")
         truth = np.asarray(truth, bool)
-        grey = np.zeros(truth.shape, np.uint8) if prediction is None else grey_levels(same_size(prediction, truth, "map"))
+        grey = grey_levels(np.zeros(truth.shape, bool) if prediction is None else same_size(prediction, truth, "map"))
         values = stretched(grey)
         target = np.bincount(grey[truth], minlength=LEVELS)
         other = np.bincount(grey.ravel(), minlength=LEVELS) - target
         map_ = values[grey]
         cut = values >= min(2 * map_.mean(), 1)
-        hits, false = target[cut].sum(), other[cut].sum()
-        record = {
+        counts = target[cut].sum(), other[cut].sum(), target.sum()
+        scores = {
             "MAE": np.abs(map_ - truth).mean(),
-            "adpF": f_measure(hits, false, target.sum()),
-            "adpE": e_measure(hits, false, target.sum(), truth.size),
+            "adpF": f_measure(*counts),
+            "adpE": e_measure(*counts, truth.size),
             "S": structure_measure(map_, truth),
             "wF": weighted_f(map_, truth),
         }
-        present = np.flatnonzero(target + other)
-        # floor(255 P), with the rounding of floating point that the reference has too
-        levels = {"levels": (values * 255).astype(np.uint8)[present], "target": target[present], "other": other[present]}
-        return {name: float(value) for name, value in record.items()} | {k: v.tolist() for k, v in levels.items()}
+        there = np.flatnonzero(target + other)
+        levels = (values * 255).astype(np.uint8)  # rounded down, with floating point's slips, as in the reference
+        histogram = {"levels": levels[there], "target": target[there], "other": other[there]}
+        return {k: float(v) for k, v in scores.items()} | {k: v.tolist() for k, v in histogram.items()}
 
     def sums(self, records: Sequence[Record], groups: np.ndarray, count: int) -> np.ndarray:
         means = np.array([[record[name] for name in MEANS] for record in records], np.float64).reshape(-1, len(MEANS))

@@ -18,22 +18,22 @@ Match = Literal["auto", "official", "exact", "set"]
 AGREEMENT = 3  # people who must agree with an answer for full marks
 PUNCTUATION = ";/[]\"{}()=+\\_-><@`,?!"
 PERIODS = 32  # the reference hands a flag over as the count of replacements
-NUMBERS = "zero one two three four five six seven eight nine ten".split()
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 DIGITS = {"none": "0"} | {word: str(value) for value, word in enumerate(NUMBERS)}
 ARTICLES = {"a", "an", "the"}
 CONTRACTIONS = """
-'ow's'at 'twas ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't haven't he'd
-he'd've he's how'd how'll how's isn't it'd it'd've it'll ma'am might've mightn't mightn't've must've mustn't needn't not've
-o'clock oughtn't shan't she'd've should've shouldn't shouldn't've somebody'd've somebody'll somebody's someone'd
-someone'd've someone'll someone's something'd something'd've something'll that's there'd there'd've there're there's they'd
-they'd've they'll they're they've wasn't we'd've we've weren't what'll what're what's what've when's where'd where's
-where've who'd who'd've who'll who's who've why'll why're why's won't would've wouldn't wouldn't've y'all y'all'd've
-y'all'll you'd you'd've you'll you're you've
-""".split()
+'ow's'at 'twas ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't haven't
+he'd he'd've he's how'd how'll how's isn't it'd it'd've it'll ma'am might've mightn't mightn't've must've mustn't
+needn't not've o'clock oughtn't shan't she'd've should've shouldn't shouldn't've somebody'd've somebody'll
+somebody's someone'd someone'd've someone'll someone's something'd something'd've something'll that's there'd
+there'd've there're there's they'd they'd've they'll they're they've wasn't we'd've we've weren't what'll what're
+what's what've when's where'd where's where've who'd who'd've who'll who's who've why'll why're why's won't would've
+wouldn't wouldn't've y'all y'all'd've y'all'll you'd you'd've you'll you're you've
+"""
 # A word that lacks one of its apostrophes gets it back; one entry of the reference goes the other way.
-RESTORED = {
-    word[:place.start()] + word[place.end():]: word for word in CONTRACTIONS for place in re.finditer("'", word)
-} | {"somebody'd": "somebodyd"}  # fmt: skip
+RESTORED = {"somebody'd": "somebodyd"} | {
+    word[:i] + word[i + 1 :]: word for word in CONTRACTIONS.split() for i, letter in enumerate(word) if letter == "'"
+}
 
 
 @METRICS.register("vqa_accuracy")
@@ -68,8 +68,10 @@ class VqaAccuracy(Additive):
         if match == "auto":
             match = "official" if len(truth) > AGREEMENT else "exact"
         if match == "official" and len(truth) <= AGREEMENT:
-            raise ValueError(f"vqa_accuracy: the official rule needs more than {AGREEMENT} references, found {len(truth)}; "
-                             "use match: exact")  # fmt: skip
+            raise ValueError(
+                f"vqa_accuracy: the official rule needs more than {AGREEMENT} references, found {len(truth)}; "
+                "use match: exact"
+            )
         return {"accuracy": 0.0 if prediction is None else AGREE[match](prediction, truth)}
 
     def sums(self, records: Sequence[Record], groups: np.ndarray, count: int) -> np.ndarray:
