@@ -1,0 +1,58 @@
+"""Scores a trained model on the rows of a YAML.
+
+    python evaluation/eval_ullava.py --cfg_path configs/eval/eval_res.yaml [key=value ...]
+    torchrun --nproc_per_node 8 evaluation/eval_ullava.py ...
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if not __package__:  # run as a file: `ullava` lies beside this folder, not in it
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from ullava import __version__
+from ullava.configs.load import CONFIGS, load
+from ullava.configs.schema import EvaluationConfig
+from ullava.evaluation import ranks
+from ullava.evaluation.results import table
+from ullava.messages import run_command
+
+RES = CONFIGS / "eval" / "eval_res.yaml"
+
+
+def main(arguments: Sequence[str], default: Path = RES) -> None:
+    """Evaluates as the YAML and the arguments say; writes results.json and predictions.jsonl to its output_dir."""
+    options = parse(arguments, default)
+    overrides = [*options.overrides, *([f"generation.precision={options.dtype}"] if options.dtype else [])]
+    config = load(options.cfg_path, EvaluationConfig, overrides)
+    from ullava.evaluation.evaluator import evaluate  # torch and all: only once the YAML is known to be good
+    from ullava.models.answering import open_answerer
+
+    ranks.join()
+    run = {"model": config.model, "config": str(options.cfg_path), "ullava": __version__}
+    run["generation"] = config.generation.model_dump()
+    answerer = open_answerer(config.model, config.generation)
+    output = Path(config.output_dir)
+    results = evaluate(config.evaluate, answerer, own=config.datasets, output=output, run=run)
+    if ranks.place()[0] == 0:
+        print(table(results), f"\nwrote {output / 'results.json'}, {output / 'predictions.jsonl'}", sep="\n")
+        if options.log_dir:
+            log = Path(options.log_dir, f"{Path(config.model).name}.log")
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text(table(results) + "\n", encoding="utf-8")
+
+
+def parse(arguments: Sequence[str], default: Path) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Scores a trained model on the rows of a YAML.")
+    parser.add_argument("--cfg_path", type=Path, default=default, help="default: %(default)s")
+    parser.add_argument("--log_dir", help="also write the table to LOG_DIR/<model>.log")
+    parser.add_argument("--dtype", choices=["bf16", "fp16", "fp32"], help="overrides generation.precision")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. model=runs/mine evaluate.0.limit=100")
+    return parser.parse_intermixed_args(list(arguments))
+
+
+if __name__ == "__main__":
+    run_command(main)
