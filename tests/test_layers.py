@@ -1,0 +1,145 @@
+"""The house rules, executed: who may import whom, under which name, and how long a page may be."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BELOW = {  # room -> rooms it may import from, besides itself
+    "configs": set(),
+    "datasets": {"configs"},
+    "tasks": {"configs", "datasets"},
+    "models": {"configs", "datasets"},
+    "evaluation": {"configs", "datasets", "tasks", "models"},
+    "ullava": {"configs", "datasets", "tasks", "models", "evaluation"},
+}
+LIGHT = {"configs", "datasets", "tasks"}  # rooms that work without the network's packages
+NETWORK = {"torch", "transformers", "peft", "accelerate", "safetensors", "deepspeed"}
+VAGUE = {"utils", "util", "tools", "common", "misc", "helpers", "helper"}
+FILES = sorted(path for room in BELOW for path in (ROOT / room).rglob("*.py"))
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def nodes(*kinds: type[ast.AST]) -> Iterator[tuple[str, str, ast.AST]]:
+    """Yields (room, "path:line", node) for every node of these kinds in the house."""
+    for path in FILES:
+        place = path.relative_to(ROOT)
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, kinds):
+                yield place.parts[0], f"{place}:{node.lineno}", node
+
+
+def names_of(node: ast.Import | ast.ImportFrom) -> list[str]:
+    """Dotted names that a statement imports; of a relative one they begin with a dot."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    stem = "." * node.level + (node.module or "")
+    return [stem, *(f"{stem}.{alias.name}" for alias in node.names)]
+
+
+def imports() -> Iterator[tuple[str, str, str]]:
+    """Yields (room, "path:line", dotted name) of every import in the house, wherever in its file."""
+    for room, place, node in nodes(ast.Import, ast.ImportFrom):
+        yield from ((room, place, name) for name in names_of(node))
+
+
+def is_command(path: Path) -> bool:
+    """Whether a file is what a user runs, and so may speak to the terminal: it has a `main`, or is how one ends."""
+    functions = [node.name for node in tree_of(path).body if isinstance(node, ast.FunctionDef)]
+    return "main" in functions or path == ROOT / "ullava" / "messages.py"
+
+
+def test_imports_point_downwards():
+    upwards = [
+        f"{place}: {room} must not import {name}"
+        for room, place, name in imports()
+        for top, below, *_ in [(*name.split("."), "")]
+        if top == "ullava" and below in BELOW and below not in BELOW[room] | {room}
+    ]
+    assert not upwards
+
+
+def test_imports_are_absolute_and_under_the_packages_name():
+    wrong = [
+        f"{place}: {name}; write `from ullava.room.module import name`"
+        for _, place, name in imports()
+        if name.split(".")[0] in BELOW.keys() - {"datasets", "ullava"} | {""} or name.endswith("*")
+    ]
+    assert not wrong
+
+
+def test_only_models_and_above_name_the_networks_packages():
+    heavy = [(place, name) for room, place, name in imports() if room in LIGHT and name.split(".")[0] in NETWORK]
+    assert not heavy
+
+
+def test_readers_and_tasks_work_without_the_network_loaded():
+    code = "import sys, ullava.tasks.mixture, ullava.datasets.readers; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"torch", "transformers"} & set(run.stdout.split())
+
+
+def test_torchvision_is_never_imported():
+    assert not [place for _, place, name in imports() if name.split(".")[0] == "torchvision"]
+
+
+def test_a_file_is_one_page_with_a_purpose():
+    for path in FILES:
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, f"{path}: split it"
+        assert ast.get_docstring(tree_of(path)), f"{path}: say in a docstring what it is for"
+        assert path.stem not in VAGUE, f"{path}: name it after its concept"
+
+
+def test_a_function_fits_the_screen():
+    functions = nodes(ast.FunctionDef, ast.AsyncFunctionDef)
+    assert not [f"{place}: {node.name}" for _, place, node in functions if node.end_lineno - node.lineno >= 60]
+
+
+def test_errors_are_never_swallowed():
+    swallowed = [
+        place
+        for _, place, node in nodes(ast.ExceptHandler)
+        if node.type is None or all(isinstance(part, ast.Pass) for part in node.body)
+    ]
+    assert not swallowed
+
+
+def test_only_commands_print():
+    printed = [place for _, place, node in nodes(ast.Call) if getattr(node.func, "id", None) == "print"]
+    assert not [place for place in printed if not is_command(ROOT / place.split(":")[0])]
+
+
+def test_no_device_is_named():
+    called = [(place, getattr(node.func, "attr", None)) for _, place, node in nodes(ast.Call)]
+    assert not [place for place, name in called if name in ("cuda", "empty_cache")], "take the tensors' own device"
+
+
+def test_every_room_opens_but_datasets():
+    folders = {path.parent for path in FILES}
+    closed = {folder for folder in folders if not (folder / "__init__.py").exists()}
+    assert closed == {ROOT / "datasets"}, "datasets/__init__.py would shadow Hugging Face's; other rooms need one"
+
+
+@pytest.mark.parametrize("folder", ["tasks", "datasets/readers", "models/heads", "evaluation/metrics"])
+def test_opening_a_room_registers_its_classes(folder):
+    statements = [node for node in tree_of(ROOT / folder / "__init__.py").body if isinstance(node, ast.ImportFrom)]
+    opened = {name.split(".")[-1] for node in statements for name in names_of(node)}
+    for path in (ROOT / folder).glob("*.py"):
+        classes = [node for node in tree_of(path).body if isinstance(node, ast.ClassDef)]
+        if any(".register(" in ast.unparse(decorator) for node in classes for decorator in node.decorator_list):
+            assert path.stem in opened, f"{folder}/__init__.py does not import {path.stem}"
+
+
+def test_tests_mirror_the_rooms_and_are_no_package():
+    assert not list((ROOT / "tests").rglob("__init__.py"))
+    rooms = {path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").glob("*/**/test_*.py")}
+    assert rooms <= BELOW.keys()
