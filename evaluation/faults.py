@@ -1,0 +1,203 @@
+"""What keeps a YAML from running, found without weights or a GPU: each fault one line, with its place and its cure.
+
+A section is judged by itself, so that a fault in one does not hide those of another.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+import ullava.models.heads  # noqa: F401, registers them
+import ullava.tasks  # noqa: F401, registers them
+from ullava.configs.load import CONFIGS
+from ullava.configs.registry import nearest
+from ullava.configs.schema import DataRow, EvaluationRow, ModelConfig, Part, RunConfig
+from ullava.datasets.catalogue import open_dataset
+from ullava.datasets.readers.base import Reader
+from ullava.evaluation.box_sources import BOX_SOURCES
+from ullava.models.conversation import conversation
+from ullava.models.heads.base import HEADS
+from ullava.tasks.base import TASKS, Task
+
+T = TypeVar("T")
+WRONG = (LookupError, ValueError, OSError)  # what a registry, a reader or a task raises about what it was given
+CARD = "ullava.json"  # in the folder of a run, models/checkpoints.py
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What a dataset holds; `lost` are the files that its annotation names and its folder lacks."""
+
+    records: int
+    pictures: int
+    phrases: int
+    turns: int
+    lost: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One row of `data` or `evaluate` that could be opened."""
+
+    place: str
+    row: DataRow | EvaluationRow
+    task: Task
+    reader: Reader
+    count: Count
+
+
+def part_of(schema: type[BaseModel], tree: Any) -> BaseModel | None:
+    """A section by itself, so that a fault elsewhere does not hide its own; None where the schema refuses it."""
+    try:
+        return schema.model_validate(tree)
+    except ValidationError:
+        return None
+
+
+def open_rows(tree: Mapping[str, Any]) -> tuple[list[Opened], list[str]]:
+    """The rows of `data` and `evaluate` that open, and why others do not; what the schema refuses is left out."""
+    own = tree.get("datasets") if isinstance(tree.get("datasets"), dict) else {}
+    opened, faults = [], []
+    for section, schema in (("data", DataRow), ("evaluate", EvaluationRow)):
+        rows = tree.get(section) if isinstance(tree.get(section), list) else []
+        for i, row in enumerate(part_of(schema, row) for row in rows):
+            if row is None:
+                continue
+            place = f"{section}[{i}]"
+            task = attempt(place, faults, open_task, row)
+            data = attempt(place, faults, open_data, row, own)
+            if task is not None and data is not None:
+                opened.append(Opened(place, row, task, *data))
+    return opened, faults
+
+
+def attempt(place: str, faults: list[str], make: Callable[..., T], *arguments: Any) -> T | None:
+    """Returns `make(*arguments)`; where that fails, None, and `faults` grows by the reason."""
+    try:
+        return make(*arguments)
+    except WRONG as error:
+        faults.append(f"{place}: {error}")
+        return None
+
+
+def open_task(row: DataRow | EvaluationRow) -> Task:
+    """The row's task, with its options."""
+    kind = TASKS[row.task]
+    options = [field.name for field in fields(kind)]
+    for key in row.options:
+        if key not in options:
+            raise LookupError(f"task {row.task} has no option {key!r}; {nearest(key, options)}")
+    return kind(**row.options)
+
+
+def open_data(row: DataRow | EvaluationRow, own: Mapping[str, Any]) -> tuple[Reader, Count]:
+    """The row's dataset, and what it holds."""
+    reader = open_dataset(row.dataset, row.task, own)
+    return reader, count(reader)
+
+
+def count(reader: Reader) -> Count:
+    """Reads every record once; no pixels."""
+    media, phrases, turns = set(), 0, 0
+    for i in range(len(reader)):
+        sample = reader[i]
+        media |= {medium.path for medium in sample.media}
+        phrases += sum(len(region.phrases) for region in sample.regions)
+        turns += len(sample.turns)
+    return Count(len(reader), len(media), phrases, turns, tuple(sorted(path for path in media if not path.exists())))
+
+
+def dataset_faults(opened: Opened) -> Iterator[str]:
+    """Yields what keeps a row from being asked: no records, lost pictures, nothing that its task can ask about."""
+    found = opened.count
+    if not found.records:
+        yield f"{opened.place}: {opened.row.dataset} has no records"
+        return
+    if found.lost:
+        lost = f"{len(found.lost)} of {found.pictures} pictures or videos are missing, e.g. {found.lost[0]}"
+        yield f"{opened.place}: {opened.row.dataset}: {lost}"
+    try:
+        opened.task.dialogue(opened.reader[0], np.random.default_rng(0))
+    except WRONG as error:
+        yield f"{opened.place}: {error}"
+    if isinstance(opened.row, EvaluationRow) and opened.row.boxes and opened.row.boxes not in BOX_SOURCES:
+        yield f"{opened.place}: no box source {opened.row.boxes!r}; {nearest(opened.row.boxes, BOX_SOURCES)}"
+
+
+def model_faults(model: ModelConfig, opened: Sequence[Opened]) -> Iterator[str]:
+    """Yields missing folders, unknown names, and tokens that a task says and no head reads."""
+    if not Path(model.llm).is_dir():
+        yield f"model.llm: {model.llm}: no such folder; if a stage writes it, run that stage first"
+    elif model.vision is None and card(model.llm) is None:
+        yield f"model.vision: missing; {model.llm} is no run that could say which tower it saw with"
+    towers = {"heads.mask.sam": (model.heads.get("mask") or {}).get("sam")}
+    towers["vision.tower"] = model.vision.tower if model.vision else None
+    for key, tower in towers.items():
+        if tower and not Path(tower).exists():
+            yield f"model.{key}: {tower}: no such file or folder; put the published weights there"
+    try:
+        conversation(model.conversation)
+    except LookupError as error:
+        yield f"model.conversation: {error}"
+    for name in model.heads:
+        if name not in HEADS:
+            yield f"model.heads: no head {name!r}; {nearest(name, HEADS)}"
+    yield from token_faults(model.heads, opened)
+
+
+def token_faults(heads: Iterable[str], opened: Sequence[Opened]) -> Iterator[str]:
+    """Yields the tasks whose answers would say a token that none of `heads` reads."""
+    read = {HEADS[name].token for name in heads if name in HEADS}
+    for one in opened:
+        said = {HEADS[name].token for name in one.task.heads if name in HEADS}
+        if said - read:
+            tokens = ", ".join(sorted(said - read))
+            yield f"{one.place}: task {one.row.task} says {tokens}, which no head of the model reads"
+
+
+def trained_faults(folder: str, opened: Sequence[Opened]) -> Iterator[str]:
+    """Yields what keeps the model in `folder` from being evaluated."""
+    model = card(folder)
+    if model is None:
+        yield f"model: {folder}: holds no {CARD}; expected the folder of a run, a checkpoint or a merged model"
+    else:
+        yield from token_faults(model.get("heads", {}), opened)
+
+
+def card(folder: str) -> Mapping[str, Any] | None:
+    """The model section of the run in `folder`; None where it holds none."""
+    path = Path(folder, CARD)
+    return json.loads(path.read_text(encoding="utf-8")).get("model", {}) if path.is_file() else None
+
+
+def run_faults(config: RunConfig) -> Iterator[str]:
+    """Yields what does not fit together: parts that the model lacks, a score that is not measured, a missing file."""
+    present = parts(config.model)
+    for part in config.learn:
+        if part not in present:
+            yield f"learn: this model has no part {part!r}; {nearest(part, present)}"
+    if config.model.lora and "lora" not in config.learn:
+        yield "learn: model.lora is there, but the part 'lora' does not learn; name it, or take model.lora away"
+    measured = {f"{row.dataset}/{row.task}" for row in config.evaluate}
+    if config.best and config.best.rpartition("/")[0] not in measured:
+        yield f"best: {config.best!r} is not measured by `evaluate`; {nearest(config.best, measured)}"
+    shipped = sorted(path.stem for path in (CONFIGS / "deepspeed").glob("*.json"))
+    if (name := config.training.deepspeed) and name not in shipped and not Path(name).is_file():
+        yield f"training.deepspeed: no file {name!r}; {nearest(name, shipped)}"
+
+
+def parts(model: ModelConfig) -> set[str]:
+    """The parts that own parameters of this model."""
+    absent = set()
+    if not model.lora and not (card(model.llm) or {}).get("lora"):
+        absent.add("lora")
+    if "mask" not in model.heads:
+        absent |= {"mask_decoder", "sam_encoder", "iou_head"}
+    if "detector" not in model.heads:
+        absent.add("detector")
+    return set(get_args(Part)) - absent - (set() if model.heads else {"heads"})
