@@ -100,7 +100,7 @@ class Answerer:
         mask = torch.cat([batch.attention_mask, batch.attention_mask.new_ones(len(embeds), count)], dim=1)
         places = (mask.cumsum(1) - 1).clamp(min=0)
         if said.cache is not None:
-            said.cache.crop(length - 1)
+            said.cache.crop(length - 1 - said.cache.get_seq_length())  # negative: so many fewer
             fed, start = torch.cat([embeds[:, -1:], answer], dim=1), length - 1
         else:  # beams have moved the cache's rows about
             fed, start = torch.cat([embeds, answer], dim=1), 0

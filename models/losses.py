@@ -30,13 +30,16 @@ def box_l1(boxes: Tensor, targets: Tensor) -> Tensor:
 def box_giou(boxes: Tensor, targets: Tensor) -> Tensor:
     """1 - generalised IoU (Rezatofighi et al., arXiv:1902.09630, algorithm 1). Both (N, 4) -> (N,), in 0..2.
 
-    A predicted box whose corners have changed places counts as the box between them: u-LLaVA drops such boxes from its
-    loss (models/loss.py), and with them the gradient where it is needed most.
+    A predicted box whose corners have changed places covers nothing: its loss is 1 or more, and the L1 term turns it
+    round. (u-LLaVA drops such boxes, models/loss.py, and with them the gradient where it is needed most; to read them
+    as the box between their corners makes a minimum out of the wrong order.)
     """
     boxes, targets = boxes.float(), targets.float()
-    low, high = torch.minimum(boxes[:, :2], boxes[:, 2:]), torch.maximum(boxes[:, :2], boxes[:, 2:])
+    low, high = boxes[:, :2], boxes[:, 2:]
     overlap = (torch.minimum(high, targets[:, 2:]) - torch.maximum(low, targets[:, :2])).clamp(min=0).prod(1)
-    union = (high - low).prod(1) + (targets[:, 2:] - targets[:, :2]).prod(1) - overlap
-    hull = (torch.maximum(high, targets[:, 2:]) - torch.minimum(low, targets[:, :2])).prod(1)
+    areas = (high - low).clamp(min=0).prod(1) + (targets[:, 2:] - targets[:, :2]).prod(1)
+    union = areas - overlap
+    reach = torch.stack([low, high, targets[:, :2], targets[:, 2:]])
+    hull = (reach.amax(0) - reach.amin(0)).prod(1)
     tiny = torch.finfo(torch.float32).tiny
     return 1 - overlap / union.clamp(min=tiny) + (hull - union) / hull.clamp(min=tiny)

@@ -41,7 +41,7 @@ def open_sam(folder: str, *, from_scratch: bool, dtype: torch.dtype) -> tuple[Sa
     settings = {"image_mean": MEAN, "image_std": STD}
     if Path(folder, "preprocessor_config.json").is_file():
         settings = read_settings(folder, "preprocessor_config.json", "model.heads.mask.sam")
-    view = View(size=sam.config.vision_config.image_size, aspect="corner", background=0)
+    view = View(sam.config.vision_config.image_size, "corner", background=(0, 0, 0))
     tower = SamTower(sam.vision_encoder.to(dtype), view, settings["image_mean"], settings["image_std"], folder)
     return sam, tower
 
@@ -66,7 +66,7 @@ def invert(logits: Tensor, view: View, sizes: Sequence[tuple[int, int]]) -> list
     for size in dict.fromkeys(sizes):
         numbers = [n for n, other in enumerate(sizes) if other == size]
         height, width = view.resized(size)
-        square = F.interpolate(logits[numbers, None].float(), (view.size, view.size), mode="bilinear")
+        square = F.interpolate(logits[numbers, None].float(), (view.side, view.side), mode="bilinear")
         masks = F.interpolate(square[..., :height, :width], size, mode="bilinear")[:, 0]
         for n, mask in zip(numbers, masks, strict=True):
             found[n] = mask

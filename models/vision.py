@@ -112,8 +112,7 @@ def open_vision(folder: str, *, layer: int, aspect: str, from_scratch: bool, dty
     """
     settings = read_settings(folder, "preprocessor_config.json", "model.vision.tower")
     module = open_module(CLIPVisionModel, CLIPVisionConfig, folder, "model.vision.tower", from_scratch, dtype)
-    size = inner(module).config.image_size
-    view = View(size=size, aspect=aspect, background=255)
+    view = View(inner(module).config.image_size, aspect)
     return VisionTower(module, view, settings["image_mean"], settings["image_std"], folder, layer=layer)
 
 

@@ -100,7 +100,7 @@ class MaskHead(Head):
             if self.resolution == "original":
                 yield torch.stack([logits[n] for n in numbers]), targets
             else:
-                height, width = (-(-side * logits.shape[-1] // view.size) for side in view.resized(size))
+                height, width = (-(-side * logits.shape[-1] // view.side) for side in view.resized(size))
                 yield logits[numbers, :height, :width], F.interpolate(targets[None], (height, width), mode="area")[0]
 
     def results(self, predicted: MaskLogits, batch: Batch) -> list[np.ndarray]:
