@@ -17,10 +17,19 @@ SLOT = "<class>"
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """Ways to ask one thing: `drawn` from in training, the fixed `exam` in evaluation."""
+    """Ways to ask one thing: `templates`, and the fixed `exam` of evaluation.
 
-    drawn: tuple[str, ...]
+    Training draws from both: u-LLaVA's own exam questions stand in none of its templates, so that it is asked in
+    evaluation what it was never asked before.
+    """
+
+    templates: tuple[str, ...]
     exam: str
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """What training draws from, each question once."""
+        return tuple(dict.fromkeys((*self.templates, self.exam)))
 
 
 @dataclass(frozen=True, slots=True)
