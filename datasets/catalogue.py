@@ -5,7 +5,7 @@ An entry names a `reader` and its options; beside them it may hold
 
     root: folder its paths count from (default: the data root); may begin with $ULLAVA_SHARED or any variable
     layouts: [{images: ..., ...}, ...]    other sets of options: the first whose paths all exist is taken
-    by_task: {task: {...}, ...}           options, or another reader, for one task
+    by_task: {task: {...}, ...}           reader and options for one task; options beside it go to who knows them
     every: 5, part: held_out | train      a split where none is published: every fifth picture, or the others
     licence, url, size, tree              where to get it, what it weighs, how it lies on disk
 """
@@ -91,22 +91,25 @@ def _shipped(path: Path) -> Mapping[str, Entry]:
 
 
 def choose(name: str, entry: Entry, task: str | None) -> Entry:
-    """The entry with its `by_task` options for `task` laid over it.
+    """The entry with its `by_task` options for `task` laid over it, without those that only other tasks' readers know.
 
     Raises:
         LookupError: it has none for this task.
         ValueError: no reader is named, or an unknown part.
     """
-    tasks = entry.get("by_task")
-    if tasks:
-        if task not in tasks:
-            raise LookupError(f"{name}: nothing for the task {task!r}; {nearest(str(task), tasks)}")
-        entry = {**entry, **tasks[task]}
-    if "reader" not in entry:
-        raise ValueError(f"{name}: key 'reader' is missing; there are: {', '.join(sorted(READERS))}")
-    if "every" in entry and entry.get("part", "train") not in PARTS:
-        raise ValueError(f"{name}: part: expected {' or '.join(PARTS)}, found {entry['part']!r}")
-    return entry
+    if "by_task" not in entry:
+        task, entry = None, {**entry, "by_task": {None: {}}}
+    choices = {key: {**entry, **options} for key, options in entry["by_task"].items()}
+    if task not in choices:
+        raise LookupError(f"{name}: nothing for the task {task!r}; {nearest(str(task), choices)}")
+    for choice in choices.values():
+        if "reader" not in choice:
+            raise ValueError(f"{name}: key 'reader' is missing; there are: {', '.join(sorted(READERS))}")
+        if "every" in choice and choice.get("part", "train") not in PARTS:
+            raise ValueError(f"{name}: part: expected {' or '.join(PARTS)}, found {choice['part']!r}")
+    known = {key for choice in choices.values() for key in fields_of(READERS[choice["reader"]])}
+    others = known - fields_of(READERS[choices[task]["reader"]]).keys() - entry["by_task"][task].keys()
+    return {key: value for key, value in choices[task].items() if key not in others}
 
 
 def root_of(name: str, entry: Entry) -> Path:
@@ -121,13 +124,18 @@ def root_of(name: str, entry: Entry) -> Path:
 
 def check_options(name: str, reader: type[Reader], options: Mapping[str, Any]) -> None:
     """Compares options with the fields of a reader."""
-    fields = {field.name: field for field in dataclasses.fields(reader) if field.name != "name"}
+    fields = fields_of(reader)
     for key in options:
         if key not in fields:
             raise ValueError(f"{name}: reader {reader.name} has no option {key!r}; {nearest(key, fields)}")
     for key, field in fields.items():
         if field.default is dataclasses.MISSING and key not in options:
             raise ValueError(f"{name}: reader {reader.name} needs the option {key!r}; there are: {', '.join(fields)}")
+
+
+def fields_of(reader: type[Reader]) -> dict[str, dataclasses.Field]:
+    """A reader's options by name."""
+    return {field.name: field for field in dataclasses.fields(reader) if field.name != "name"}
 
 
 def resolve(reader: type[Reader], options: Mapping[str, Any], root: Path) -> dict[str, Any]:

@@ -8,6 +8,8 @@ import time
 from bisect import bisect_right
 from collections.abc import Sequence
 from importlib.util import find_spec
+from operator import itemgetter
+from pathlib import Path
 
 import numpy as np
 
@@ -32,8 +34,23 @@ def read_frames(video: Video, count: int, timeout: float = 60.0) -> np.ndarray:
     """
     if not video.path.is_file():
         raise FileNotFoundError(f"{video.path}: no such video; the annotation file names it, its folder lacks it")
-    read = _read_by_decord if find_spec("decord") and video.path.suffix.lower() != ".gif" else _read_by_av
-    return read(video, count, timeout)
+    if video.path.suffix.lower() == ".gif":
+        check_trailer(video.path)
+    elif find_spec("decord"):
+        return _read_by_decord(video, count, timeout)
+    return _read_by_av(video, count, timeout)
+
+
+def check_trailer(path: Path) -> None:
+    """Looks for the byte that ends a GIF (GIF89a, section 27); FFmpeg draws half a picture where it is missing.
+
+    Raises:
+        ValueError: it is missing.
+    """
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - 64, 0))
+        if not file.read().rstrip(b"\0").endswith(b";"):
+            raise ValueError(f"{path}: the GIF is truncated; fetch the file again")
 
 
 def middles(total: int, count: int) -> list[int]:
@@ -48,7 +65,7 @@ def _read_by_av(video: Video, count: int, timeout: float) -> np.ndarray:
         with av.open(str(video.path), timeout=timeout) as container:
             if not container.streams.video:
                 raise ValueError(f"{video.path}: the file has no pictures in it")
-            container.streams.video[0].thread_type = "AUTO"
+            container.streams.video[0].codec_context.thread_count = 1  # workers are the parallel ones
             return _AvFrames(video, container, time.monotonic() + timeout).read(count)
     except av.error.ExitError as error:  # FFmpeg's own time-out, while it waits for bytes
         raise TimeoutError(f"{video.path}: not read in {timeout:g} s; is the disk or the file stuck?") from error
@@ -69,22 +86,25 @@ class _AvFrames:
         frames: dict[int, np.ndarray] = {}
         position, decoding = -1, iter(())  # index in `keys` of the part that is being decoded
         for moment in sorted(set(wanted)):
-            part = bisect_right(keys, moment) - 1
-            if part > position or not frames:
-                self.container.seek(max(keys[part], 0) if part >= 0 else 0, stream=self.stream)
+            part = max(bisect_right(keys, moment, key=itemgetter(0)) - 1, 0)
+            if part > position:
+                self.container.seek(keys[part][1], stream=self.stream)
                 position, decoding = part, self.container.decode(self.stream)
             frames[moment] = self.frame_at(moment, decoding)
         return np.stack([frames[moment] for moment in wanted])
 
-    def packet_times(self) -> tuple[list[int], list[int]]:
-        """Times of the frames in the clip, and of all keyframes, in the stream's own unit, sorted."""
+    def packet_times(self) -> tuple[list[int], list[tuple[int, int]]]:
+        """Times of the frames in the clip, and (time, place to seek) of all keyframes, in the stream's unit, sorted."""
         times, keys = [], []
         for packet in self.container.demux(self.stream):
             self.check_time()
-            if packet.pts is not None:
-                times.append(packet.pts)
-                if packet.is_keyframe:
-                    keys.append(packet.pts)
+            shown, decoded = packet.pts, packet.dts
+            if shown is None and decoded is None:
+                continue  # the empty packet that ends a file
+            shown = decoded if shown is None else shown
+            times.append(shown)
+            if packet.is_keyframe:
+                keys.append((shown, shown if decoded is None else decoded))  # AVI and MP4 seek by decoding time
         path, announced = self.video.path, self.stream.frames
         if len(times) < COMPLETE * announced:
             raise ValueError(f"{path}: truncated: {len(times)} of {announced} frames are there; fetch the file again")
@@ -95,7 +115,7 @@ class _AvFrames:
         if not times:
             within = f" between {self.video.clip[0]} and {self.video.clip[1]} s" if self.video.clip else ""
             raise ValueError(f"{path}: no frames{within}")
-        return times, sorted(keys)
+        return times, sorted(keys) or [(times[0], times[0])]
 
     def frame_at(self, moment: int, decoding) -> np.ndarray:
         """The first frame from `moment` on; the last one there is, where the stream ends before."""

@@ -3,7 +3,7 @@
 One row a picture, in the order of file names, so that "every fifth" means the same on every machine.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,11 +38,11 @@ def instances(path: Path, *, unique_categories: bool = False) -> Iterator[Row]:
     for annotation in tree["annotations"]:
         found[annotation["image_id"]].append(annotation)
     for identity, picture in pictures(tree).items():
-        present = [annotation["category_id"] for annotation in found[identity]]  # a crowd is there, too
+        present = Counter(annotation["category_id"] for annotation in found[identity])  # a crowd is there, too
         objects = [
             thing(annotation, names)
             for annotation in found[identity]
-            if not annotation.get("iscrowd") and not (unique_categories and present.count(annotation["category_id"]) > 1)
+            if not annotation.get("iscrowd") and (present[annotation["category_id"]] == 1 or not unique_categories)
         ]
         if objects:
             yield Row(str(identity), picture["file"], picture | {"objects": objects})

@@ -50,7 +50,7 @@ class LabelMap(Reader):
             stems = [Path(line.split()[0]).stem for line in lines if line.strip()]
         for folder, files in ((self.labels, labels), (self.images, pictures)):
             if missing := [stem for stem in stems if stem not in files]:
-                raise FileNotFoundError(f"{folder}: {len(missing)} of {len(stems)} files are missing, e.g. {missing[0]}")
+                raise FileNotFoundError(f"{folder}: {len(missing)} of {len(stems)} files are missing, as {missing[0]}")
         if not stems:
             raise ValueError(f"{self.listed or self.labels}: no records; expected one at least")
         return [(pictures[stem], labels[stem]) for stem in stems]

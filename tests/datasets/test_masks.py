@@ -1,0 +1,164 @@
+"""Masks draw themselves as their formats say; expected pixels are drawn by hand."""
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
+
+from ullava.datasets import masks
+from ullava.datasets.masks import Foreground, LabelPixels, Polygons, RunLengths, Union
+
+SQUARE = """
+    ......
+    .##...
+    .##...
+    ......
+"""
+
+
+def test_run_lengths_go_down_the_columns(drawn):
+    # Column by column: 5 background, 2, 2, 2 foreground of column 1 and 2, then 13 of background.
+    assert (RunLengths((4, 6), (5, 2, 2, 2, 13)).draw() == drawn(SQUARE)).all()
+
+
+def test_packed_run_lengths_are_what_pycocotools_writes(drawn):
+    packed = masks.encode(drawn(SQUARE))
+    assert packed["size"] == [4, 6]
+    assert isinstance(packed["counts"], str)
+    assert (RunLengths((4, 6), packed["counts"]).draw() == drawn(SQUARE)).all()
+
+
+def test_run_lengths_of_another_size_are_refused():
+    with pytest.raises(ValueError, match="run lengths cover 23 pixels"):
+        RunLengths((4, 6), (5, 2, 2, 2, 12)).draw()
+
+
+def test_a_polygon_covers_the_pixels_inside(drawn):
+    assert (Polygons((4, 6), ((1, 1, 3, 1, 3, 3, 1, 3),)).draw() == drawn(SQUARE)).all()
+
+
+def test_overlapping_polygons_are_united_not_summed():
+    square = (1, 1, 3, 1, 3, 3, 1, 3)
+    mask = Polygons((4, 6), (square, square)).draw()
+    assert mask.dtype == bool
+    assert mask.sum() == 4
+
+
+def test_a_line_covers_nothing_although_pycocotools_takes_it_for_a_box():
+    assert not Polygons((9, 9), ((1, 1, 5, 5),)).draw().any()
+
+
+def test_an_odd_polygon_is_refused():
+    with pytest.raises(ValueError, match="7 numbers"):
+        Polygons((4, 6), ((1, 1, 3, 1, 3, 3, 1),))
+
+
+def test_label_pixels_are_those_of_their_values(write):
+    path = write("label.png", np.array([[0, 1], [2, 1]], np.uint8))
+    assert LabelPixels(path, (1,)).draw().tolist() == [[False, True], [False, True]]
+    assert LabelPixels(path, (0, 2)).draw().tolist() == [[True, False], [True, False]]
+    assert LabelPixels(path, (1,)).size == (2, 2)
+
+
+def test_label_maps_of_sixteen_bits_keep_their_ids(write):
+    path = write("label.png", np.array([[0, 300], [65535, 1]], np.uint16))
+    assert LabelPixels(path, (300, 65535)).draw().tolist() == [[False, True], [True, False]]
+
+
+def test_a_palette_is_an_id_not_a_colour(tmp_path):
+    image = Image.new("P", (2, 1))
+    image.putpalette([0, 0, 0] * 3 + [200, 10, 10])
+    image.putpixel((1, 0), 3)
+    image.save(tmp_path / "p.png")
+    assert LabelPixels(tmp_path / "p.png", (3,)).draw().tolist() == [[False, True]]
+    assert Foreground(tmp_path / "p.png").draw().tolist() == [[False, True]]
+
+
+def test_colours_are_no_label_map(write):
+    path = write("label.png", np.zeros((2, 2, 3), np.uint8))
+    with pytest.raises(ValueError, match="expected class ids in one channel, found a RGB picture"):
+        LabelPixels(path, (0,)).draw()
+
+
+def test_a_label_map_that_changes_on_disk_is_read_again(write):
+    path = write("label.png", np.array([[1]], np.uint8))
+    assert LabelPixels(path, (1,)).draw().all()
+    write("label.png", np.array([[2]], np.uint8))
+    os.utime(path, ns=(1, 1))
+    assert not LabelPixels(path, (1,)).draw().any()
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (2, 2, 3), (2, 2, 4)])
+def test_foreground_is_bright_in_grey_colour_and_with_alpha(write, shape):
+    pixels = np.zeros(shape, np.uint8)
+    pixels[0, 0], pixels[1, 1] = 254, 127
+    if shape[-1] == 4:
+        pixels[..., 3] = 255
+    assert Foreground(write("mask.png", pixels)).draw().tolist() == [[True, False], [False, False]]
+
+
+def test_a_mask_of_zeros_and_ones_says_which_option_reads_it(write):
+    path = write("mask.png", np.array([[0, 1]], np.uint8))
+    with pytest.raises(ValueError, match="brightest pixel is 1, expected 128 or more"):
+        Foreground(path).draw()
+    assert Foreground(path, threshold=1).draw().tolist() == [[False, True]]
+
+
+def test_a_black_mask_is_empty(write):
+    assert not Foreground(write("mask.png", np.zeros((2, 3), np.uint8))).draw().any()
+
+
+def test_a_missing_and_a_broken_mask_are_named(write):
+    path = write("mask.png", np.zeros((20, 30), np.uint8))
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(ValueError, match="mask.png: the mask cannot be decoded"):
+        Foreground(path).draw()
+    with pytest.raises(FileNotFoundError, match="none.png: no such mask"):
+        LabelPixels(path.with_name("none.png"), (1,)).draw()
+
+
+def test_a_union_covers_what_any_part_covers():
+    parts = Polygons((4, 6), ((0, 0, 2, 0, 2, 2, 0, 2),)), RunLengths((4, 6), (20, 4))
+    union = Union(parts)
+    assert (union.draw() == parts[0].draw() | parts[1].draw()).all()
+    assert union.size == (4, 6)
+
+
+def test_a_mask_of_another_size_than_its_picture_names_both():
+    with pytest.raises(ValueError, match=r"toy/1: the mask is 4 x 6 \(H x W\), its picture 6 x 4"):
+        masks.check_size(RunLengths((4, 6), (24,)), (6, 4), "toy/1")
+    masks.check_size(np.zeros((4, 6), bool), (4, 6), "toy/1")
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "kind"),
+    [
+        ([[1, 1, 3, 1, 3, 3, 1, 3]], Polygons),
+        ({"size": [4, 6], "counts": [5, 2, 2, 2, 13]}, RunLengths),
+        ({"size": [4, 6], "counts": "5220;"}, RunLengths),
+        ([{"size": [4, 6], "counts": [5, 2, 2, 2, 13]}], RunLengths),
+        ([{"size": [4, 6], "counts": [5, 2, 2, 2, 13]}, {"size": [4, 6], "counts": [24]}], Union),
+        ([], type(None)),
+    ],
+)
+def test_every_form_of_cocos_field_is_read(segmentation, kind):
+    assert isinstance(masks.from_coco(segmentation, (4, 6)), kind)
+
+
+def test_an_unknown_form_is_refused():
+    with pytest.raises(ValueError, match="expected polygons or run lengths"):
+        masks.from_coco([1, 2, 3], (4, 6))
+
+
+@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=20), elements=st.booleans()))
+def test_encoding_is_undone_by_decoding(mask):
+    assert (masks.decode(masks.encode(mask)) == mask).all()
+
+
+def test_masks_are_hashable(tmp_path):
+    kinds = [RunLengths((1, 1), (1,)), Polygons((1, 1), ()), LabelPixels(tmp_path, (1,)), Foreground(tmp_path)]
+    assert len({*kinds, Union(tuple(kinds))}) == 5

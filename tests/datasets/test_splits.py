@@ -1,0 +1,48 @@
+"""Every fifth file is held out, whichever records speak of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ullava.datasets.readers.base import Reader
+from ullava.datasets.splits import Part
+from ullava.datasets.structures import Picture, Sample
+
+
+@dataclass(frozen=True)
+class Toy(Reader):
+    paths: tuple[Path, ...]
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, index):
+        return Sample(f"toy/{index}", (Picture(self.paths[index]),))
+
+
+@pytest.fixture
+def files(tmp_path):
+    paths = [tmp_path / f"{letter}.jpg" for letter in "abcdefghijkl"]
+    for path in paths:
+        path.touch()
+    return paths
+
+
+def held_out(paths):
+    return [sample.media[0].path.stem for sample in Part(Toy(tuple(paths)), 5, "held_out")]
+
+
+def test_every_fifth_file_is_held_out(files):
+    assert held_out(files) == ["e", "j"]
+    train = Part(Toy(tuple(files)), 5, "train")
+    assert [sample.media[0].path.stem for sample in train] == list("abcdfghikl")
+    assert len(train) == 10
+
+
+def test_no_picture_is_in_both_parts_when_records_repeat_it(files):
+    assert held_out([files[9], files[4], files[0], files[4]]) == ["j", "e", "e"]
+
+
+def test_a_reader_of_fewer_pictures_holds_out_the_same_ones(files):
+    assert held_out(files[3:]) == ["e", "j"]
