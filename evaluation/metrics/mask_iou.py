@@ -61,14 +61,14 @@ def overlap(prediction: Any, truth: np.ndarray, ignored: np.ndarray | None = Non
     """
     truth = np.asarray(truth, bool)
     kept = truth if ignored is None else truth & ~same_size(ignored, truth, "ignored")
-    target = np.count_nonzero(kept)
+    target = int(np.count_nonzero(kept))
     if prediction is None:
         return 0, target, target
     predicted = binary(same_size(prediction, truth, "prediction"))
     if ignored is not None:
         predicted = predicted & ~np.asarray(ignored, bool)
-    intersection = np.count_nonzero(predicted & kept)
-    return intersection, np.count_nonzero(predicted) + target - intersection, target
+    intersection = int(np.count_nonzero(predicted & kept))
+    return intersection, int(np.count_nonzero(predicted)) + target - intersection, target
 
 
 def binary(prediction: np.ndarray) -> np.ndarray:
