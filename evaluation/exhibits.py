@@ -20,12 +20,12 @@ from ullava.datasets.catalogue import open_dataset
 from ullava.datasets.images import read
 from ullava.datasets.structures import Box, Picture, Sample
 from ullava.datasets.videos import read_frames
+from ullava.evaluation.headlines import is_asked
 from ullava.evaluation.predictions import Line, decode, read_predictions
 from ullava.evaluation.visualise import beside, enlarge, overlay
 
 KINDS = ("best", "median", "worst")  # where there are fewer answers, the later name stands
 FRAMES = 4  # of a video, shown in a row
-CONTROLS = ("_shuffled", "_trivial")  # ends of the dataset names of control rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def choose(predictions: Path, own: Mapping[str, Any]) -> list[Exhibit]:
     chosen: list[tuple[str, float, Line]] = []
     groups: dict[tuple[str, str], list[tuple[float, str, Line]]] = {}
     for line in read_predictions(predictions):
-        if line["answers"] == "generated" and not line["dataset"].endswith(CONTROLS):
+        if is_asked(line):
             groups.setdefault((line["task"], line["dataset"]), []).append((quality(line), line["id"], line))
     for group in groups.values():
         group.sort(key=lambda item: (-item[0], item[1]))

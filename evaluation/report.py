@@ -14,15 +14,11 @@ from typing import Any
 
 from ullava.configs.schema import LossConfig
 from ullava.evaluation.charts import Bar, bars, curve
-from ullava.evaluation.exhibits import CONTROLS, Exhibit, choose, texts
+from ullava.evaluation.exhibits import Exhibit, choose, texts
+from ullava.evaluation.headlines import Headline, headlines, is_asked
 from ullava.evaluation.results import Results, Row, read_results
 
 TEMPLATE = Path(__file__).with_name("report.html")
-HEADLINES = {  # task -> the score that stands for it, as the field reports it
-    "res": "gIoU", "rec": "acc@0.5", "salient": "gIoU", "semantic": "mIoU", "vqa": "accuracy", "captioning": "CIDEr-D",
-    "video_captioning": "CIDEr-D", "reasoning": "gIoU", "multi_target": "gIoU", "keyword": "gIoU", "part": "mIoU",
-}  # fmt: skip
-SCALES = {"CIDEr-D": 10.0}  # where a scale does not end at 1
 
 
 def write_report(
@@ -60,7 +56,7 @@ def write_report(
 
 def summary(results: Results) -> str:
     """One sentence: how many questions, of what, by which model."""
-    asked = [row for row in results["rows"] if row["answers"] == "generated" and not row["dataset"].endswith(CONTROLS)]
+    asked = [row for row in results["rows"] if is_asked(row)]
     names = ", ".join(dict.fromkeys(row["dataset"] for row in asked))
     model = results["run"].get("model")
     count = sum(row["count"] for row in asked)
@@ -69,44 +65,33 @@ def summary(results: Results) -> str:
 
 def write_scores(results: Results) -> str:
     """The chart of headline scores, and the table of all."""
-    rows = {(row["dataset"], row["task"], row["answers"]): row for row in results["rows"]}
-    lines = [to_bar(row, rows) for row in results["rows"] if is_charted(row)]
-    parts = []
-    if lines:
-        parts.append(bars(lines).replace("<svg", '<svg class="bars"', 1))
-        if any(line.name.endswith("CIDEr-D") for line in lines):
-            parts.append('<p class="soft">CIDEr-D runs from 0 to 10: its bar shows a tenth of it.</p>')
+    lines = [to_bar(line) for line in headlines(results)]
+    parts = [bars(lines).replace("<svg", '<svg class="bars"', 1)] if lines else []
+    if any(line.name.endswith("CIDEr-D") for line in lines):
+        parts.append('<p class="soft">CIDEr-D runs from 0 to 10: its bar shows a tenth of it.</p>')
     head = ("dataset", "task", "answers", "boxes", "count", "seconds", "scores")
     body = [
-        (row["dataset"], row["task"], row["answers"], row.get("boxes") or "", row["count"], f"{row['seconds']:.1f}",
-         all_scores(row))
+        (
+            *(row[key] for key in head[:3]),
+            row.get("boxes") or "",
+            row["count"],
+            f"{row['seconds']:.1f}",
+            all_scores(row),
+        )
         for row in results["rows"]
-    ]  # fmt: skip
+    ]
     return "\n".join([*parts, "<h3>All rows</h3>", table(head, body, numbers=(4, 5))])
 
 
-def is_charted(row: Row) -> bool:
-    """Whether a row has a bar: generated answers, no control, and its task's headline was measured."""
-    measured = row["metrics"].get(HEADLINES.get(row["task"], "")) is not None
-    return row["answers"] == "generated" and not row["dataset"].endswith(CONTROLS) and measured
+def to_bar(line: Headline) -> Bar:
+    """A headline on a scale from 0 to 1."""
 
+    def share(value: float | None) -> float | None:
+        return None if value is None else value / line.scale
 
-def to_bar(row: Row, rows: Mapping[tuple[str, str, str], Row]) -> Bar:
-    """The bar of a row, with what its trivial and its shuffled row scored."""
-    name = HEADLINES[row["task"]]
-    scale = SCALES.get(name, 1.0)
-
-    def control(end: str, answers: str) -> float | None:
-        other = rows.get((row["dataset"] + end, row["task"], answers))
-        value = other["metrics"].get(name) if other else None
-        return None if value is None else value / scale
-
-    ends = row["interval"].get(name) or ()
-    whisker = (ends[0] / scale, ends[1] / scale) if len(ends) == 2 and None not in ends else None
-    value = row["metrics"][name]
-    label = f"{value:.2f}"
-    trivial, shuffled = control("_trivial", "given"), control("_shuffled", "generated")
-    return Bar(f"{row['task']}  {name}", value / scale, label, whisker, trivial, shuffled)
+    interval = tuple(map(share, line.interval)) if line.interval else None
+    name, label = f"{line.task}  {line.score}", f"{line.value:.2f}"
+    return Bar(name, share(line.value), label, interval, share(line.trivial), share(line.shuffled))
 
 
 def all_scores(row: Row) -> str:
@@ -151,7 +136,7 @@ def write_stage(stage: str, folder: Path) -> str:
     lines = [json.loads(text) for text in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     terms = [term for term in ("loss", *LossConfig().weights()) if any(term in line for line in lines)]
     charts = [curve(term, {term: values(lines, term)}) for term in terms]
-    rates = sorted({key for line in lines for key in line if key.startswith("learning_rate")})
+    rates = sorted({key for line in lines for key in line if key.startswith("learning_rate/")})
     charts.append(curve("learning rate", {rate: values(lines, rate) for rate in rates}, smooth=False))
     parts = [f"<h3>{escape(stage)}</h3>", f'<div class="curves">{"".join(charts)}</div>']
     if (folder / "learn.json").is_file():

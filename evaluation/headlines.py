@@ -1,0 +1,74 @@
+"""The score that stands for a task, beside what a guess and a look at another picture score."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ullava.evaluation.results import Results, Row
+from ullava.evaluation.trivial import RIVALS
+
+TRIVIAL, SHUFFLED = "_trivial", "_shuffled"  # ends of the dataset names of control rows, NAMES
+SCALES = {"CIDEr-D": 10.0}  # where a scale does not end at 1
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """One line of a summary.
+
+    Attributes:
+        interval: (low, high) of a bootstrap; None where there is none.
+        trivial, shuffled: the same score of the strongest baseline that never looks, and of the model itself asked
+            about other pictures; None where they were not measured.
+        scale: where the score's scale ends.
+    """
+
+    dataset: str
+    task: str
+    score: str
+    value: float
+    interval: tuple[float, float] | None
+    trivial: float | None
+    shuffled: float | None
+    scale: float
+
+
+def headlines(results: Results) -> Iterator[Headline]:
+    """Yields a headline per row of generated answers, controls aside, in the order of the rows."""
+    rows = {(row["dataset"], row["task"], row["answers"]): row for row in results["rows"]}
+    for row in results["rows"]:
+        if not is_asked(row):
+            continue
+        name = RIVALS[row["task"]][0] if row["task"] in RIVALS else next(iter(row["metrics"]))
+        value = row["metrics"].get(name)
+        if value is None:
+            continue
+        low, high = row["interval"].get(name) or (None, None)
+        controls = [
+            other["metrics"].get(name) if other else None
+            for other in (
+                rows.get((row["dataset"] + TRIVIAL, row["task"], "given")),
+                rows.get((row["dataset"] + SHUFFLED, row["task"], "generated")),
+            )
+        ]
+        interval = None if low is None or high is None else (low, high)
+        yield Headline(row["dataset"], row["task"], name, value, interval, *controls, SCALES.get(name, 1.0))
+
+
+def is_asked(row: Row) -> bool:
+    """Whether a row (or a line of predictions.jsonl) is of generated answers, and no control."""
+    return row["answers"] == "generated" and not row["dataset"].endswith((TRIVIAL, SHUFFLED))
+
+
+def summary_table(results: Results) -> str:
+    """The headlines as plain text."""
+
+    def words(number: float | None) -> str:
+        return "-" if number is None else f"{number:.3f}"
+
+    cells = [("dataset", "task", "score", "", "95 %", "trivial", "shuffled")]
+    for line in headlines(results):
+        ends = "-" if line.interval is None else "..".join(f"{end:.2f}" for end in line.interval)
+        cells.append(
+            (line.dataset, line.task, line.score, words(line.value), ends, *map(words, (line.trivial, line.shuffled)))
+        )
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells)
