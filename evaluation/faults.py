@@ -5,7 +5,7 @@ A section is judged by itself, so that a fault in one does not hide those of ano
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -69,7 +69,7 @@ def open_rows(tree: Mapping[str, Any]) -> tuple[list[Opened], list[str]]:
             if row is None:
                 continue
             place = f"{section}[{i}]"
-            task = attempt(place, faults, open_task, row)
+            task = attempt(place, faults, TASKS.build, row.task, row.options)
             data = attempt(place, faults, open_data, row, own)
             if task is not None and data is not None:
                 opened.append(Opened(place, row, task, *data))
@@ -81,18 +81,8 @@ def attempt(place: str, faults: list[str], make: Callable[..., T], *arguments: A
     try:
         return make(*arguments)
     except WRONG as error:
-        faults.append(f"{place}: {error}")
+        faults += [f"{place}: {line}" for line in str(error).splitlines()]
         return None
-
-
-def open_task(row: DataRow | EvaluationRow) -> Task:
-    """The row's task, with its options."""
-    kind = TASKS[row.task]
-    options = [field.name for field in fields(kind)]
-    for key in row.options:
-        if key not in options:
-            raise LookupError(f"task {row.task} has no option {key!r}; {nearest(key, options)}")
-    return kind(**row.options)
 
 
 def open_data(row: DataRow | EvaluationRow, own: Mapping[str, Any]) -> tuple[Reader, Count]:

@@ -78,7 +78,7 @@ def test_all_faults_come_at_once_with_their_place(world):
     found = "\n".join(faults(write(world, data=rows, learn={"projectr": 1e-3})))
     assert "run.yaml: data[0]: no dataset 'toi'; did you mean 'toy'?" in found
     assert "run.yaml: data[1]: no task 'ress'; did you mean 'res'?" in found
-    assert "run.yaml: data[2]: task res has no option 'sayz'; did you mean 'says'?" in found
+    assert "run.yaml: data[2]: task 'res': no option 'sayz'; did you mean 'says'?" in found
     assert "run.yaml: data[3]: no key 'potion'; did you mean 'portion'?" in found
     assert "run.yaml: learn: no key 'projectr'; did you mean 'projector'?" in found
 
