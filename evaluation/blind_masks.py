@@ -1,6 +1,7 @@
 """Baselines for masks and boxes: everything at once, or where such things usually are."""
 
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -9,6 +10,7 @@ from ullava.configs.tokens import SEG
 from ullava.datasets.catalogue import open_dataset
 from ullava.datasets.structures import Answer, Dialogue, Region, Sample
 from ullava.evaluation.baselines import Baseline
+from ullava.evaluation.box_sources import THRESHOLD
 from ullava.evaluation.marking import promised, true_box
 from ullava.evaluation.sizes import size_of
 
@@ -16,10 +18,10 @@ GRID = (64, 64)  # cells of a learned position map
 
 
 class AllObjects(Baseline):
-    """The union of all masks of the picture, whatever is asked for.
+    """The union of the sample's regions, whichever is asked for.
 
-    A salient sample holds the answer alone: there the masks come from the label maps that the same dataset has of its
-    pictures, and without such maps the baseline says nothing.
+    A salient sample's only region is the answer: there the regions are those of the label maps that the same dataset
+    has of its pictures, and where it has none the baseline does not suit.
     """
 
     name, reads = "all_objects", "mask"
@@ -28,30 +30,32 @@ class AllObjects(Baseline):
         return self.row.task != "salient" or bool(self.maps)
 
     @cached_property
-    def maps(self) -> dict[tuple, Sample]:
-        """Samples with several regions, by picture, where the dataset has them for task `semantic`."""
+    def maps(self) -> dict[tuple[Path, ...], Sample]:
+        """What the dataset has for task `semantic`, by picture; empty where that is one region a picture all over."""
         try:
             reader = open_dataset(self.row.dataset, "semantic", dict(self.own))
         except LookupError:
             return {}
-        return {sample.media: sample for sample in reader if len(sample.regions) > 1}
+        samples = {paths(sample): sample for sample in reader}
+        return samples if any(len(sample.regions) > 1 for sample in samples.values()) else {}
 
     def answer(self, dialogue):
         sample = dialogue.sample
-        regions = self.maps.get(sample.media, sample).regions if self.row.task == "salient" else sample.regions
+        regions = self.maps[paths(sample)].regions if self.row.task == "salient" else sample.regions
         return as_masks(dialogue, union(regions))
 
 
 class MeanMask(Baseline):
-    """The mean of all training masks, stretched over the picture."""
+    """The mean of all training masks, stretched over the picture; scaled so that 0.5 cuts it where the IoU is best."""
 
     name, reads = "mean_mask", "mask"
 
     def learn(self, lessons):
-        self.mean = mean_map([region for lesson in lessons for region in promised(lesson.meant, SEG)])
+        mean = mean_map([region for lesson in lessons for region in promised(lesson.meant, SEG)])
+        self.map = np.minimum(mean * (THRESHOLD / best_cut(mean)), 1).astype(np.float32)
 
     def answer(self, dialogue):
-        return as_masks(dialogue, self.mean)
+        return as_masks(dialogue, self.map)
 
 
 class ClassPrior(Baseline):
@@ -64,7 +68,8 @@ class ClassPrior(Baseline):
         for lesson in lessons:
             for region in promised(lesson.meant, SEG):
                 regions.setdefault(region.category, []).append(region)
-        self.cells = {category: best_cut(mean_map(members)) for category, members in regions.items()}
+        means = {category: mean_map(members) for category, members in regions.items()}
+        self.cells = {category: (mean > best_cut(mean)).astype(np.float32) for category, mean in means.items()}
 
     def answer(self, dialogue):
         regions = promised(dialogue, SEG)
@@ -92,6 +97,11 @@ class ConstantBox(Baseline):
             height, width = size_of(dialogue.sample.media[promise.region.picture])
             boxes.append(tuple(self.box * (width, height, width, height)))
         return Answer(dialogue.turns[-1].answer, {"box": tuple(boxes)})
+
+
+def paths(sample: Sample) -> tuple[Path, ...]:
+    """The files a sample is about: what its annotations in several formats have in common."""
+    return tuple(medium.path for medium in sample.media)
 
 
 def as_masks(dialogue: Dialogue, map_: np.ndarray) -> Answer:
@@ -122,17 +132,15 @@ def mean_map(regions: list[Region]) -> np.ndarray:
     return (total / max(len(regions), 1)).astype(np.float32)
 
 
-def best_cut(mean: np.ndarray) -> np.ndarray:
-    """The cells, 0 or 1, whose IoU with the masks behind `mean` is the largest: sum of I / sum of U over all of them.
+def best_cut(mean: np.ndarray) -> float:
+    """The share above which cells, taken together, have the best IoU with the masks behind `mean`.
 
-    Of the k likeliest cells, I = their sum of shares and U = k + the sum of all shares - I; k is chosen.
+    Of the k likeliest cells, sum of I = their sum of shares, and sum of U = k + the sum of all shares - I.
     """
-    falling = np.sort(mean, axis=None)[::-1].cumsum()
-    counts = np.arange(1, mean.size + 1)
-    best = int(np.argmax(falling / (counts + falling[-1] - falling)))
-    cells = np.zeros(mean.size, np.float32)
-    cells[np.argsort(-mean, axis=None, kind="stable")[: best + 1]] = 1
-    return cells.reshape(mean.shape)
+    falling = np.sort(mean, axis=None)[::-1]
+    shared = falling.cumsum(dtype=np.float64)
+    last = falling[np.argmax(shared / (np.arange(1, mean.size + 1) + shared[-1] - shared))]
+    return float(last + mean.max(where=mean < last, initial=0)) / 2 or 1.0  # 1: nothing was ever there
 
 
 def best_box(truths: np.ndarray) -> np.ndarray:

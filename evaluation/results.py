@@ -9,6 +9,10 @@ from typing import Any
 from ullava.configs.registry import nearest
 from ullava.evaluation.predictions import replacing
 
+PRINTED = (
+    "gIoU", "cIoU", "N-acc", "acc@0.5", "mIoU", "MAE", "maxF", "accuracy", "BLEU-4", "CIDEr-D", "keyword_acc",
+    "emission", "unparseable",
+)  # fmt: skip
 Row = dict[str, Any]
 Results = dict[str, Any]  # {"rows": [...], "run": {...}}
 
@@ -51,7 +55,7 @@ def named_score(results: Results, name: str) -> float:
 
 
 def table(results: Results) -> str:
-    """The rows as plain text, one line each, the first scores of every task beside its dataset."""
+    """The rows as plain text, one line each; the best known scores only."""
     cells = [("dataset", "task", "answers", "count", "seconds", "scores")]
     cells += [
         (row["dataset"], row["task"], row["answers"], str(row["count"]), f"{row['seconds']:.1f}", scores_of(row))
@@ -61,9 +65,11 @@ def table(results: Results) -> str:
 
 
 def scores_of(row: Row) -> str:
-    """The scores of a row, in the order of its metrics; the half width of an interval behind its score."""
+    """The best known scores of a row, each with half the width of its interval."""
     words = []
     for name, score in row["metrics"].items():
+        if name not in PRINTED:
+            continue
         low, high = row["interval"].get(name) or (math.nan, math.nan)
         spread = "" if math.isnan(high - low) else f"±{(high - low) / 2:.3f}"
         words.append(f"{name} {score:.3f}{spread}")
