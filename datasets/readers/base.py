@@ -32,7 +32,7 @@ def inside(root: Path, relative: str, where: str) -> Path:
         ValueError: the path is absolute or leads out of `root`.
     """
     inner = os.path.normpath(relative)
-    if os.path.isabs(inner) or inner.split(os.sep)[0] in ("..", ""):
+    if os.path.isabs(inner) or inner.split(os.sep)[0] in ("..", "."):
         raise ValueError(f"{where}: {relative!r} leads out of {root}; expected a path below it")
     return root / inner
 

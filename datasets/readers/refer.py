@@ -69,7 +69,7 @@ class PlainUnpickler(pickle.Unpickler):
     """Admits builtin data types: a pickle from the internet may otherwise run any program."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if module == "builtins" and name in HARMLESS:
+        if module in ("builtins", "__builtin__") and name in HARMLESS:
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
@@ -83,5 +83,5 @@ def unpickle(path: Path) -> list[dict[str, Any]]:
     try:
         with path.open("rb") as file:
             return PlainUnpickler(file, encoding="utf-8").load()
-    except (pickle.UnpicklingError, EOFError, ValueError) as error:
+    except (pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: expected a pickle of plain data, but {error or 'it is empty'}") from error
