@@ -6,6 +6,7 @@ its masks, else of its boxes, else the overlap of words with the nearest referen
 
 import base64
 import io
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -99,15 +100,15 @@ def box_iou(one: Box, other: Box) -> float:
 
 
 def word_f1(said: str, reference: str) -> float:
-    """Harmonic mean of precision and recall of words, counted with their repetitions."""
-    one, other = Counter(said.lower().split()), Counter(reference.lower().split())
+    """Harmonic mean of precision and recall of words, counted with their repetitions; case and marks do not count."""
+    one, other = (Counter(re.findall(r"\w+", text.lower())) for text in (said, reference))
     both = sum((one & other).values())
     return 2 * both / max(1, one.total() + other.total())
 
 
 def texts(text: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The reference texts of a line, however many there are."""
-    return () if text is None else (text,) if isinstance(text, str) else tuple(text)
+    """The different reference texts of a line, however many there are."""
+    return () if text is None else (text,) if isinstance(text, str) else tuple(dict.fromkeys(text))
 
 
 def find_samples(lines: Sequence[Line], own: Mapping[str, Any]) -> dict[str, Sample]:

@@ -11,7 +11,7 @@ from PIL import Image
 from ullava.datasets.structures import Picture, Sample
 from ullava.evaluation import exhibits
 from ullava.evaluation.charts import Bar, bars, ceiling, curve, running_mean
-from ullava.evaluation.exhibits import box_iou, choose, mask_iou, quality, word_f1
+from ullava.evaluation.exhibits import box_iou, choose, mask_iou, quality, texts, word_f1
 from ullava.evaluation.predictions import encode
 from ullava.evaluation.report import write_report
 
@@ -84,6 +84,8 @@ def test_boxes_and_words():
     assert box_iou((2, 2, 0, 0), (0, 0, 2, 2)) == 0.0
     # said 2 words, reference 3, two in common: 2 * 2 / 5
     assert word_f1("a cat", "a black cat") == pytest.approx(0.8)
+    assert word_f1("A cat, here.", "a cat here") == 1.0
+    assert texts(["ring", "ring", "circle"]) == ("ring", "circle")
     assert quality(line("a", "vqa", {"text": ["red", "blue"]}, {"text": "Blue"})) == 1.0
 
 
