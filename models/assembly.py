@@ -23,7 +23,7 @@ from ullava.models.processor import Processor
 from ullava.models.projector import projector
 from ullava.models.sam import open_sam
 from ullava.models.ullava import Ullava
-from ullava.models.vision import VisionTower, open_vision
+from ullava.models.vision import VisionTower, chance_of, open_vision
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SPELT = {"SEG": SEG, "LOC": LOC, "KEY": KEY, "NEG": NEG}  # keys of `model.tokens`
@@ -52,7 +52,7 @@ def assemble(
     max_length: int = 512,
     seed: int = 0,
 ) -> Assembled:
-    """Builds what `config` names; every new weight is drawn from `seed`.
+    """Builds what `config` names; every new weight is drawn from `seed`, foundations from scratch from their config.
 
     Raises:
         FileNotFoundError, LookupError, ValueError: a folder, name or checkpoint that does not fit; says the key.
@@ -126,7 +126,8 @@ def open_llm(config: ModelConfig, dtype: torch.dtype) -> nn.Module:
         raise FileNotFoundError(f"model.llm: {config.llm}: holds no config.json; expected a Hugging Face folder")
     if "llm" in config.from_scratch:
         settings = AutoConfig.from_pretrained(config.llm)
-        return AutoModelForCausalLM.from_config(settings, attn_implementation=config.attention).to(dtype)
+        with chance_of(config.llm):
+            return AutoModelForCausalLM.from_config(settings, attn_implementation=config.attention).to(dtype)
     llm, loading = AutoModelForCausalLM.from_pretrained(
         config.llm, dtype=dtype, attn_implementation=config.attention, local_files_only=True, output_loading_info=True
     )

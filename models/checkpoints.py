@@ -21,6 +21,7 @@ from transformers import PreTrainedTokenizerBase
 
 import ullava
 from ullava.configs.schema import ModelConfig
+from ullava.models.ullava import REGISTERED
 
 CARD, LEARNED = "ullava.json", "learned.safetensors"
 ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -90,7 +91,7 @@ def state(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """(weights that no base holds, adapters), by the names they are saved under."""
     learned, adapters = {}, {}
     inherited = getattr(model, "inherited", frozenset())
-    for name, parameter in model.named_parameters():
+    for name, parameter in model.named_weights():
         if ".lora_" in name:
             adapters["base_model.model." + name.removeprefix("llm.").replace(".default.", ".")] = parameter
         elif own(name) or parameter.requires_grad or plain(name) in inherited:
@@ -99,8 +100,9 @@ def state(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 
 def own(name: str) -> bool:
-    """Whether a parameter is ours whatever learned: everything but the language model, whose vocabulary grew."""
-    return not name.startswith("llm.") or ".embed_tokens." in name or name.startswith("llm.lm_head.")
+    """Whether a parameter is ours whatever learned: all but towers and the language model, whose vocabulary grew."""
+    founded = name.startswith(("llm.", *(f"{tower}." for tower in REGISTERED.values())))
+    return not founded or ".embed_tokens." in name or name.startswith("llm.lm_head.")
 
 
 def save(
@@ -169,7 +171,7 @@ def load_learned(model: nn.Module, card: Card) -> None:
             "llm." + name.removeprefix("base_model.model.").replace(".weight", ".default.weight"): tensor
             for name, tensor in read(card.folder / ADAPTER).items()
         }
-    parameters = {plain(name): parameter for name, parameter in model.named_parameters()}
+    parameters = {plain(name): parameter for name, parameter in model.named_weights()}
     heads = {name.split(".")[1] for name in tensors if name.startswith("heads.")}
     expected = {n for n in parameters if own(n) and (not n.startswith("heads.") or n.split(".")[1] in heads)}
     faults = [f"{name} is unknown here" for name in sorted(set(tensors) - set(parameters))]

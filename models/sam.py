@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import SamConfig, SamModel
 
 from ullava.datasets.images import View
-from ullava.models.vision import Tower, open_module, read_settings
+from ullava.models.vision import Tower, chance_of, open_module, read_settings
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # segment-anything, modeling/sam.py; for folders without them
 
@@ -37,7 +37,8 @@ def open_sam(folder: str, *, from_scratch: bool, dtype: torch.dtype) -> tuple[Sa
         if isinstance(module, torch.nn.LayerNorm):
             module.eps = 1e-5  # the published weights' own; transformers' default of 1e-6 moves logits by 4e-3
     if from_scratch:
-        revive(sam)
+        with chance_of(folder):
+            revive(sam)
     settings = {"image_mean": MEAN, "image_std": STD}
     if Path(folder, "preprocessor_config.json").is_file():
         settings = read_settings(folder, "preprocessor_config.json", "model.heads.mask.sam")

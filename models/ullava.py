@@ -1,6 +1,6 @@
 """One language model, one pair of eyes, many heads: a single path for training, given answers and generated ones."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,9 @@ class Losses:
 
     total: Tensor
     parts: Mapping[str, Tensor]
+
+
+REGISTERED = {"vision": "vision_module", "sam_encoder": "sam_encoder"}  # tower -> its name among the parameters
 
 
 def as_divisor(count: int | Tensor) -> int | Tensor:
@@ -71,7 +74,14 @@ class Ullava(nn.Module):
         """Registers a tower that learns: from now on it has gradients, is saved, and runs on every rank."""
         tower = self.towers[part]
         tower.learns = True
-        setattr(self, {"vision": "vision_module"}.get(part, part), tower.module)
+        setattr(self, REGISTERED[part], tower.module)
+
+    def named_weights(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Every parameter, by the name it has when it learns: those of frozen towers, too."""
+        yield from self.named_parameters()
+        for part, tower in self.towers.items():
+            if not tower.learns:
+                yield from tower.module.named_parameters(prefix=REGISTERED[part])
 
     def embed(self, batch: Batch) -> Tensor:
         """(B, L, D): words, with the pictures' features where their patches stand."""

@@ -1,8 +1,10 @@
 """The tower that sees: a CLIP that turns pictures into patch features for the language model."""
 
 import json
+import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -124,6 +126,18 @@ def read_settings(folder: str, name: str, key: str) -> dict:
     return json.loads(path.read_text())
 
 
+@contextmanager
+def chance_of(folder: str) -> Iterator[None]:
+    """Random numbers that depend on a folder's config.json alone.
+
+    Whoever builds a network from scratch again, a later stage or an evaluation, gets the one that was learned with,
+    whatever was drawn before.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(zlib.crc32(Path(folder, "config.json").read_bytes()))
+        yield
+
+
 def open_module(kind, config_kind, folder: str, key: str, from_scratch: bool, dtype: torch.dtype, **changes):
     """A network of transformers' class `kind`, with its published weights or, when the YAML says so, random ones.
 
@@ -136,7 +150,8 @@ def open_module(kind, config_kind, folder: str, key: str, from_scratch: bool, dt
     if settings.get("model_type") not in known:
         raise ValueError(f"{key}: {folder} holds a {settings.get('model_type')!r}, expected {config_kind.model_type!r}")
     if from_scratch:
-        return kind(config_kind.from_pretrained(folder, **changes)).to(dtype)
+        with chance_of(folder):
+            return kind(config_kind.from_pretrained(folder, **changes)).to(dtype)
     module, loading = kind.from_pretrained(folder, dtype=dtype, output_loading_info=True, local_files_only=True, **changes)
     lost = sorted(loading["missing_keys"]) + sorted(map(str, loading["mismatched_keys"]))
     if lost:
