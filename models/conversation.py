@@ -46,9 +46,9 @@ class Conversation:
     def write(self, turns: Sequence[Turn], *, answered: bool = True) -> Script:
         """Writes all turns; with `answered` false the last turn stays open, for generation."""
         text, answers = self.opening, []
-        for turn in turns:
+        for number, turn in enumerate(turns, 1):
             text += self.question.replace("{question}", turn.question)
-            if answered or turn is not turns[-1]:
+            if answered or number < len(turns):
                 start = len(text)
                 text += f" {turn.answer}{self.closing}"
                 answers.append((start, len(text)))

@@ -1,0 +1,56 @@
+"""What exactly is written, and where the answers stand in it."""
+
+import pytest
+
+from ullava.datasets.structures import Turn
+from ullava.models.conversation import conversation
+
+TURNS = (Turn("Where is it?", "Here."), Turn("What is it?", "A cat."))
+
+
+def test_simple_is_written_so():
+    assert conversation("simple").write(TURNS).text == (
+        "\n\n###Human: Where is it?\n###Assistant: Here.\n###Human: What is it?\n###Assistant: A cat.\n###"
+    )
+
+
+def test_vicuna_is_written_so():
+    assert conversation("vicuna_v1").write(TURNS).text == (
+        "A chat between a curious human and an artificial intelligence assistant. "
+        "The assistant gives helpful, detailed, and polite answers to the human's questions. "
+        "USER: Where is it? ASSISTANT: Here.</s>USER: What is it? ASSISTANT: A cat.</s>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "spans"), [("simple", [" Here.\n###", " A cat.\n###"]), ("vicuna_v1", [" Here.</s>", " A cat.</s>"])]
+)
+def test_spans_cover_each_answer_with_its_blank_and_its_end(name, spans):
+    script = conversation(name).write(TURNS)
+    assert [script.text[first:last] for first, last in script.answers] == spans
+
+
+def test_an_open_dialogue_ends_where_the_answer_begins():
+    script = conversation("vicuna_v1").write(TURNS, answered=False)
+    assert script.text.endswith("ASSISTANT: Here.</s>USER: What is it? ASSISTANT:")
+    assert [script.text[first:last] for first, last in script.answers] == [" Here.</s>"]
+
+
+def test_two_equal_turns_are_two():
+    script = conversation("simple").write((TURNS[0], TURNS[0]), answered=False)
+    assert len(script.answers) == 1
+    assert script.text.count("Where is it?") == 2
+
+
+def test_braces_in_a_question_are_letters():
+    assert "USER: {question} {0} ASSISTANT:" in conversation("vicuna_v1").write([Turn("{question} {0}", "")]).text
+
+
+def test_old_names_are_known():
+    assert conversation("conv_simple") is conversation("simple")
+    assert conversation("conv_sep2") is conversation("vicuna_v1")
+
+
+def test_an_unknown_name_names_the_nearest():
+    with pytest.raises(LookupError, match="no conversation 'vicuna_v2'; did you mean 'vicuna_v1'"):
+        conversation("vicuna_v2")
