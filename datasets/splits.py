@@ -31,6 +31,8 @@ class Part(Reader):
     @cached_property
     def indices(self) -> list[int]:
         """Places in the whole, in its order."""
+        if bare := next((sample.id for sample in self.reader if not sample.media), None):
+            raise ValueError(f"{bare}: no picture; `every` holds out pictures and videos only")
         paths = [sample.media[0].path for sample in self.reader]
         held_out = {path for folder in {path.parent for path in paths} for path in self.held_out(folder)}
         return [i for i, path in enumerate(paths) if (path in held_out) == (self.part == "held_out")]

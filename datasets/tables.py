@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,12 +91,17 @@ def cache_folder() -> Path:
 
 def key(rows: Callable, sources: Sequence[Path], options: Mapping[str, Any]) -> str:
     """Changes when a source, an option, or the code that reads them changes."""
-    digest = hashlib.sha256(Path(inspect.getsourcefile(rows)).read_bytes())
+    digest = hashlib.sha256(_code(Path(inspect.getsourcefile(rows)).parent))
     digest.update(repr((rows.__qualname__, sorted(options.items()))).encode())
     for source in sources:
         status = source.stat()
         digest.update(repr((str(source.resolve()), status.st_size, status.st_mtime_ns)).encode())
     return digest.hexdigest()[:24]
+
+
+@cache
+def _code(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
 
 
 def checked(rows: Iterator[Row], where: str) -> Iterator[Row]:

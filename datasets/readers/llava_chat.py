@@ -64,7 +64,12 @@ def turns(conversation: list[dict[str, Any]], where: str) -> tuple[Turn, ...]:
     if not speakers or speakers != ["human", "gpt"] * (len(speakers) // 2):
         raise ValueError(f"{where}: expected human and gpt in turns, found {', '.join(speakers) or 'nobody'}")
     pairs = zip(conversation[::2], conversation[1::2], strict=True)
-    return tuple(Turn(PLACEHOLDER.sub("\n", q["value"]).strip(), a["value"], (a["value"],)) for q, a in pairs)
+    return tuple(Turn(PLACEHOLDER.sub(gap, q["value"]).strip(), a["value"], (a["value"],)) for q, a in pairs)
+
+
+def gap(placeholder: re.Match) -> str:
+    """What stays where a placeholder stood between words."""
+    return "\n" if "\n" in placeholder.group() else " "
 
 
 def rows(path: Path) -> Iterator[Row]:

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ullava.datasets import videos
 from ullava.datasets.structures import Video
 from ullava.datasets.videos import middles, read_frames
 
@@ -113,11 +112,3 @@ def test_real_films_give_what_decoding_all_of_them_gives(realdata):
         expected = np.stack([frames[i] for i in middles(len(frames), 8)])
         assert (read_frames(Video(path), 8) == expected).all(), path
 
-
-def test_decord_is_asked_first_where_it_is_installed(film, monkeypatch):
-    monkeypatch.setattr(videos, "find_spec", lambda name: object())
-    monkeypatch.setattr(videos, "_read_by_decord", lambda *_: "decord")
-    if film.path.suffix == ".gif":
-        assert read_frames(film, 1).shape[0] == 1
-    else:
-        assert read_frames(film, 1) == "decord"
