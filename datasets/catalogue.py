@@ -7,6 +7,7 @@ An entry names a `reader` and its options; beside them it may hold
     layouts: [{images: ..., ...}, ...]    other sets of options: the first whose paths all exist is taken
     by_task: {task: {...}, ...}           reader and options for one task; options beside it go to who knows them
     every: 5, part: held_out | train      a split where none is published: every fifth picture, or the others
+    first: 16                             of all this, the first so many samples
     licence, url, size, tree              where to get it, what it weighs, how it lies on disk
 """
 
@@ -22,10 +23,10 @@ import ullava.datasets.readers  # noqa: F401, registers them
 from ullava.configs.load import CONFIGS, data_root, read_yaml
 from ullava.configs.registry import nearest
 from ullava.datasets.readers.base import READERS, Reader
-from ullava.datasets.splits import PARTS, Part
+from ullava.datasets.splits import PARTS, Beginning, Part
 
 ABOUT = ("licence", "url", "size", "tree", "splits", "note")  # for readers of the file, and for messages
-PLACES = ("root", "layouts", "by_task", "every", "part", "reader")
+PLACES = ("root", "layouts", "by_task", "every", "part", "first", "reader")
 VOCABULARIES = Path(__file__).parent / "vocabularies"
 SHARED = CONFIGS.parent.parent / "shared"  # default of $ULLAVA_SHARED
 Entry = Mapping[str, Any]
@@ -58,7 +59,9 @@ def open_dataset(name: str, task: str | None = None, own: Mapping[str, Entry] | 
             f"{data_root()} ($ULLAVA_DATA); to be had at {entry.get('url', 'a place that the entry does not name')}"
         )
     opened = reader(name, **chosen)
-    return Part(opened, entry["every"], entry.get("part", "train")) if "every" in entry else opened
+    if "every" in entry:
+        opened = Part(opened, entry["every"], entry.get("part", "train"))
+    return Beginning(opened, entry["first"]) if "first" in entry else opened
 
 
 def find(name: str, own: Mapping[str, Entry]) -> Entry:
@@ -107,6 +110,8 @@ def choose(name: str, entry: Entry, task: str | None) -> Entry:
             raise ValueError(f"{name}: key 'reader' is missing; there are: {', '.join(sorted(READERS))}")
         if "every" in choice and choice.get("part", "train") not in PARTS:
             raise ValueError(f"{name}: part: expected {' or '.join(PARTS)}, found {choice['part']!r}")
+        if "first" in choice and not (isinstance(choice["first"], int) and choice["first"] > 0):
+            raise ValueError(f"{name}: first: expected 1 or more samples, found {choice['first']!r}")
     known = {key for choice in choices.values() for key in fields_of(READERS[choice["reader"]])}
     others = known - fields_of(READERS[choices[task]["reader"]]).keys() - entry["by_task"][task].keys()
     return {key: value for key, value in choices[task].items() if key not in others}

@@ -1,7 +1,7 @@
-"""A held-out split where a dataset publishes none: every n-th picture, in the order of their names.
+"""Parts of a dataset: a held-out split where it publishes none, every n-th picture in the order of names; a beginning.
 
-The files in the folder are counted, not the records: so two readers of one folder, such as captions and objects of
-the same pictures, hold out the same ones.
+Of a split the files in the folder are counted, not the records: so two readers of one folder, such as captions and
+objects of the same pictures, hold out the same ones.
 """
 
 from dataclasses import dataclass
@@ -46,3 +46,21 @@ class Part(Reader):
 
     def __getitem__(self, index: int) -> Sample:
         return self.reader[self.indices[index]]
+
+
+@dataclass(frozen=True)
+class Beginning(Reader):
+    """The first samples of a reader, all where it has fewer: what a model has to be able to learn by heart.
+
+    Args:
+        count: at most this many, 1 or more.
+    """
+
+    reader: Reader
+    count: int
+
+    def __len__(self) -> int:
+        return min(len(self.reader), self.count)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.reader[range(len(self))[index]]

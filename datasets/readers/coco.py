@@ -30,8 +30,12 @@ def captions(path: Path) -> Iterator[Row]:
             yield Row(str(identity), picture["file"], picture | {"captions": found[identity]})
 
 
-def instances(path: Path, *, unique_categories: bool = False) -> Iterator[Row]:
-    """One row per picture that has objects; crowds are left out, of `unique_categories` also what is there twice."""
+def instances(path: Path, *, unique_categories: bool = False, smallest: float = 0.0) -> Iterator[Row]:
+    """One row per picture that has objects.
+
+    Crowds are left out, and what covers less than the share `smallest` of its picture; of `unique_categories` also what
+    is there twice.
+    """
     tree = read_object(path, "images", "annotations", "categories")
     names = {category["id"]: category["name"] for category in tree["categories"]}
     found = defaultdict(list)
@@ -42,7 +46,9 @@ def instances(path: Path, *, unique_categories: bool = False) -> Iterator[Row]:
         objects = [
             thing(annotation, names)
             for annotation in found[identity]
-            if not annotation.get("iscrowd") and (present[annotation["category_id"]] == 1 or not unique_categories)
+            if not annotation.get("iscrowd")
+            and (present[annotation["category_id"]] == 1 or not unique_categories)
+            and not (smallest and annotation["area"] < smallest * picture["size"][0] * picture["size"][1])
         ]
         if objects:
             yield Row(str(identity), picture["file"], picture | {"objects": objects})

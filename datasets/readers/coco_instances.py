@@ -20,16 +20,19 @@ class CocoInstances(Reader):
         images: folder from which `file_name` counts.
         unique_categories: keep only objects whose category is there once, and say them by its name: the name then is
             a referring phrase. Pictures without such an object are left out.
+        smallest: share of its picture that an object has to cover, 0 to 1; others are left out.
     """
 
     name: str
     annotations: Path
     images: Path
     unique_categories: bool = False
+    smallest: float = 0.0
 
     @cached_property
     def table(self) -> Table:
-        return open_table(coco.instances, self.annotations, unique_categories=self.unique_categories)
+        kept = {"unique_categories": self.unique_categories, "smallest": self.smallest}
+        return open_table(coco.instances, self.annotations, **kept)
 
     def __len__(self) -> int:
         return len(self.table)

@@ -118,6 +118,9 @@ def test_part_of_a_set_is_held_out(write):
     assert [sample.id for sample in open_dataset("mine", None, {"mine": entry})] == ["mine/c", "mine/f"]
     with pytest.raises(ValueError, match="mine: part: expected train or held_out, found 'test'"):
         open_dataset("mine", None, {"mine": entry | {"part": "test"}})
+    assert [sample.id for sample in open_dataset("mine", None, {"mine": entry | {"first": 1}})] == ["mine/c"]
+    with pytest.raises(ValueError, match="mine: first: expected 1 or more samples, found 0"):
+        open_dataset("mine", None, {"mine": entry | {"first": 0}})
 
 
 @pytest.mark.parametrize("path", sorted((CONFIGS / "datasets").glob("*.yaml")), ids=lambda path: path.stem)

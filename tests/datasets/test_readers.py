@@ -62,6 +62,13 @@ def test_a_category_that_is_there_once_is_said_by_its_name(write, tmp_path):
     # The second dog of picture 7 is a crowd: "dog" would mean more than the first one.
 
 
+def test_objects_that_cover_too_little_of_their_picture_are_left_out(write, tmp_path):
+    measured = [{**thing, "area": thing["bbox"][2] * thing["bbox"][3]} for thing in INSTANCES["annotations"]]
+    path = write("i.json", INSTANCES | {"annotations": measured})
+    reader = READERS["coco_instances"]("toy", path, tmp_path, smallest=0.5)
+    assert [sample.id for sample in reader] == ["toy/9"]  # all 25 of 25 pixels; the cat has 4 of 24
+
+
 REFS = [
     {"ref_id": 0, "ann_id": 1, "image_id": 7, "split": "val", "sentences": [{"sent": "the cat"}, {"sent": "left"}]},
     {"ref_id": 1, "ann_id": 2, "image_id": 7, "split": "val", "sentences": [{"sent": "a dog"}]},

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ullava.datasets.readers.base import Reader
-from ullava.datasets.splits import Part
+from ullava.datasets.splits import Beginning, Part
 from ullava.datasets.structures import Picture, Sample
 
 
@@ -46,3 +46,11 @@ def test_no_picture_is_in_both_parts_when_records_repeat_it(files):
 
 def test_a_reader_of_fewer_pictures_holds_out_the_same_ones(files):
     assert held_out(files[3:]) == ["e", "j"]
+
+
+def test_a_beginning_is_the_first_samples_and_no_more_than_there_are(files):
+    whole = Toy(tuple(files))
+    assert [sample.id for sample in Beginning(whole, 3)] == ["toy/0", "toy/1", "toy/2"]
+    assert len(Beginning(whole, 99)) == len(files)
+    with pytest.raises(IndexError):
+        Beginning(whole, 3)[3]
