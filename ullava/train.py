@@ -146,6 +146,9 @@ class Rows(Dataset):
     def __init__(self, mixture: Mixture, processor: Processor):
         self.mixture, self.processor = mixture, processor
 
+    def __len__(self) -> int:  # the Trainer counts the steps of an epoch with it
+        return self.mixture.size(0)
+
     def __getitem__(self, place: tuple[int, int]) -> Row:
         return self.processor(self.mixture[place])
 
