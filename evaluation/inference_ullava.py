@@ -50,7 +50,7 @@ def collect(options: argparse.Namespace) -> list:
     """Every question of the command line about every picture, and those of the JSONL; none for a conversation.
 
     Raises:
-        ValueError: pictures without a question.
+        ValueError: pictures or a JSONL without a question.
     """
     from ullava.evaluation.inference import Ask, find_media, question_of, read_asks
 
@@ -59,8 +59,8 @@ def collect(options: argparse.Namespace) -> list:
     asks += [Ask(question, each) for each in media for question in options.questions]
     phrases = (options.phrase or [""]) if options.task else []
     asks += [Ask(question_of(options.task, phrase, each), each) for each in media for phrase in phrases]
-    if options.images and not asks:
-        raise ValueError("--images without a question; add --questions, or --task with --phrase")
+    if not asks and (options.images or options.jsonl):
+        raise ValueError("no question to ask; add --questions, or --task with --phrase, or lines to the JSONL")
     return asks
 
 

@@ -39,14 +39,14 @@ def without_nan(value: Any) -> Any:
 
 
 def named_score(results: Results, name: str) -> float:
-    """The score called "dataset/task/score" (a run's `best:`).
+    """The score called "dataset/task/score" (a run's `best:`); of generated answers where given ones were scored too.
 
     Raises:
         LookupError: no such row or score; lists those there are.
     """
     scores = {
         f"{row['dataset']}/{row['task']}/{key}": score
-        for row in results["rows"]
+        for row in sorted(results["rows"], key=lambda row: row["answers"] == "generated")
         for key, score in row["metrics"].items()
     }
     if name not in scores:

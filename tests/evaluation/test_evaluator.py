@@ -198,10 +198,14 @@ def test_a_shuffled_row_is_scored_in_the_size_of_its_truth(toy):
     assert row["dataset"] == "toy_shuffled" and row["metrics"]["gIoU"] == 1
     assert {dialogue.sample.media[0].path for dialogue in fake.asked} == {"0.png", "1.png"}
     assert all(promise.region.mask is None for dialogue in fake.asked for promise in dialogue.promises)
-    # The box of the 2 x 4 picture is asked in the 4 x 8 one, and is half as large there.
-    toy([sample(0), sample(1, big)])
-    row = one(Fake(boxes=((0, 0, 4, 4),)), shuffled=True, task="rec", options={}, limit=1 + 1)
-    assert row["metrics"]["acc@0.5"] == 0.5  # right where the answer came from the large picture
+
+
+def test_a_shuffled_box_is_stretched_with_its_picture(toy, tmp_path):
+    toy([sample(0), sample(1, np.repeat(np.repeat(LEFT, 2, 0), 2, 1))])
+    one(Fake(boxes=((0, 0, 4, 2),)), tmp_path, shuffled=True, task="rec", options={})
+    small, large = map(json.loads, (tmp_path / "predictions.jsonl").read_text().splitlines())
+    assert small["predicted"]["boxes"] == [[0, 0, 2, 1]]  # said of the large picture
+    assert large["predicted"]["boxes"] == [[0, 0, 8, 4]]
 
 
 def test_unknown_names_are_told_with_those_there_are(toy):

@@ -96,7 +96,7 @@ def test_every_question_is_asked_about_every_picture(photos):
     assert [(ask.question, ask.medium.path.name) for ask in asks] == [
         ("one?", "a.png"), ("two?", "a.png"), ("one?", "b.png"), ("two?", "b.png"),
     ]  # fmt: skip
-    with pytest.raises(ValueError, match="--images without a question"):
+    with pytest.raises(ValueError, match="no question to ask; add --questions"):
         inference_ullava.collect(inference_ullava.parse(["--images", str(photos)], "runs/mine"))
 
 
