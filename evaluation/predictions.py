@@ -48,9 +48,10 @@ def write_line(
 
 def side(pairs: Mapping[str, Sequence], which: int) -> Line:
     """The masks and boxes on one side of the pairs: 0 predicted, 1 true."""
+    masks, boxes = ([pair[which] for pair in pairs[kind]] for kind in ("mask", "box"))
     return {
-        "masks": [None if pair[which] is None else encode(np.asarray(pair[which]) > THRESHOLD) for pair in pairs["mask"]],
-        "boxes": [None if pair[which] is None else list(pair[which]) for pair in pairs["box"]],
+        "masks": [None if mask is None else encode(np.asarray(mask) > THRESHOLD) for mask in masks],
+        "boxes": [None if box is None else list(box) for box in boxes],
     }
 
 
