@@ -101,7 +101,7 @@ def measure(metric: Metric, pairs: Sequence[Pair], question: Question) -> Iterat
     for pair in pairs:
         if pair.truth is None:
             raise ValueError(
-                f"{question.meant.id}: metric {metric.name!r} expects a true {metric.reads}, found none in the annotation; "
+                f"{question.meant.id}: metric {metric.name!r} expects a true {metric.reads}, the annotation has none; "
                 "take another task for this dataset"
             )
         yield metric.measure(pair.prediction, pair.truth, category=pair.category, ignored=pair.ignored)
