@@ -85,12 +85,15 @@ class MaskHead(Head):
             return {"mask_bce": nothing, "mask_dice": nothing}
         logits = predicted.logits[list(promised.with_mask)]
         sizes = [promised.sizes[n] for n in promised.with_mask]
-        pairs = self.compared(logits, promised.masks, sizes)
-        bce, dice = zip(*((losses.mask_bce(p, t), losses.mask_dice(p, t)) for p, t in pairs), strict=True)
-        return {"mask_bce": torch.cat(bce), "mask_dice": torch.cat(dice)}
+        groups = list(self.compared(logits, promised.masks, sizes))
+        order = np.argsort(np.concatenate([numbers for numbers, _, _ in groups]))
+        return {
+            "mask_bce": torch.cat([losses.mask_bce(p, t) for _, p, t in groups])[order],
+            "mask_dice": torch.cat([losses.mask_dice(p, t) for _, p, t in groups])[order],
+        }
 
     def compared(self, logits: Tensor, masks: tuple[Tensor, ...], sizes: list[tuple[int, int]]):
-        """Yields (logits, targets) of equal sizes, (M, H, W) each; pictures of one size together."""
+        """Yields (numbers, logits, targets), (M,) and (M, H, W) each; masks of pictures of one size together."""
         view = self.tower.view
         if self.resolution == "original":
             logits = invert(logits, view, sizes)
@@ -98,12 +101,13 @@ class MaskHead(Head):
             numbers = [n for n, other in enumerate(sizes) if other == size]
             targets = torch.stack([masks[n] for n in numbers]).float()
             if self.resolution == "original":
-                yield torch.stack([logits[n] for n in numbers]), targets
+                yield numbers, torch.stack([logits[n] for n in numbers]), targets
             else:
                 height, width = (-(-side * logits.shape[-1] // view.side) for side in view.resized(size))
-                yield logits[numbers, :height, :width], F.interpolate(targets[None], (height, width), mode="area")[0]
+                targets = F.interpolate(targets[None], (height, width), mode="area")[0]
+                yield numbers, logits[numbers, :height, :width], targets
 
     def results(self, predicted: MaskLogits, batch: Batch) -> list[np.ndarray]:
         """(H, W) float32 probabilities in each original picture."""
-        masks = invert(predicted.logits, self.tower.view, predicted.promised.sizes)
+        masks = invert(predicted.logits.detach(), self.tower.view, predicted.promised.sizes)
         return [mask.sigmoid().cpu().numpy() for mask in masks]
