@@ -1,8 +1,8 @@
 """Scenes of the embedded world as symbols: what there is and where, before anybody draws it or talks about it.
 
-A scene is a square picture of `SIDE` pixels with five or six things that do not touch. In about a quarter of the scenes
-one thing is vivid and all others are faint; size says nothing about which. A motion is a scene of three or four things
-one of which moves. Everything is drawn from the `rng` that comes in.
+A scene is a square picture of `SIDE` pixels with five or six things that hide next to nothing of each other. In about a
+quarter of the scenes one thing is vivid and all others are faint; size says nothing about which. A motion is a scene of
+three or four things one of which moves. Everything is drawn from the `rng` that comes in.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """Foundation models small enough for a CPU and a git repository, in transformers' own classes: for tests and the demo.
 
-Each function returns a randomly initialised model; the trained ones lie in `models/zoo/tiny`. `SamModel` needs care when
-it starts from random weights: its default initializer_range is 1e-10 (a dead encoder), its positional code is drawn 32
-times too wide at this size, and its mask decoder's layer_norm_eps of 1e-6 underflows in float16.
+Each function returns a randomly initialised model; the trained ones lie in `models/zoo/tiny`. `SamModel` needs care
+when it starts from random weights: its default initializer_range is 1e-10 (a dead encoder), its positional code is
+drawn 32 times too wide at this size, and its mask decoder's layer_norm_eps is not the published one.
 """
 
 from collections import Counter
@@ -36,7 +36,10 @@ def tiny_tokenizer(texts: Iterable[str], merges: int = 100) -> PreTrainedTokeniz
         merges: learnt pieces for words that are not in `texts`.
     """
     split = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(PIECES), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [
+            pre_tokenizers.Split(Regex(PIECES), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     words = Counter(piece for text in texts for piece, _ in split.pre_tokenize_str(text))
     learner = Tokenizer(models.BPE())
