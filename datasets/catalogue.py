@@ -4,7 +4,7 @@ A name is looked up in the run's own `datasets:`, then in the files of `$ULLAVA_
 An entry names a `reader` and its options; beside them it may hold
 
     root: folder its paths count from (default: the data root); may begin with $ULLAVA_SHARED or any variable
-    layouts: [{images: ..., ...}, ...]    other sets of options: the first whose paths all exist is taken
+    layouts: [{images: ..., ...}, ...]    sets of options, or readers: the first whose paths all exist is taken
     by_task: {task: {...}, ...}           reader and options for one task; options beside it go to who knows them
     every: 5, part: held_out | train      a split where none is published: every fifth picture, or the others
     first: 16                             of all this, the first so many samples
@@ -45,20 +45,14 @@ def open_dataset(name: str, task: str | None = None, own: Mapping[str, Entry] | 
         FileNotFoundError: a path is missing; says by which key, and where to get it.
     """
     entry = choose(name, find(name, own or {}), task)
-    reader = READERS[entry["reader"]]
-    options = {key: value for key, value in entry.items() if key not in ABOUT + PLACES}
-    layouts = [options | layout for layout in entry.get("layouts", [{}])]
-    for layout in layouts:
-        check_options(name, reader, layout)
-    resolved = [resolve(reader, layout, root_of(name, entry)) for layout in layouts]
-    chosen = next((layout for layout in resolved if missing(layout) is None), None)
-    if chosen is None:
-        key = missing(resolved[0])
+    ways = layouts(name, entry)
+    reader, options = next((way for way in ways if missing(way[1]) is None), ways[0])
+    if key := missing(options):
         raise FileNotFoundError(
-            f"{name}: {key}: {resolved[0][key]}: no such file or folder; relative paths count from the data root "
+            f"{name}: {key}: {options[key]}: no such file or folder; relative paths count from the data root "
             f"{data_root()} ($ULLAVA_DATA); to be had at {entry.get('url', 'a place that the entry does not name')}"
         )
-    opened = reader(name, **chosen)
+    opened = reader(name, **options)
     if "every" in entry:
         opened = Part(opened, entry["every"], entry.get("part", "train"))
     return Beginning(opened, entry["first"]) if "first" in entry else opened
@@ -115,6 +109,18 @@ def choose(name: str, entry: Entry, task: str | None) -> Entry:
     known = {key for choice in choices.values() for key in fields_of(READERS[choice["reader"]])}
     others = known - fields_of(READERS[choices[task]["reader"]]).keys() - entry["by_task"][task].keys()
     return {key: value for key, value in choices[task].items() if key not in others}
+
+
+def layouts(name: str, entry: Entry) -> list[tuple[type[Reader], dict[str, Any]]]:
+    """The ways in which a chosen entry's files may lie: reader and its options, paths resolved."""
+    found = []
+    for layout in entry.get("layouts", [{}]):
+        whole = {**entry, **layout}
+        reader = READERS[whole["reader"]]
+        options = {key: value for key, value in whole.items() if key not in ABOUT + PLACES}
+        check_options(name, reader, options)
+        found.append((reader, resolve(reader, options, root_of(name, whole))))
+    return found
 
 
 def root_of(name: str, entry: Entry) -> Path:

@@ -11,6 +11,7 @@ from ullava.datasets.readers import (  # noqa: F401
     refer,
     salient_json,
     salient_pairs,
+    ullava_parts,
     ullava_referring,
     vqa_v2,
 )

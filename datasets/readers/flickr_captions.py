@@ -21,16 +21,19 @@ class FlickrCaptions(Reader):
         annotations: text with a first line of column names, then picture and caption (the last column) on each line.
         images: folder of the pictures.
         delimiter: between the columns: "," in Flickr8k, "|" in Flickr30k.
+        listed: text file with the names of the pictures that belong to the split, one a line; None: all.
     """
 
     name: str
     annotations: Path
     images: Path
     delimiter: str = ","
+    listed: Path | None = None
 
     @cached_property
     def table(self) -> Table:
-        return open_table(rows, self.annotations, delimiter=self.delimiter)
+        sources = [self.annotations, self.listed] if self.listed else [self.annotations]
+        return open_table(rows, *sources, delimiter=self.delimiter)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -42,8 +45,9 @@ class FlickrCaptions(Reader):
         return Sample(sample_id, (picture,), turns=(Turn("", captions[0], captions),))
 
 
-def rows(path: Path, *, delimiter: str) -> Iterator[Row]:
+def rows(path: Path, listed: Path | None = None, *, delimiter: str) -> Iterator[Row]:
     """One row per picture, in the order of file names."""
+    chosen = set(listed.read_text(encoding="utf-8").split()) if listed else None
     found = defaultdict(list)
     with path.open(newline="", encoding="utf-8") as file:
         lines = csv.reader(file, delimiter=delimiter)
@@ -52,5 +56,5 @@ def rows(path: Path, *, delimiter: str) -> Iterator[Row]:
             if len(columns) < 2:
                 raise ValueError(f"{path}:{lines.line_num}: expected picture{delimiter}caption, found {columns}")
             found[columns[0].strip()].append(columns[-1].strip())
-    for picture in sorted(found):
+    for picture in sorted(found if chosen is None else found.keys() & chosen):
         yield Row(Path(picture).stem, picture, {"captions": found[picture]})

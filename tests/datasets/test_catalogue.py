@@ -6,7 +6,6 @@ import pytest
 from ullava.configs.load import CONFIGS, read_yaml
 from ullava.datasets import catalogue
 from ullava.datasets.catalogue import open_dataset
-from ullava.datasets.readers.base import READERS
 
 CHAT = [{"id": "a", "conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}]}]
 
@@ -81,6 +80,15 @@ def test_the_first_layout_that_exists_is_taken(write):
     assert open_dataset("mine", "vqa", {"mine": entry}).annotations.name == "v1.json"
 
 
+def test_a_layout_may_name_another_reader(write):
+    write("captions.csv", "image,caption\na.jpg,A dog.\n")
+    other = {"reader": "flickr_captions", "annotations": "captions.csv", "images": "."}
+    entry = {"reader": "llava_chat", "layouts": [{"annotations": "chat.json"}, other]}
+    assert open_dataset("mine", None, {"mine": entry})[0].turns[0].answer == "A dog."
+    chat(write)
+    assert open_dataset("mine", None, {"mine": entry})[0].turns[0].answer == "Ho"
+
+
 def test_one_name_serves_several_tasks(write):
     write("a.json", CHAT), write("b.json", CHAT)
     entry = {"reader": "llava_chat", "by_task": {"vqa": {"annotations": "a.json"}, "res": {"annotations": "b.json"}}}
@@ -128,7 +136,5 @@ def test_every_shipped_entry_fits_its_reader(path):
     for name, entry in read_yaml(path).items():
         for task in entry.get("by_task", {None: {}}):
             chosen = catalogue.choose(name, entry, task)
-            options = {k: v for k, v in chosen.items() if k not in catalogue.ABOUT + catalogue.PLACES}
-            for layout in chosen.get("layouts", [{}]):
-                catalogue.check_options(name, READERS[chosen["reader"]], options | layout)
+            assert catalogue.layouts(name, chosen)
             assert name.startswith("tiny_") or chosen.keys() >= {"url", "licence"}, f"{name}: where is it from?"

@@ -108,6 +108,11 @@ def test_a_mask_of_zeros_and_ones_says_which_option_reads_it(write):
     assert Foreground(path, threshold=1).draw().tolist() == [[False, True]]
 
 
+def test_a_mask_of_sixteen_bits_is_scaled(write):
+    path = write("mask.png", np.array([[65535, 0x7FFF, 0x8000]], np.uint16))
+    assert Foreground(path).draw().tolist() == [[True, False, True]]
+
+
 def test_a_black_mask_is_empty(write):
     assert not Foreground(write("mask.png", np.zeros((2, 3), np.uint8))).draw().any()
 

@@ -146,6 +146,22 @@ def test_ullavas_records_are_one_object_each(write, tmp_path):
     assert regions[2].mask is None and regions[2].box == (1, 1, 3, 3), "no segmentation: a box only"
 
 
+PARTS = {
+    "image_path": "a/b.jpg",
+    "classes": ["dog head", "dog leg"],
+    "annotations": [{"segmentation": SQUARE, "bbox": [1, 1, 2, 2], "height": 4, "width": 6}] * 2,
+}
+
+
+def test_parts_are_regions_by_their_names(write, tmp_path):
+    (sample,) = READERS["ullava_parts"]("toy", write("p.json", [PARTS]), tmp_path)
+    assert (sample.id, sample.media) == ("toy/b.0", (Picture(tmp_path / "a/b.jpg", (4, 6)),))
+    assert [region.category for region in sample.regions] == ["dog head", "dog leg"]
+    assert sample.regions[1].mask.draw().sum() == 4
+    with pytest.raises(ValueError, match="q.json: record 0: 1 names for 2 objects"):
+        len(READERS["ullava_parts"]("toy", write("q.json", [PARTS | {"classes": ["dog"]}]), tmp_path))
+
+
 LABELS = np.array([[0, 1, 1], [3, 9, 9]], np.uint8)
 
 
@@ -225,6 +241,11 @@ def test_flickr30k_has_three_columns_and_another_delimiter(write, tmp_path):
     path = write("c.csv", "image_name| comment_number| comment\na.jpg| 0| A man .\na.jpg| 1| Two .\n")
     (sample,) = READERS["flickr_captions"]("toy", path, tmp_path, delimiter="|")
     assert sample.turns[0].references == ("A man .", "Two .")
+
+
+def test_a_list_chooses_the_pictures_with_captions(write, tmp_path):
+    path, listed = write("c.txt", "image,caption\na.jpg,x\nb.jpg,y\n"), write("test.txt", "b.jpg\nz.jpg\n")
+    assert [s.id for s in READERS["flickr_captions"]("toy", path, tmp_path, listed=listed)] == ["toy/b"]
 
 
 def test_a_caption_without_a_picture_names_its_line(write, tmp_path):

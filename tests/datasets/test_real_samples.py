@@ -118,6 +118,15 @@ def test_daquars_csv_and_text_ask_the_same_of_the_same_pictures(realdata):
         assert [turn.answer for turn in a.turns] == [turn.answer for turn in b.turns]
 
 
+def test_ade20ks_sample_reads_with_its_vocabulary(realdata):
+    folder = realdata / "ade20k_sample" / "sampleData"
+    paths = {"images": str(folder / "images"), "labels": str(folder / "annotations")}
+    entry = {"reader": "label_map", "classes": "ade20k.txt", "first_id": 1, "void": [0], **paths}
+    for sample in open_dataset("ade", "semantic", {"ade": entry}):
+        assert len(sample.regions) + len(sample.absent) == 150
+        assert images.read(sample.media[0]).shape[:2] == sample.regions[0].mask.size
+
+
 def test_camvid_shows_the_sky_above_the_road():
     for sample in open_dataset("camvid_train"):
         rows = {region.category: region.mask.draw().nonzero()[0].mean() for region in sample.regions}

@@ -1,0 +1,55 @@
+"""u-LLaVA's JSON for parts of objects: PASCAL-Part and PACO-LVIS (github.com/OPPOMKLab/u-LLaVA, dataset/)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ullava.datasets.readers import coco
+from ullava.datasets.readers.base import READERS, Reader, inside
+from ullava.datasets.structures import Picture, Sample
+from ullava.datasets.tables import Row, Table, open_table, read_records
+
+
+@READERS.register("ullava_parts")
+@dataclass(frozen=True)
+class UllavaParts(Reader):
+    """One sample per record, one region per object or part, by its name.
+
+    Args:
+        annotations: .json or .jsonl of {image_path, classes: [name, ...], annotations: [{segmentation, bbox, height,
+            width}, ...]}, one name for each annotation.
+        images: folder from which `image_path` counts.
+    """
+
+    name: str
+    annotations: Path
+    images: Path
+
+    @cached_property
+    def table(self) -> Table:
+        return open_table(rows, self.annotations)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, index: int) -> Sample:
+        row = self.table[index]
+        sample_id, size = f"{self.name}/{row.id}", tuple(row.facts["size"])
+        regions = tuple(coco.region(stated, size) for stated in row.facts["objects"])
+        return Sample(sample_id, (Picture(inside(self.images, row.picture, sample_id), size),), regions)
+
+
+def rows(path: Path) -> Iterator[Row]:
+    """One row per record that has objects; its id is the picture's stem and the record's place in the file."""
+    for number, record in enumerate(read_records(path)):
+        names, found = record["classes"], record["annotations"]
+        if len(names) != len(found):
+            raise ValueError(f"{path}: record {number}: {len(names)} names for {len(found)} objects; expected one each")
+        if found:
+            objects = [
+                {"category": name, "bbox": thing["bbox"], "segmentation": thing["segmentation"]}
+                for name, thing in zip(names, found, strict=True)
+            ]
+            facts = {"size": [found[0]["height"], found[0]["width"]], "objects": objects}
+            yield Row(f"{Path(record['image_path']).stem}.{number}", record["image_path"], facts)
