@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from ullava.configs.schema import GenerationConfig
+from ullava.configs.tokens import IMAGE
 from ullava.datasets.structures import Answer, Dialogue
 from ullava.models.assembly import PRECISIONS, Assembled, assemble
-from ullava.models.batch import Batch
+from ullava.models.batch import Batch, Promised
 from ullava.models.checkpoints import read_card
 from ullava.models.collator import Collator, stand
 from ullava.models.processor import Row
@@ -75,7 +76,7 @@ class Answerer:
         embeds = self.model.embed(batch)
         said = self.generate(embeds, batch.attention_mask)
         texts = [self.text(ids) for ids in said.ids.tolist()]
-        batch, states = self.reread(embeds, batch, said)
+        batch, states = self.reread(embeds, batch, said, rows)
         found = self.predict(states, batch, len(rows))
         return [Answer(text, predictions) for text, predictions in zip(texts, found, strict=True)]
 
@@ -93,7 +94,7 @@ class Answerer:
         cache = result.past_key_values if how.num_beams == 1 else None
         return Said(result.sequences, cache)
 
-    def reread(self, embeds: Tensor, batch: Batch, said: Said) -> tuple[Batch, Tensor]:
+    def reread(self, embeds: Tensor, batch: Batch, said: Said, rows: Sequence[Row]) -> tuple[Batch, Tensor]:
         """The batch with the promises that were said, and the states from the prompt's last one on, (B, T + 1, D)."""
         length, count = embeds.shape[1], said.ids.shape[1]
         answer = self.model.llm.get_input_embeddings()(said.ids)
@@ -108,15 +109,15 @@ class Answerer:
             inputs_embeds=fed, attention_mask=mask, position_ids=places[:, start:], past_key_values=said.cache,
             use_cache=said.cache is not None,
         ).last_hidden_state[:, -(count + 1) :]  # fmt: skip
-        ids = said.ids.tolist()
-        frames = {row: number for number, row in reversed(list(enumerate(batch.frame_rows)))}
-        promised = {}
-        for token in self.tokens:
-            spots = [(row, column) for row, said_ids in enumerate(ids) for column in self.spoken(said_ids, token)]
-            spots = [(row, column) for row, column in spots if row in frames]
-            owners = [frames[row] for row, _ in spots]
-            promised[token] = stand(spots, owners, [batch.frame_sizes[n] for n in owners]).to(embeds.device)
+        promised = {token: self.stood(token, said.ids.tolist(), rows, batch).to(embeds.device) for token in self.tokens}
         return replace(batch, promised=promised), states
+
+    def stood(self, token: str, said: list[list[int]], rows: Sequence[Row], batch: Batch) -> Promised:
+        """Where a token was said; it speaks of its row's first picture, and of nothing where there is none."""
+        frames = {row: number for number, row in reversed(list(enumerate(batch.frame_rows)))}
+        sizes = {n: row.media[0].size for n, row in enumerate(rows) if row.media and row.media[0].kind == IMAGE}
+        spots = [(n, column) for n, ids in enumerate(said) if n in sizes for column in self.spoken(ids, token)]
+        return stand(spots, [frames.get(n, -1) for n, _ in spots], [sizes[n] for n, _ in spots])
 
     def spoken(self, ids: list[int], token: str) -> list[int]:
         """Where in an answer's ids the token stands, before its end."""
