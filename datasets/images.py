@@ -30,7 +30,8 @@ def read(picture: Picture) -> np.ndarray:
     image = _opened(picture.path)
     try:
         with image:
-            pixels = np.array(_rgb(ImageOps.exif_transpose(image)))
+            ImageOps.exif_transpose(image, in_place=True)
+            pixels = np.array(_rgb(image))
     except (OSError, SyntaxError, ValueError) as error:  # Pillow calls a broken PNG a SyntaxError
         raise ValueError(_broken(picture.path, error)) from error
     if picture.size and pixels.shape[:2] != tuple(picture.size):

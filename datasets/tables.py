@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from ullava.configs.registry import nearest
 
@@ -125,8 +125,7 @@ def write(path: Path, rows: Iterator[Row]) -> None:
     import pyarrow
 
     schema = pyarrow.schema({"id": "string", "picture": "string", "facts": "large_binary"})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+    with _scratch(path.parent) as file:
         try:
             with pyarrow.ipc.new_stream(file, schema) as stream:
                 while batch := list(islice(rows, ROWS_PER_BATCH)):
@@ -137,6 +136,16 @@ def write(path: Path, rows: Iterator[Row]) -> None:
             os.unlink(file.name)
             raise
     os.replace(file.name, path)
+
+
+def _scratch(folder: Path) -> IO[bytes]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return tempfile.NamedTemporaryFile(dir=folder, delete=False)
+    except OSError as error:
+        raise OSError(
+            f"{folder}: the cache of annotation files cannot be written ({error.strerror}); set $ULLAVA_CACHE"
+        ) from error
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:

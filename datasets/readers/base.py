@@ -3,10 +3,12 @@
 import os
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 from ullava.configs.registry import Registry
 from ullava.datasets.structures import Sample
+from ullava.datasets.tables import Table
 
 READERS = Registry("reader")
 
@@ -23,6 +25,18 @@ class Reader(Sequence[Sample]):
 
     @abstractmethod
     def __len__(self) -> int: ...
+
+
+class TableReader(Reader):
+    """A reader whose records are the rows of one table."""
+
+    @cached_property
+    @abstractmethod
+    def table(self) -> Table:
+        """The table, opened when it is first asked for."""
+
+    def __len__(self) -> int:
+        return len(self.table)
 
 
 def inside(root: Path, relative: str, where: str) -> Path:

@@ -5,14 +5,14 @@ from functools import cached_property
 from pathlib import Path
 
 from ullava.datasets.readers import coco
-from ullava.datasets.readers.base import READERS, Reader, inside
+from ullava.datasets.readers.base import READERS, TableReader, inside
 from ullava.datasets.structures import Picture, Sample, Turn
 from ullava.datasets.tables import Table, open_table
 
 
 @READERS.register("coco_captions")
 @dataclass(frozen=True)
-class CocoCaptions(Reader):
+class CocoCaptions(TableReader):
     """One sample per picture, all its captions in one turn without a question.
 
     Args:
@@ -27,9 +27,6 @@ class CocoCaptions(Reader):
     @cached_property
     def table(self) -> Table:
         return open_table(coco.captions, self.annotations)
-
-    def __len__(self) -> int:
-        return len(self.table)
 
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]

@@ -5,14 +5,14 @@ from functools import cached_property
 from pathlib import Path
 
 from ullava.datasets.readers import coco
-from ullava.datasets.readers.base import READERS, Reader, inside
+from ullava.datasets.readers.base import READERS, TableReader, inside
 from ullava.datasets.structures import Picture, Sample
 from ullava.datasets.tables import Table, open_table
 
 
 @READERS.register("coco_instances")
 @dataclass(frozen=True)
-class CocoInstances(Reader):
+class CocoInstances(TableReader):
     """One sample per picture, one region per object; crowds are left out.
 
     Args:
@@ -33,9 +33,6 @@ class CocoInstances(Reader):
     def table(self) -> Table:
         kept = {"unique_categories": self.unique_categories, "smallest": self.smallest}
         return open_table(coco.instances, self.annotations, **kept)
-
-    def __len__(self) -> int:
-        return len(self.table)
 
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]

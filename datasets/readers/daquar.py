@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ullava.datasets.readers.base import READERS, Reader, by_stem
+from ullava.datasets.readers.base import READERS, TableReader, by_stem
 from ullava.datasets.structures import Picture, Sample, Turn
 from ullava.datasets.tables import Row, Table, open_table
 
@@ -17,7 +17,7 @@ ASKED = re.compile(r"(?P<question>.+?)\s+(?:in|on|of)?\s*(?:the\s+)?(?P<picture>
 
 @READERS.register("daquar")
 @dataclass(frozen=True)
-class Daquar(Reader):
+class Daquar(TableReader):
     """One sample per picture, one turn per question; an answer may be a list, "comforter, pillow".
 
     Args:
@@ -39,9 +39,6 @@ class Daquar(Reader):
     @cached_property
     def pictures(self) -> dict[str, Path]:
         return by_stem(self.images)
-
-    def __len__(self) -> int:
-        return len(self.table)
 
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ullava.datasets.readers.base import READERS, Reader, inside
+from ullava.datasets.readers.base import READERS, TableReader, inside
 from ullava.datasets.structures import Picture, Sample, Turn
 from ullava.datasets.tables import Row, Table, open_table
 
 
 @READERS.register("flickr_captions")
 @dataclass(frozen=True)
-class FlickrCaptions(Reader):
+class FlickrCaptions(TableReader):
     """One sample per picture, all its captions in one turn without a question.
 
     Args:
@@ -34,9 +34,6 @@ class FlickrCaptions(Reader):
     def table(self) -> Table:
         sources = [self.annotations, self.listed] if self.listed else [self.annotations]
         return open_table(rows, *sources, delimiter=self.delimiter)
-
-    def __len__(self) -> int:
-        return len(self.table)
 
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]

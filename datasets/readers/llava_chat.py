@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ullava.configs.tokens import IMAGE, VIDEO
-from ullava.datasets.readers.base import READERS, Reader, inside
+from ullava.datasets.readers.base import READERS, TableReader, inside
 from ullava.datasets.structures import Picture, Sample, Turn, Video
 from ullava.datasets.tables import Row, Table, open_table, read_records
 
@@ -18,7 +18,7 @@ MEDIA = ("image", "video", "gif")
 
 @READERS.register("llava_chat")
 @dataclass(frozen=True)
-class LlavaChat(Reader):
+class LlavaChat(TableReader):
     """One sample per record, one turn per exchange. The record's placeholders go: only the processor writes them.
 
     Args:
@@ -34,9 +34,6 @@ class LlavaChat(Reader):
     @cached_property
     def table(self) -> Table:
         return open_table(rows, self.annotations)
-
-    def __len__(self) -> int:
-        return len(self.table)
 
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ullava.datasets.readers.base import READERS, Reader, inside
+from ullava.datasets.readers.base import READERS, TableReader, inside
 from ullava.datasets.structures import Sample, Turn, Video
 from ullava.datasets.tables import Row, Table, open_table, read_object
 
 
 @READERS.register("msrvtt")
 @dataclass(frozen=True)
-class MsrVtt(Reader):
+class MsrVtt(TableReader):
     """One sample per clip, all its captions (20 as published) in one turn without a question.
 
     Args:
@@ -32,9 +32,6 @@ class MsrVtt(Reader):
     @cached_property
     def table(self) -> Table:
         return open_table(rows, self.annotations, split=self.split)
-
-    def __len__(self) -> int:
-        return len(self.table)
 
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]

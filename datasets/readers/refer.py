@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ullava.datasets.readers import coco
-from ullava.datasets.readers.base import READERS, Reader, inside
+from ullava.datasets.readers.base import READERS, TableReader, inside
 from ullava.datasets.structures import Picture, Sample
 from ullava.datasets.tables import Row, Table, open_table, read_object
 
@@ -18,7 +18,7 @@ HARMLESS = {"bool", "bytes", "bytearray", "complex", "dict", "float", "frozenset
 
 @READERS.register("refer")
 @dataclass(frozen=True)
-class Refer(Reader):
+class Refer(TableReader):
     """One sample per picture, one region per reference; its phrases are the reference's sentences.
 
     Args:
@@ -37,9 +37,6 @@ class Refer(Reader):
     @cached_property
     def table(self) -> Table:
         return open_table(rows, self.refs, self.instances, split=self.split)
-
-    def __len__(self) -> int:
-        return len(self.table)
 
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]

@@ -1,19 +1,19 @@
 """u-LLaVA's JSON for salient objects with an explanation (github.com/OPPOMKLab/u-LLaVA, dataset/)."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from ullava.datasets.masks import Foreground
-from ullava.datasets.readers.base import READERS, Reader, inside
+from ullava.datasets.readers import ullava_json
+from ullava.datasets.readers.base import READERS, TableReader, inside
 from ullava.datasets.structures import Picture, Region, Sample
-from ullava.datasets.tables import Row, Table, open_table, read_records
+from ullava.datasets.tables import Table, open_table
 
 
 @READERS.register("salient_json")
 @dataclass(frozen=True)
-class SalientJson(Reader):
+class SalientJson(TableReader):
     """One sample per record: one region with the name and the reason that the record gives, if it does.
 
     Args:
@@ -32,10 +32,7 @@ class SalientJson(Reader):
 
     @cached_property
     def table(self) -> Table:
-        return open_table(rows, self.annotations)
-
-    def __len__(self) -> int:
-        return len(self.table)
+        return open_table(ullava_json.records, self.annotations)
 
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]
@@ -47,9 +44,3 @@ class SalientJson(Reader):
             reason=told.get("reason"),
         )
         return Sample(sample_id, (Picture(inside(self.images, row.picture, sample_id)),), (region,))
-
-
-def rows(path: Path) -> Iterator[Row]:
-    """One row per record; its id is the picture's stem and the record's place in the file."""
-    for number, record in enumerate(read_records(path)):
-        yield Row(f"{Path(record['image_path']).stem}.{number}", record["image_path"], record)

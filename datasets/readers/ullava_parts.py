@@ -6,14 +6,14 @@ from functools import cached_property
 from pathlib import Path
 
 from ullava.datasets.readers import coco
-from ullava.datasets.readers.base import READERS, Reader, inside
+from ullava.datasets.readers.base import READERS, TableReader, inside
 from ullava.datasets.structures import Picture, Sample
 from ullava.datasets.tables import Row, Table, open_table, read_records
 
 
 @READERS.register("ullava_parts")
 @dataclass(frozen=True)
-class UllavaParts(Reader):
+class UllavaParts(TableReader):
     """One sample per record, one region per object or part, by its name.
 
     Args:
@@ -29,9 +29,6 @@ class UllavaParts(Reader):
     @cached_property
     def table(self) -> Table:
         return open_table(rows, self.annotations)
-
-    def __len__(self) -> int:
-        return len(self.table)
 
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]

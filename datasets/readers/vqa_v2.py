@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ullava.datasets.readers.base import READERS, Reader, inside
+from ullava.datasets.readers.base import READERS, TableReader, inside
 from ullava.datasets.structures import Picture, Sample, Turn
 from ullava.datasets.tables import Row, Table, open_table, read_object
 
 
 @READERS.register("vqa_v2")
 @dataclass(frozen=True)
-class VqaV2(Reader):
+class VqaV2(TableReader):
     """One sample per picture, one turn per question: the most frequent answer, all answers as references.
 
     Args:
@@ -32,9 +32,6 @@ class VqaV2(Reader):
     @cached_property
     def table(self) -> Table:
         return open_table(rows, self.questions, self.annotations)
-
-    def __len__(self) -> int:
-        return len(self.table)
 
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]

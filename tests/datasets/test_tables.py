@@ -80,6 +80,12 @@ def test_a_failed_table_leaves_nothing_behind(write):
     assert list(tables.cache_folder().iterdir()) == []
 
 
+def test_a_cache_that_cannot_be_written_says_which_variable_moves_it(write, monkeypatch):
+    monkeypatch.setenv("ULLAVA_CACHE", str(write("a.txt", "a file, not a folder")))
+    with pytest.raises(OSError, match=r"a.txt/tables: the cache .* cannot be written .* set \$ULLAVA_CACHE"):
+        open_table(rows, write("a.json", [{"name": "x", "value": 1}]))
+
+
 def test_a_missing_key_of_a_record_names_the_record(write):
     table = open_table(rows, write("a.json", [{"name": "x", "value": 1}]))
     with pytest.raises(ValueError, match="a.json: x: the record has no key 'valu'; did you mean 'value'"):

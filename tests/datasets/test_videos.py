@@ -111,4 +111,3 @@ def test_real_films_give_what_decoding_all_of_them_gives(realdata):
             frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
         expected = np.stack([frames[i] for i in middles(len(frames), 8)])
         assert (read_frames(Video(path), 8) == expected).all(), path
-
