@@ -277,6 +277,20 @@ def test_a_question_without_answers_is_named(write, tmp_path):
         len(READERS["vqa_v2"]("toy", *paths, tmp_path))
 
 
+def test_gqa_asks_by_question_id(write, tmp_path):
+    asked = {str(i): {"imageId": "n7", "question": f"q{i}", "answer": "yes"} for i in (2, 1)}
+    (sample,) = READERS["gqa"]("toy", write("g.json", asked), tmp_path)
+    assert (sample.id, sample.media) == ("toy/n7", (Picture(tmp_path / "n7.jpg"),))
+    assert sample.turns == (Turn("q1", "yes", ("yes",)), Turn("q2", "yes", ("yes",)))
+
+
+def test_text_vqas_answer_is_the_most_frequent_one(write, tmp_path):
+    asked = {"data": [{"image_id": "a1", "question": "what?", "answers": ["x", "nous", "nous"]}]}
+    (sample,) = READERS["text_vqa"]("toy", write("t.json", asked), tmp_path)
+    assert (sample.id, sample.media[0].path.name) == ("toy/a1", "a1.jpg")
+    assert sample.turns == (Turn("what?", "nous", ("x", "nous", "nous")),)
+
+
 def test_daquar_is_the_same_as_text_and_as_csv(write, tmp_path):
     write("images/image7.png", np.zeros((2, 2, 3), np.uint8))
     write("images/image8.png", np.zeros((2, 2, 3), np.uint8))
