@@ -13,9 +13,8 @@ from torch import Tensor
 from ullava.configs.schema import GenerationConfig
 from ullava.configs.tokens import IMAGE
 from ullava.datasets.structures import Answer, Dialogue
-from ullava.models.assembly import PRECISIONS, Assembled, assemble
+from ullava.models.assembly import PRECISIONS, Assembled, reopen
 from ullava.models.batch import Batch, Promised
-from ullava.models.checkpoints import read_card
 from ullava.models.collator import Collator, stand
 from ullava.models.processor import Row
 
@@ -149,11 +148,7 @@ def open_answerer(folder: str, generation: GenerationConfig) -> Answerer:
     Raises:
         FileNotFoundError, ValueError: there is no such folder, or it does not hold what it says.
     """
-    card = read_card(folder)
-    if card is None:
-        raise FileNotFoundError(f"{folder}: holds no ullava.json; expected the folder of a run, a checkpoint or a merged model")
-    config = card.config.model_copy(update={"llm": str(folder)})
-    assembled = assemble(config, precision=generation.precision, seed=generation.seed)
+    assembled = reopen(folder, precision=generation.precision)
     cast(assembled, generation.precision)
     return Answerer(assembled, generation)
 

@@ -90,6 +90,20 @@ def assemble(
     return Assembled(model, processor, config, tuple(tokenizer.convert_tokens_to_ids(own)))
 
 
+def reopen(folder: str | Path, *, precision: str = "fp32") -> Assembled:
+    """What the folder of a run, a checkpoint or a merged model holds.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such folder, or it does not hold what it says.
+    """
+    card = checkpoints.read_card(folder)
+    if card is None:
+        raise FileNotFoundError(
+            f"{folder}: holds no {checkpoints.CARD}; expected the folder of a run, a checkpoint or a merged model"
+        )
+    return assemble(card.config.model_copy(update={"llm": str(folder)}), precision=precision)
+
+
 def inherit(config: ModelConfig, parent: "checkpoints.Card | None") -> ModelConfig:
     """`config` with what only the parent run knows: the language model's folder, the tower, the adapters."""
     if parent is None:
@@ -109,6 +123,8 @@ def inherit(config: ModelConfig, parent: "checkpoints.Card | None") -> ModelConf
             "llm": parent.config.llm,
             "vision": config.vision or parent.config.vision,
             "lora": config.lora or parent.config.lora,
+            "tokens": parent.config.tokens | config.tokens,
+            "from_scratch": tuple(dict.fromkeys((*parent.config.from_scratch, *config.from_scratch))),
         }
     )
 
@@ -171,7 +187,7 @@ def add_tokens(tokenizer: PreTrainedTokenizerBase, llm: nn.Module, tokens: Seque
     if len(tokenizer) <= before:
         return
     llm.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    for table in {llm.get_input_embeddings().weight, llm.get_output_embeddings().weight}:
+    for table in dict.fromkeys((llm.get_input_embeddings().weight, llm.get_output_embeddings().weight)):
         with torch.no_grad():
             old = table[:before].float()
             noise = torch.randn(len(table) - before, table.shape[1]) * old.std() * 0.1

@@ -9,8 +9,9 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -36,12 +37,16 @@ class Card:
         config: the model section; `llm` is the language model's own folder.
         vocabulary: rows of the embeddings.
         bases: folder of each foundation -> sha256 of its weights.
+        learned: names of the weights that no base holds.
+        merged: the language model inside the folder holds all that it learned, vocabulary too.
     """
 
     folder: Path
     config: ModelConfig
     vocabulary: int
     bases: dict[str, str]
+    learned: frozenset[str]
+    merged: bool = False
 
 
 def read_card(folder: str | Path) -> Card | None:
@@ -55,18 +60,33 @@ def read_card(folder: str | Path) -> Card | None:
         return None
     try:
         card = json.loads(path.read_text())
-        config = ModelConfig.model_validate(card["model"])
+        config = rehouse(ModelConfig.model_validate(card["model"]), lambda base: place(folder, base))
+        bases = {place(folder, base): digest for base, digest in card["bases"].items()}
+        learned = frozenset(card["learned"])
+        found = Card(Path(folder), config, card["vocabulary"], bases, learned, card.get("merged", False))
     except (ValueError, KeyError) as error:
         raise ValueError(f"{path}: not a card of ullava {ullava.__version__}: {error}") from error
-    inside = Path(folder, config.llm)
-    if inside.is_dir():  # a merged folder holds its own language model
-        config = config.model_copy(update={"llm": str(inside)})
-    found = Card(Path(folder), config, card["vocabulary"], card["bases"])
     for base, expected in found.bases.items():
         actual = fingerprint(base)
         if actual != expected:
             raise ValueError(f"{folder} was trained on {base} with sha256 {expected[:12]}, found {actual[:12]} there")
     return found
+
+
+def place(folder: str | Path, base: str) -> str:
+    """Where a foundation lies: inside a merged folder, or where its path says."""
+    inside = Path(folder, base)
+    return str(inside) if inside.is_dir() else base
+
+
+def rehouse(config: ModelConfig, to: Callable[[str], str]) -> ModelConfig:
+    """`config` with the folder of each foundation as `to` says."""
+    heads = {
+        name: {key: to(value) if key == "sam" else value for key, value in (options or {}).items()}
+        for name, options in config.heads.items()
+    }
+    vision = config.vision.model_copy(update={"tower": to(config.vision.tower)})
+    return config.model_copy(update={"llm": to(config.llm), "vision": vision, "heads": heads})
 
 
 def fingerprint(folder: str | Path) -> str:
@@ -75,8 +95,14 @@ def fingerprint(folder: str | Path) -> str:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; a run was trained on it, put it back there")
     files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]) or [folder / "config.json"]
+    return _fingerprint(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+
+
+@lru_cache
+def _fingerprint(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Of files as they were at their size and time: a foundation is read once, not at every checkpoint."""
     digest = hashlib.sha256()
-    for file in files:
+    for file, _, _ in files:
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
@@ -105,13 +131,7 @@ def own(name: str) -> bool:
     return not founded or ".embed_tokens." in name or name.startswith("llm.lm_head.")
 
 
-def save(
-    folder: str | Path,
-    model: nn.Module,
-    config: ModelConfig,
-    tokenizer: PreTrainedTokenizerBase,
-    adapter_settings=None,
-) -> None:
+def save(folder: str | Path, model: nn.Module, config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> None:
     """Writes a folder that `assemble` opens again, bit for bit."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -124,12 +144,20 @@ def save(
         settings |= {"target_modules": list(config.lora.targets), "base_model_name_or_path": config.llm}
         (folder / ADAPTER_CONFIG).write_text(json.dumps(settings, indent=2))
     tokenizer.save_pretrained(folder)
+    write_card(folder, config, vocabulary=len(model.llm.get_input_embeddings().weight), learned=learned)
+
+
+def write_card(
+    folder: Path, config: ModelConfig, *, vocabulary: int, learned: Iterable[str], merged: bool = False
+) -> None:
+    """Writes what `read_card` reads, last of all: a folder with a card is complete."""
     card = {
         "ullava": ullava.__version__,
         "model": config.model_dump(mode="json"),
-        "vocabulary": model.llm.get_input_embeddings().weight.shape[0],
-        "bases": {base: fingerprint(base) for base in bases(config)},
+        "vocabulary": vocabulary,
+        "bases": {base: fingerprint(place(folder, base)) for base in bases(config)},
         "learned": sorted(learned),
+        "merged": merged,
     }
     (folder / CARD).write_text(json.dumps(card, indent=2))
 
@@ -172,8 +200,7 @@ def load_learned(model: nn.Module, card: Card) -> None:
             for name, tensor in read(card.folder / ADAPTER).items()
         }
     parameters = {plain(name): parameter for name, parameter in model.named_weights()}
-    heads = {name.split(".")[1] for name in tensors if name.startswith("heads.")}
-    expected = {n for n in parameters if own(n) and (not n.startswith("heads.") or n.split(".")[1] in heads)}
+    expected = card.learned | {name for name in parameters if promised(name, card)}
     faults = [f"{name} is unknown here" for name in sorted(set(tensors) - set(parameters))]
     faults += [f"{name} is missing there" for name in sorted(expected - set(tensors))]
     faults += [
@@ -189,6 +216,13 @@ def load_learned(model: nn.Module, card: Card) -> None:
                 parameters[name].data = parameters[name].data.to(tensor.dtype)
             parameters[name].copy_(tensor)
     model.inherited = frozenset(name for name in tensors if not own(name) and ".lora_" not in name)
+
+
+def promised(name: str, card: Card) -> bool:
+    """Whether a folder with this card has to hold the parameter `name`."""
+    if name.startswith("llm."):
+        return (own(name) and not card.merged) or (".lora_" in name and card.config.lora is not None)
+    return own(name) and (not name.startswith("heads.") or name.split(".")[1] in card.config.heads)
 
 
 def listing(head: str, faults: Iterable[str], limit: int = 8) -> str:

@@ -44,7 +44,7 @@ def merge(arguments: list[str]) -> None:
     parser.add_argument("run", help="folder of a run or a checkpoint")
     parser.add_argument("destination", help="folder to write: config, tokenizer, safetensors")
     options = parser.parse_args(arguments)
-    from ullava.models.checkpoints import merge as write
+    from ullava.models.merge import merge as write
 
     write(options.run, options.destination)
     print(f"wrote {options.destination}")
