@@ -96,7 +96,7 @@ class Answerer:
     def reread(self, embeds: Tensor, batch: Batch, said: Said, rows: Sequence[Row]) -> tuple[Batch, Tensor]:
         """The batch with the promises that were said, and the states from the prompt's last one on, (B, T + 1, D)."""
         length, count = embeds.shape[1], said.ids.shape[1]
-        answer = self.model.llm.get_input_embeddings()(said.ids)
+        answer = self.model.llm.get_input_embeddings()(said.ids).to(embeds.dtype)
         mask = torch.cat([batch.attention_mask, batch.attention_mask.new_ones(len(embeds), count)], dim=1)
         places = (mask.cumsum(1) - 1).clamp(min=0)
         if said.cache is not None:

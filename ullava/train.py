@@ -71,7 +71,10 @@ def open_mixture(config: RunConfig) -> Mixture:
 
 
 def choose(assembled: Assembled, config: RunConfig) -> tuple[list[dict], list[Learning]]:
-    """Freezes what `learn:` does not name, and brings each weight to its precision: what learns stays float32."""
+    """Freezes what `learn:` does not name, and brings the frozen language model to its precision.
+
+    What learns stays float32, and so does what is ours and frozen: rounded weights would be saved, and boxes be coarse.
+    """
     model = assembled.model
     for part in {"vision", "sam_encoder"} & set(config.learn):
         if part not in model.towers:
@@ -79,8 +82,9 @@ def choose(assembled: Assembled, config: RunConfig) -> tuple[list[dict], list[Le
         model.let_learn(part)
     rows = assembled.new_rows if config.new_embeddings_only else None
     groups, table = prepare(model, config.learn, rows=rows)
-    for parameter in model.parameters():
-        kept = torch.float32 if parameter.requires_grad else PRECISIONS[config.training.precision]
+    for name, parameter in model.named_parameters():
+        frozen = name.startswith("llm.") and not parameter.requires_grad
+        kept = PRECISIONS[config.training.precision] if frozen else torch.float32
         parameter.data = parameter.data.to(kept)
     if config.training.gradient_checkpointing:
         model.llm.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -226,10 +230,11 @@ class StageTrainer(Trainer):
         """Scores the rows of `evaluate:`."""
         answerer = Answerer(self.assembled, self.config.generation)
         folder = Path(self.config.output_dir, "evaluation", f"step-{self.state.global_step}")
-        results = evaluate(
-            self.config.evaluate, answerer, own=self.config.datasets, output=folder,
-            run={"step": self.state.global_step},
-        )  # fmt: skip
+        with self.accelerator.autocast():  # as in training: what learns is float32, the rest as the YAML says
+            results = evaluate(
+                self.config.evaluate, answerer, own=self.config.datasets, output=folder,
+                run={"step": self.state.global_step},
+            )  # fmt: skip
         metrics = {
             f"{metric_key_prefix}_{row['dataset']}/{row['task']}/{name}": value
             for row in results["rows"]
