@@ -99,7 +99,7 @@ def tiny_clip(*, patch: int = 12, width: int = 128, layers: int = 4) -> CLIPVisi
     )
 
 
-def tiny_sam(*, patch: int = 6, width: int = 96, layers: int = 4, channels: int = 64) -> SamModel:
+def tiny_sam(*, patch: int = 8, width: int = 96, layers: int = 4, channels: int = 64) -> SamModel:
     """A SAM that learns from random weights: masks of four times its grid's side."""
     vision = dict(
         image_size=SIDE, patch_size=patch, hidden_size=width, mlp_dim=3 * width, num_hidden_layers=layers,

@@ -45,7 +45,7 @@ def covered(scene: Scene) -> list[list[int]]:
     return [np.flatnonzero((owners == i).sum(1) >= 4).tolist() for i in range(len(scene.things))]
 
 
-def write_scene(scene: Scene, rng: np.random.Generator | None, drop: float = 0.12) -> np.ndarray:
+def write_scene(scene: Scene, rng: np.random.Generator | None, drop: float = 0.04) -> np.ndarray:
     """Returns the weights of the words in every cell: (64, len(CELL_WORDS)) float32; no `rng`, nothing dropped."""
     cells = OWN_PLACE.copy()
     ground = np.ones(GRID * GRID, bool)

@@ -152,7 +152,7 @@ class Row:
     named_heat: np.ndarray
 
 
-def sample_row(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, drop: float = 0.12) -> Row:
+def sample_row(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, drop: float = 0.04) -> Row:
     """Draws one row: nine in ten about a scene, the others about a motion."""
     if rng.random() < 0.1:
         motion = sample_motion(rng)

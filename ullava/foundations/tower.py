@@ -59,12 +59,23 @@ def loss(model: Seer, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, T
     thing = truth[..., INDEX["thing"]] > 0
     squared = (words - truth).square().mean(-1)
     parts = {"words": 10 * (squared[thing].mean() + 0.5 * squared[~thing].mean())}
+    parts["place"] = 2 * sum(
+        (read - true)[thing].abs().mean() for read, true in zip(places(words), places(truth), strict=True)
+    )
     for kind, group in GROUPS.items():
         columns = [INDEX[word] for word in group]
         parts[kind] = F.cross_entropy(names[thing][:, columns], truth[thing][:, columns])
     for word in ("thing", "centre"):
         parts[word] = F.binary_cross_entropy_with_logits(names[..., INDEX[word]], truth[..., INDEX[word]]) * 3
     return sum(parts.values()), parts
+
+
+def places(words: Tensor) -> list[Tensor]:
+    """The x, y and width that readings of all words say, in steps of the grid: three of (B, 64)."""
+    return [
+        words[..., first : first + count] @ torch.arange(count).float()
+        for first, count in ((FIRST_X, GRID + 1), (FIRST_Y, GRID + 1), (FIRST_WIDTH, 4))
+    ]
 
 
 class Pictures(IterableDataset):
@@ -105,10 +116,8 @@ def measure(model: Seer, batch: tuple[Tensor, Tensor]) -> dict[str, float]:
     found = names[..., INDEX["centre"]] > 0
     scores["centre_F1"] = (2 * (found & centre).sum() / (found.sum() + centre.sum())).item()
     scores["thing"] = ((names[..., INDEX["thing"]] > 0) == thing).float().mean().item()
-    for name, first, count in (("x", FIRST_X, GRID + 1), ("y", FIRST_Y, GRID + 1), ("width", FIRST_WIDTH, 4)):
-        anchors = torch.arange(count) * float(STEP)
-        read, true = (v[..., first : first + count] @ anchors for v in (words, truth))
-        scores[f"{name}_pixels_off"] = (read - true)[thing].abs().mean().item()
+    for name, read, true in zip(("x", "y", "width"), places(words), places(truth), strict=True):
+        scores[f"{name}_pixels_off"] = STEP * (read - true)[thing].abs().mean().item()
     spread = (truth[thing] - truth[thing].mean(0)).square().sum()
     scores["words_R2"] = (1 - (words - truth)[thing].square().sum() / spread).item()
     return scores
