@@ -82,10 +82,10 @@ class Answerer:
     def generate(self, embeds: Tensor, attention_mask: Tensor) -> Said:
         """Greedy or sampled ids after (B, L, D) prompts padded at the left."""
         how = self.generation
-        sampling = {"do_sample": True, "temperature": how.temperature, "top_p": how.top_p} if how.temperature else {}
+        sampling = {"temperature": how.temperature, "top_p": how.top_p} if how.temperature else {}
         result = self.model.llm.generate(
             inputs_embeds=embeds, attention_mask=attention_mask, max_new_tokens=how.max_new_tokens,
-            num_beams=how.num_beams, do_sample=bool(sampling), **{k: v for k, v in sampling.items() if k != "do_sample"},
+            num_beams=how.num_beams, do_sample=bool(sampling), **sampling,
             eos_token_id=self.stop_ids, pad_token_id=self.processor.tokenizer.pad_token_id,
             stop_strings=self.stop_strings, tokenizer=self.processor.tokenizer if self.stop_strings else None,
             return_dict_in_generate=True, use_cache=True,

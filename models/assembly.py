@@ -108,7 +108,7 @@ def inherit(config: ModelConfig, parent: "checkpoints.Card | None") -> ModelConf
     """`config` with what only the parent run knows: the language model's folder, the tower, the adapters."""
     if parent is None:
         if config.vision is None:
-            raise ValueError(f"model.vision: missing; {config.llm} is no ullava run that could say which tower it saw with")
+            raise ValueError(f"model.vision: missing; {config.llm} is no ullava run that could say what it saw with")
         return config
     lost = sorted(set(parent.config.heads) - set(config.heads))
     if lost:

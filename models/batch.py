@@ -1,7 +1,7 @@
 """What the model eats: rows of tokens, the pictures that stand in them, and where each promise is read and kept.
 
-Axes: B rows, L columns (tokens), P pictures, V videos, F frames of a video, Q pictures in SAM's frame, N promises of one
-token. Pixels travel as uint8 (.., S, S, 3) and are normalised on the device.
+Axes: B rows, L columns (tokens), P pictures, V videos, F frames of a video, Q pictures in SAM's frame, N promises of
+one token. Pixels travel as uint8 (.., S, S, 3) and are normalised on the device.
 """
 
 from collections.abc import Mapping

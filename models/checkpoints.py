@@ -184,7 +184,7 @@ def read(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: cannot be read ({error}); copy it again, or go back to an older checkpoint") from error
+        raise ValueError(f"{path}: cannot be read ({error}); copy it again, or take an older checkpoint") from error
 
 
 def load_learned(model: nn.Module, card: Card) -> None:

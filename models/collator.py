@@ -38,7 +38,7 @@ class Collator:
             supervised[i, offset : offset + length] = row.supervised
         supervised[:, 0] = False  # nothing stands before the first token that could emit it
         target_rows, target_columns = np.nonzero(supervised)
-        framed = [(i, j) for i, row in enumerate(rows) for j, medium in enumerate(row.media) if medium.frame is not None]
+        framed = [(i, j) for i, row in enumerate(rows) for j, seen in enumerate(row.media) if seen.frame is not None]
         frames = [rows[i].media[j].frame for i, j in framed]
         number = {place: n for n, place in enumerate(framed)}
         promised = {token: self.promised(token, rows, offsets, number) for token in self.tokens}

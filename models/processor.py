@@ -191,7 +191,7 @@ class Processor:
             pixels = np.stack([self.view.apply(frame) for frame in frames])
             return PlacedMedium(VIDEO, column, pixels, None, frames.shape[1:3], f"{medium.path}:{medium.clip}")
         picture = images.read(medium)
-        wanted = self.mask_view is not None and (not answered or SEG in {promise.token for promise in dialogue.promises})
+        wanted = self.mask_view is not None and (not answered or SEG in {p.token for p in dialogue.promises})
         frame = self.mask_view.apply(picture) if wanted else None
         return PlacedMedium(IMAGE, column, self.view.apply(picture), frame, picture.shape[:2], str(medium.path))
 

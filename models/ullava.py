@@ -67,8 +67,8 @@ class Ullava(nn.Module):
     @property
     def towers(self) -> dict[str, Any]:
         """Everything that stands outside the module tree while it is frozen, by the part that it is."""
-        found = {"vision": self.vision}
-        return found | {"sam_encoder": head.tower for head in self.heads.values() if hasattr(head, "tower")}
+        heads = [head for head in self.heads.values() if hasattr(head, "tower")]
+        return {"vision": self.vision} | ({"sam_encoder": heads[0].tower} if heads else {})
 
     def let_learn(self, part: str) -> None:
         """Registers a tower that learns: from now on it has gradients, is saved, and runs on every rank."""

@@ -21,7 +21,7 @@ class FeatureCache:
         self.capacity, self.kept = capacity, OrderedDict()
 
     def encode(self, pixels: Tensor, keys: Sequence[str], encode: Callable[[Tensor, list[int]], Tensor]) -> Tensor:
-        """(N, ..) features of (N, ..) pixels; `encode` gets only the pictures that are not here yet, and their numbers."""
+        """(N, ..) features of (N, ..) pixels; `encode` gets only the pictures that are not here, and their numbers."""
         first = {key: n for n, key in reversed(list(enumerate(keys)))}
         missing = [n for key, n in first.items() if key not in self.kept]
         if missing:
@@ -122,7 +122,7 @@ def read_settings(folder: str, name: str, key: str) -> dict:
     """A JSON file of a weights folder."""
     path = Path(folder, name)
     if not path.is_file():
-        raise FileNotFoundError(f"{key}: {path}: no such file; expected a Hugging Face folder with config.json and {name}")
+        raise FileNotFoundError(f"{key}: {path}: no such file; expected a Hugging Face folder with it and config.json")
     return json.loads(path.read_text())
 
 
@@ -152,7 +152,9 @@ def open_module(kind, config_kind, folder: str, key: str, from_scratch: bool, dt
     if from_scratch:
         with chance_of(folder):
             return kind(config_kind.from_pretrained(folder, **changes)).to(dtype)
-    module, loading = kind.from_pretrained(folder, dtype=dtype, output_loading_info=True, local_files_only=True, **changes)
+    module, loading = kind.from_pretrained(
+        folder, dtype=dtype, output_loading_info=True, local_files_only=True, **changes
+    )
     lost = sorted(loading["missing_keys"]) + sorted(map(str, loading["mismatched_keys"]))
     if lost:
         raise ValueError(f"{key}: {folder} lacks {len(lost)} weights of its own configuration: {', '.join(lost[:5])}")

@@ -64,7 +64,9 @@ def train(config: RunConfig) -> None:
 def open_mixture(config: RunConfig) -> Mixture:
     """The rows of `data:`, opened."""
     rows = [
-        MixtureRow(open_dataset(row.dataset, row.task, config.datasets), TASKS.build(row.task, row.options), row.portion)
+        MixtureRow(
+            open_dataset(row.dataset, row.task, config.datasets), TASKS.build(row.task, row.options), row.portion
+        )
         for row in config.data
     ]
     return Mixture(rows, config.training.seed)
@@ -208,7 +210,7 @@ class StageTrainer(Trainer):
         return inputs.to(self.args.device)
 
     def compute_loss(self, model, inputs: Batch, return_outputs=False, num_items_in_batch: Mapping | None = None):
-        """The weighted total; gradients are averaged over ranks, and `num_items_in_batch` already counts all of them."""
+        """The weighted total; gradients are averaged over ranks, and `num_items_in_batch` counts all of them."""
         losses = model(inputs, num_items_in_batch)
         for name, part in losses.parts.items():
             self.sums[name] = self.sums[name] + part.detach()
@@ -272,7 +274,8 @@ class Log(TrainerCallback):
         """Drops lines of steps that a resumed run will do again."""
         self.trainer._resumed_step = state.global_step
         if state.is_world_process_zero and self.path.is_file():
-            lines = [line for line in self.path.read_text().splitlines() if json.loads(line)["step"] <= state.global_step]
+            lines = self.path.read_text().splitlines()
+            lines = [line for line in lines if json.loads(line)["step"] <= state.global_step]
             self.path.write_text("".join(f"{line}\n" for line in lines))
 
     def on_epoch_begin(self, args, state, control, **_: Any) -> None:

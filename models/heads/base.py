@@ -35,7 +35,7 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def losses(self, predicted: Any, batch: Any) -> Mapping[str, Tensor]:
-        """Named vectors, one unweighted number per promise that has a target, and a scalar-safe sum when there is none."""
+        """Named vectors: one unweighted number per promise that has a target, empty where there is none."""
 
     @abstractmethod
     def results(self, predicted: Any, batch: Any) -> list[Any]:

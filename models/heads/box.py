@@ -1,4 +1,4 @@
-"""Boxes from [LOC]: a small MLP reads its state (u-LLaVA, arXiv:2311.05348, section 3; det_projector and det_decoder)."""
+"""Boxes from [LOC]: a small MLP reads its state (u-LLaVA, arXiv:2311.05348, section 3; det_projector, det_decoder)."""
 
 from collections.abc import Mapping
 

@@ -59,7 +59,8 @@ def given(dialogue, answer: str):
 def assert_equal(found, expected, tolerance: float = 1e-5) -> None:
     """Compares two answers."""
     assert found.text == expected.text
-    assert {name: len(p) for name, p in found.predictions.items()} == {n: len(p) for n, p in expected.predictions.items()}
+    counts = [{name: len(p) for name, p in answer.predictions.items()} for answer in (found, expected)]
+    assert counts[0] == counts[1]
     for name, predictions in expected.predictions.items():
         scale = 100 if name == "box" else 1  # boxes are in pixels
         for mine, yours in zip(found.predictions[name], predictions, strict=True):

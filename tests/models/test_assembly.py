@@ -63,7 +63,7 @@ def test_new_rows_begin_near_the_mean_of_the_old_ones(recipe):
 def test_a_learned_head_that_is_not_named_is_an_error(recipe, tmp_path):
     assembled = assemble(recipe())
     save(tmp_path, assembled.model, assembled.config, assembled.processor.tokenizer)
-    with pytest.raises(ValueError, match=r"model.heads: .* has learned the head\(s\) box, mask, which the YAML does not"):
+    with pytest.raises(ValueError, match=r"model.heads: .* has learned the head\(s\) box, mask, which the YAML"):
         assemble(recipe(llm=str(tmp_path), heads={}))
 
 

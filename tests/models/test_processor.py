@@ -147,7 +147,7 @@ def test_a_row_of_exactly_max_length_is_whole(world, changed):
 
 
 def test_a_turn_too_long_for_its_promises_is_refused(world, changed):
-    with pytest.raises(ValueError, match=r"toy/segment0: one turn with 2 promises is \d+ tokens longer than max_length 20"):
+    with pytest.raises(ValueError, match=r"toy/segment0: one turn with 2 promises is \d+ tokens longer than max"):
         changed(max_length=20)(world.segment())
 
 

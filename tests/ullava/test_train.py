@@ -28,11 +28,8 @@ def toy(tmp_path_factory):
         for name in COLOURS
     ]  # fmt: skip
     pictures = [{"id": n, "file_name": f"{name}.png", "height": 30, "width": 40} for n, name in enumerate(COLOURS)]
-    polygon = [[5, 5, 25, 5, 25, 20, 5, 20]]
-    refs = [
-        {"id": n, "image_id": n, "category_id": 1, "segmentation": polygon, "bbox": [5, 5, 20, 15], "area": 300, "iscrowd": 0}
-        for n in range(len(COLOURS))
-    ]  # fmt: skip
+    square = {"category_id": 1, "segmentation": [[5, 5, 25, 5, 25, 20, 5, 20]], "bbox": [5, 5, 20, 15], "area": 300}
+    refs = [{"id": n, "image_id": n, "iscrowd": 0} | square for n in range(len(COLOURS))]
     captions = [{"id": n, "image_id": n, "caption": f"A {name} square."} for n, name in enumerate(COLOURS)]
     (folder / "chats.json").write_text(json.dumps(chats))
     (folder / "captions.json").write_text(json.dumps({"images": pictures, "annotations": captions}))
