@@ -34,7 +34,7 @@ def tokenizer():
 
 
 def test_a_centre_cell_says_everything_about_its_thing():
-    # x 30 lies half way between the anchors 24 (x2) and 36 (x3); y 42 between 36 (y3) and 48 (y4); cell row 3, column 2.
+    # x 30 lies half way between the anchors 24 (x2) and 36 (x3); y 42 between 36 (y3) and 48 (y4).
     cell = write_scene(SCENE, None)[cell_of(30, 42)]
     said = {CELL_WORDS[i]: round(float(cell[i]), 3) for i in np.flatnonzero(cell)}
     assert said == {
@@ -118,9 +118,15 @@ def test_a_loop_goes_on_where_it_stopped(tmp_path):
         batches = iter(lambda: torch.ones(4, 2), None)
         written = []
         made = Loop(
-            model=model, batches=batches, loss=lambda m, x: ((m(x) - 1).square().mean(), {}), minutes=minutes, rate=1e-2,
-            measure=lambda m: {"output": m(torch.ones(1, 2)).item()}, export=lambda m, s: written.append(s), folder=tmp_path,
-        )  # fmt: skip
+            model=model,
+            batches=batches,
+            loss=lambda m, x: ((m(x) - 1).square().mean(), {}),
+            measure=lambda m: {"output": m(torch.ones(1, 2)).item()},
+            export=lambda m, scores: written.append(scores),
+            folder=tmp_path,
+            minutes=minutes,
+            rate=1e-2,
+        )
         made.run()
         return written[-1]
 
