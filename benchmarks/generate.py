@@ -1,0 +1,163 @@
+"""How fast a model answers, in batches of several sizes, and how much of it re-reading the answers costs.
+
+    python benchmarks/generate.py --size tiny
+    python benchmarks/generate.py --size 7b --batches 1 4 16 64 generation.max_new_tokens=64
+
+Weights are random: no answer ends before its last word, and each is made to hold one [SEG] and one [LOC], so that every
+answer has a mask and a box. Questions and pictures are the same for all batch sizes, and no feature comes from a cache.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+if not __package__:  # run as a file: `ullava` lies beside this folder, not in it
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks.ledger import Ledger, clock, machine, peak_memory, show, table, this_device
+from benchmarks.sizes import PICTURES, SIZES, recipe, samples
+from ullava.configs.schema import RunConfig
+from ullava.datasets.structures import Dialogue
+from ullava.messages import run_command
+from ullava.models.answering import Answerer, Said, cast
+from ullava.models.assembly import assemble
+from ullava.tasks.base import TASKS
+
+WORDS = 24  # of an answer with a mask and a box: "Sure, it is the small red cup. Mask: [SEG]; Location: [LOC]."
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One batch size: seconds for all questions in each round, sorted; GiB; seconds of each part."""
+
+    rounds: list[float]
+    memory: float
+    spent: dict[str, float]
+
+
+def open_answerer(config: RunConfig, device: torch.device) -> Answerer:
+    """The recipe's network as it answers."""
+    with device:
+        assembled = assemble(config.model, precision=config.generation.precision, max_length=config.training.max_length)
+    cast(assembled, config.generation.precision)
+    answerer = Answerer(assembled, config.generation)
+    for tower in assembled.model.towers.values():
+        tower.cache.capacity = 0
+    with torch.no_grad():  # a logit of zero is never the highest: no answer ends early
+        assembled.model.llm.get_output_embeddings().weight[answerer.stop_ids] = 0
+    generate = answerer.generate
+
+    def say_tokens(embeds: torch.Tensor, attention_mask: torch.Tensor) -> Said:
+        said = generate(embeds, attention_mask)
+        for place, token in enumerate(answerer.ids.values(), 1):
+            said.ids[:, -place] = token
+        return said
+
+    answerer.generate = say_tokens
+    return answerer
+
+
+def questions(found: list, count: int) -> list[Dialogue]:
+    """Exams of referring segmentation, of several pictures."""
+    task = TASKS.build("res", {"says": ["SEG", "LOC"]})
+    asked = [exam for sample in found for exam in islice(task.exams(sample), max(1, count // PICTURES))]
+    return asked[:count]
+
+
+def ask(answerer: Answerer, asked: Sequence[Dialogue], size: int) -> None:
+    """All questions, in batches."""
+    for start in range(0, len(asked), size):
+        answerer(asked[start : start + size])
+
+
+def watch(answerer: Answerer, ledger: Ledger) -> None:
+    """Opens a region for every part of an answer."""
+    model = answerer.model
+    ledger.watch(answerer, "say", "texts")
+    ledger.watch(answerer, "collate_open", "data")
+    ledger.watch(model.vision, "encode", "vision tower")
+    ledger.watch(model, "embed", "embeddings, projector")
+    ledger.watch(answerer, "generate", "words (LLM, greedy)")
+    ledger.watch(answerer, "reread", "re-reading")
+    ledger.watch(answerer, "predict", "heads")
+    for head in model.heads.values():
+        if hasattr(head, "tower"):
+            ledger.watch(head.tower, "encode", "SAM encoder")
+
+
+def measure(answerer: Answerer, asked: Sequence[Dialogue], size: int, device: torch.device, rounds: int) -> Figures:
+    """Throughput of uninterrupted rounds, then one round whose parts are watched."""
+    now = clock(device)
+    ask(answerer, asked[:size], size)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    seconds = []
+    for _ in range(rounds):
+        began = now()
+        ask(answerer, asked, size)
+        seconds.append(now() - began)
+    memory = peak_memory(device)
+    ledger = Ledger(now, outside="data")
+    watch(answerer, ledger)
+    ask(answerer, asked, size)
+    ledger.leave()
+    return Figures(sorted(seconds), memory, dict(ledger.spent))
+
+
+def report(figures: dict[int, Figures], count: int, words: int) -> str:
+    """Throughput by batch size, and the parts' shares, as Markdown."""
+    medians = {size: each.rounds[len(each.rounds) // 2] for size, each in figures.items()}
+    slowest = medians[min(medians)]
+    speed = [
+        (size, count / medians[size], count * words / medians[size], slowest / medians[size], each.memory,
+         f"{each.spent['re-reading'] / sum(each.spent.values()):.1%}", ", ".join(map(show, each.rounds)))
+        for size, each in figures.items()
+    ]  # fmt: skip
+    head = ("batch", "questions/s", "tokens/s", f"times batch {min(medians)}", "peak GiB", "re-reading", "rounds, s")
+    largest = figures[max(figures)].spent
+    shares = [
+        (part, *(f"{each.spent[part] / sum(each.spent.values()):.1%}" for each in figures.values()))
+        for part in sorted(largest, key=largest.get, reverse=True)
+    ]
+    return f"{table(head, speed)}\n\n{table(('part', *(f'batch {size}' for size in figures)), shares)}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Prints one page of figures."""
+    options = parse(arguments)
+    device, size = this_device(), SIZES[options.size]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        precision = "bf16" if device.type == "cuda" else "fp32"
+        settings = [f"generation.precision={precision}", f"generation.max_new_tokens={WORDS}", *options.overrides]
+        config = recipe(size, 2, folder, settings)
+        answerer, asked = open_answerer(config, device), questions(samples(size, folder), options.questions)
+        words = config.generation.max_new_tokens
+        print(f"generate --size {options.size}: {machine(device)}, {config.generation.precision}, "
+              f"{len(asked)} questions, {words} tokens an answer\n")  # fmt: skip
+        figures = {batch: measure(answerer, asked, batch, device, options.rounds) for batch in sorted(options.batches)}
+        print(report(figures, len(asked), words))
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=SIZES, default="tiny", help="default: %(default)s")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16], help="default: 1 4 16")
+    parser.add_argument("--questions", type=int, default=16, help="of 16 pictures, 48 at most; default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="over the recipe of stage II")
+    options = parser.parse_intermixed_args(arguments)
+    if min(*options.batches, options.questions, options.rounds) < 1:
+        parser.error("--batches, --questions, --rounds: expected 1 or more")
+    return options
+
+
+if __name__ == "__main__":
+    run_command(main)

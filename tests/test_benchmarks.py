@@ -1,0 +1,56 @@
+"""The benchmarks run at the tiny size, and their books add up."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_a_step_is_measured_part_by_part(stage, capsys):
+    from benchmarks.train_step import main
+
+    main(["--stage", str(stage), "--batch", "2", "--steps", "1"])
+    said = capsys.readouterr().out
+    parts = ["vision tower", "LLM", "LM head", "LLM, backward", "optimizer"]
+    parts += ["SAM encoder", "mask head", "box head"] if stage == 2 else []
+    assert all(f"\n| {part} | " in said for part in parts)
+    assert "- batch 2: " in said and "samples/s" in said and "- peak memory: " in said and "- data: " in said
+
+
+def test_answers_are_measured_in_several_batches(capsys):
+    from benchmarks.generate import main
+
+    main(["--questions", "2", "--batches", "2", "1", "--rounds", "1", "generation.max_new_tokens=4"])
+    said = capsys.readouterr().out
+    assert "| part | batch 1 | batch 2 |" in said
+    for part in ("words (LLM, greedy)", "re-reading", "vision tower", "SAM encoder", "heads"):
+        assert f"\n| {part} | " in said
+
+
+def test_a_ledger_books_to_the_innermost_region():
+    from benchmarks.ledger import Ledger
+
+    readings = iter([0, 1, 3, 6, 10, 15])  # begun, outer opens, inner opens, inner closes, outer closes, left
+    ledger = Ledger(lambda: next(readings))
+    with ledger.region("outer"), ledger.region("inner"):
+        pass
+    ledger.leave()
+    assert ledger.spent == {"other": 1 + 5, "outer": 2 + 4, "inner": 3}
+
+
+def test_a_batch_that_fills_needs_a_gpu():
+    import torch
+
+    from benchmarks.train_step import Bench, fill
+
+    bench = Bench(None, None, None, None, torch.device("cpu"))
+    with pytest.raises(ValueError, match="--batch auto: fills a GPU, and none is here; name a number"):
+        fill(bench)
