@@ -1,4 +1,4 @@
-"""Writes configs/real/foundations: the shapes of three networks and a tokenizer, and no weights.
+"""Writes configs/real/foundations: the shapes of the networks and a tokenizer, and no weights: all is learned.
 
     python benchmarks/real_foundations.py
 
@@ -38,7 +38,7 @@ PIXELS = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225
 
 
 def main() -> None:
-    """Writes the three folders."""
+    """Writes the folders."""
     names = sorted({region.category for sample in samples(NAMED) for region in sample.regions})
     texts = [*sentences(), *(f" {word}" for word in common_words()), *(f"{name} {name}" for name in names)]
     tokenizer = tiny_tokenizer(texts, merges=400)
@@ -46,7 +46,8 @@ def main() -> None:
     llm(len(tokenizer)).save_pretrained(FOLDER / "llm")
     clip(side=128, patch=16).save_pretrained(FOLDER / "clip")
     (FOLDER / "clip" / "preprocessor_config.json").write_text(json.dumps(PIXELS, indent=2) + "\n")
-    sam(side=160, patch=8).save_pretrained(FOLDER / "sam")
+    sam(side=96, patch=8).save_pretrained(FOLDER / "sam")
+    sam(side=160, patch=8).save_pretrained(FOLDER / "sam_fine")
     print(f"{FOLDER}: {len(tokenizer)} tokens")
 
 

@@ -17,7 +17,8 @@ from ullava.train import choose, open_mixture
 ROOT = Path(__file__).parents[1]
 REAL = ROOT / "configs" / "real"
 SHARED = Path(os.environ.get("ULLAVA_SHARED") or ROOT.parent / "shared", "realdata")
-RUNS = ("stage1", "stage2_lora", "fit")
+FITS = ("fit_regions", "fit_words")
+RUNS = ("stage1", "stage2_lora", *FITS)
 NAMED = {  # what has to be trained on: beginnings of the catalogue's names
     "coco_mini": {"captioning", "res", "rec"}, "flickr8k": {"captioning"}, "refcoco_": {"res"}, "refcoco+": {"res"},
     "refcocog": {"res"}, "duts": {"salient"}, "camvid": {"semantic"}, "daquar": {"vqa"}, "msrvtt": {"video_captioning"},
@@ -58,8 +59,9 @@ def media(name: str, task: str | None = None) -> set:
     return {medium.path for task in tasks for sample in open_dataset(name, task) for medium in sample.media}
 
 
-def test_fits_hold_sixteen_pictures_each():
-    config = recipe("fit")
+@pytest.mark.parametrize("name", FITS)
+def test_fits_hold_sixteen_pictures_each(name):
+    config = recipe(name)
     for row in config.data:
         pictures = {sample.media for sample in open_dataset(row.dataset, row.task, config.datasets)}
         assert len(pictures) == 16, row.dataset
@@ -67,9 +69,9 @@ def test_fits_hold_sixteen_pictures_each():
 
 @pytest.fixture(scope="module")
 def network():
-    """The fit's network, which has every part, everything learning."""
+    """A network that has every part, everything learning."""
     os.chdir(ROOT)
-    config = recipe("fit")
+    config = recipe("fit_regions")
     assembled = assemble(config.model, losses=config.losses, max_length=config.training.max_length)
     choose(assembled, config)
     return assembled
@@ -86,7 +88,7 @@ def test_a_dialogue_of_every_row_goes_through_the_network(name, network):
     losses = network.model(collate(rows))
     losses.total.backward()
     assert torch.isfinite(losses.total)
-    learned = {"llm", "vision_module", "projector"} | ({"sam_encoder", "heads"} if name != "stage1" else set())
+    learned = {"llm", "vision_module", "projector"} | ({"sam_encoder", "heads"} if config.model.heads else set())
     for part in learned:
         weights = [weight for weight_name, weight in network.model.named_parameters() if weight_name.startswith(part)]
         moved = [weight.grad is not None and bool(weight.grad.any()) for weight in weights]
