@@ -116,6 +116,9 @@ def inherit(config: ModelConfig, parent: "checkpoints.Card | None") -> ModelConf
             f"model.heads: {parent.folder} has learned the head(s) {', '.join(lost)}, which the YAML does not name; "
             "name them, or start from a run without them"
         )
+    redrawn = sorted(set(config.from_scratch) - set(parent.config.from_scratch) - {"sam"})
+    if redrawn:
+        raise ValueError(f"model.from_scratch: {parent.folder} stands on published {', '.join(redrawn)}; take it out here")
     if parent.config.lora and config.lora and parent.config.lora != config.lora:
         raise ValueError(f"model.lora: {parent.folder} has other adapters; merge it first: ullava merge RUN DST")
     return config.model_copy(

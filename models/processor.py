@@ -197,21 +197,23 @@ class Processor:
 
     def promises(self, dialogue: Dialogue, script: Script, starts, shift, media) -> tuple[PlacedPromise, ...]:
         """Where each promise stands, and its target."""
-        at = {int(start): index for index, start in enumerate(starts)}
         said = [
             first + match.start()
             for first, last in script.answers
             for match in self.owners.finditer(script.text[first:last])
         ]
+        columns = np.searchsorted(starts, said, side="right") - 1  # a published token may own the space before it
         return tuple(
-            self.keep(dialogue, promise, at[character] + int(shift[at[character]]), media)
-            for promise, character in zip(dialogue.promises, said, strict=True)
+            self.keep(dialogue, promise, int(column + shift[column]), media)
+            for promise, column in zip(dialogue.promises, columns, strict=True)
         )
 
     def keep(self, dialogue: Dialogue, promise: Promise, column: int, media) -> PlacedPromise:
         """One promise with its drawn mask and its box in the tower's square."""
         region = promise.region
         medium = media[region.picture]
+        if medium.kind == VIDEO:
+            raise ValueError(f"{dialogue.id}: {promise.token} is promised of a video; heads see pictures")
         mask, box = None, region.box
         if region.mask is not None:
             mask = region.mask.draw()

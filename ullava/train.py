@@ -8,6 +8,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ def train(config: RunConfig) -> None:
         max_length=config.training.max_length, seed=config.training.seed,
     )  # fmt: skip
     groups, table = choose(assembled, config)
+    Path(config.output_dir).mkdir(parents=True, exist_ok=True)
     if arguments.should_save:
         write_down(config, table)
     trainer = StageTrainer(assembled, config, groups, mixture, arguments)
@@ -99,7 +101,6 @@ def choose(assembled: Assembled, config: RunConfig) -> tuple[list[dict], list[Le
 def write_down(config: RunConfig, table: Sequence[Learning]) -> None:
     """Prints what learns, and saves it beside the run's whole configuration."""
     folder = Path(config.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     (folder / "learn.json").write_text(json.dumps([asdict(line) for line in table], indent=2))
     print(f"{'part':<14}{'rate':>10}{'learns':>14}{'frozen':>14}")
@@ -130,20 +131,29 @@ def training_arguments(config: RunConfig) -> TrainingArguments:
 
 
 class Places(Sampler):
-    """Yields (epoch, position): with them, workers need to know nothing of time."""
+    """Yields (epoch, position): with them, workers need to know nothing of time.
+
+    The mixture's epochs, one after the other, are cut into stretches of equal length: portions that cut a record in two
+    let epochs differ by a few places, and the Trainer counts its steps once.
+    """
 
     def __init__(self, mixture: Mixture):
-        self.mixture, self.epoch = mixture, 0
+        self.mixture, self.epoch, self.length = mixture, 0, mixture.size(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the Trainer when an epoch begins."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        return ((self.epoch, k) for k in range(len(self)))
+        epoch, skip = 0, self.epoch * self.length
+        while skip >= self.mixture.size(epoch):
+            skip -= self.mixture.size(epoch)
+            epoch += 1
+        stream = ((e, k) for e in count(epoch) for k in range(self.mixture.size(e)))
+        return islice(stream, skip, skip + self.length)
 
     def __len__(self) -> int:
-        return self.mixture.size(self.epoch)
+        return self.length
 
 
 class Rows(Dataset):
