@@ -43,13 +43,17 @@ FITS = {  # recipe -> score -> bar
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs what is asked for, and writes the report."""
+    """Runs what is asked for, and writes the report once every step has run."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--only", nargs="+", choices=STEPS, default=list(STEPS), help="default: all")
     chosen = parser.parse_args(arguments)
     os.chdir(ROOT)  # the recipes name their foundations from here
     for name in chosen.only:
         measure(name)
+    lacking = [name for name in STEPS if not (folder_of(name) / NOTE).is_file()]
+    if lacking:
+        print(f"\n{REPORT.name} waits for: {', '.join(lacking)}")
+        return
     REPORT.write_text("\n".join(report()) + "\n", encoding="utf-8")
     print(f"\n{REPORT.read_text(encoding='utf-8')}")
 
