@@ -44,13 +44,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="ullava demo", description=main.__doc__)
     parser.add_argument("--output", type=Path, default=Path("runs/demo"), help="default: %(default)s")
     parser.add_argument("--quick", action="store_true", help="two steps of each stage, a small world: does it run?")
+    parser.add_argument(
+        "--random_tower", action="store_true", help="contrast: a vision tower of random weights, frozen all the same"
+    )
     options = parser.parse_args(arguments)
     output = options.output
     os.chdir(ROOT)  # the recipes name their foundations from here
     begin_anew(output)
     if options.quick:
         os.environ["ULLAVA_DATA"] = str(output / "data")
-    steps = [run(command) for command in commands(output, quick=options.quick)]
+    seen = ("model.from_scratch=[vision]",) if options.random_tower else ()
+    steps = [run(command) for command in commands(output, quick=options.quick, seen=seen)]
     logs = {title: output / folder for title, folder in STAGES.items()}
     page = write_report(
         output / "report.html", output / "results.json", output / "predictions.jsonl", logs, {},
@@ -68,13 +72,13 @@ def begin_anew(output: Path) -> None:
         shutil.rmtree(output / name, ignore_errors=True)
 
 
-def commands(output: Path, *, quick: bool) -> Iterator[list[str]]:
+def commands(output: Path, *, quick: bool, seen: Sequence[str] = ()) -> Iterator[list[str]]:
     """Yields each command when those before it have run."""
     stage1, stage2, merged = (str(output / name) for name in (*STAGES.values(), "merged"))
     short, world = (QUICK_TRAIN, QUICK_WORLD) if quick else ((), ())
     train = ["python", "train_ullava_core.py", "--cfg_path"]
     yield ["python", "-m", "ullava", "prepare", "tiny_world", *world]
-    yield [*train, "configs/tiny/stage1.yaml", f"output_dir={stage1}", *short]
+    yield [*train, "configs/tiny/stage1.yaml", f"output_dir={stage1}", *seen, *short]
     yield [*train, "configs/tiny/stage2_lora.yaml", f"model.llm={stage1}", f"output_dir={stage2}", *short]
     yield ["python", "-m", "ullava", "merge", stage2, merged]
     evaluate = ["python", "evaluation/eval_ullava.py", "--cfg_path", "configs/tiny/eval.yaml"]
