@@ -3,9 +3,11 @@
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
+
+T = TypeVar("T")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -56,22 +58,31 @@ class Registry(dict):
             LookupError: no such name.
             ValueError: an unknown, missing or wrong option; one per line.
         """
-        cls = self[name]
-        parameters, hints = inspect.signature(cls).parameters, get_type_hints(cls.__init__)
-        known = {key: hints.get(key, Any) for key in parameters if key not in given}
-        faults = [f"no option {key!r}; {nearest(key, known)}" for key in options if key not in known]
-        required = [key for key in known if parameters[key].default is inspect.Parameter.empty]
-        faults += [f"option {key!r} is missing" for key in required if key not in options]
-        checked = {}
-        for key in options.keys() & known.keys():
-            try:
-                checked[key] = TypeAdapter(known[key]).validate_python(options[key])
-            except ValidationError as error:
-                problem = "; ".join(fault["msg"].lower() for fault in error.errors())
-                faults.append(f"{key}: {problem}, found {options[key]!r}")
-        if faults:
-            raise ValueError("\n".join(f"{self.kind} {name!r}: {fault}" for fault in sorted(faults)))
-        return cls(**checked, **given)
+        return make(self[name], options, f"{self.kind} {name!r}", **given)
 
     def __missing__(self, name: str):
         raise LookupError(f"no {self.kind} {name!r}; {nearest(name, self)}")
+
+
+def make(maker: Callable[..., T], options: Mapping[str, Any], where: str, **given: Any) -> T:
+    """Calls a class or function with `options`, checked against its annotations, and with `given`.
+
+    Raises:
+        ValueError: an unknown, missing or wrong option; one per line, each begun by `where`.
+    """
+    parameters = inspect.signature(maker).parameters
+    hints = get_type_hints(maker.__init__ if isinstance(maker, type) else maker)
+    known = {key: hints.get(key, Any) for key in parameters if key not in given}
+    faults = [f"no option {key!r}; {nearest(key, known)}" for key in options if key not in known]
+    required = [key for key in known if parameters[key].default is inspect.Parameter.empty]
+    faults += [f"option {key!r} is missing" for key in required if key not in options]
+    checked = {}
+    for key in options.keys() & known.keys():
+        try:
+            checked[key] = TypeAdapter(known[key]).validate_python(options[key])
+        except ValidationError as error:
+            problem = "; ".join(fault["msg"].lower() for fault in error.errors())
+            faults.append(f"{key}: {problem}, found {options[key]!r}")
+    if faults:
+        raise ValueError("\n".join(f"{where}: {fault}" for fault in sorted(faults)))
+    return maker(**checked, **given)

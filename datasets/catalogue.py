@@ -50,7 +50,7 @@ def open_dataset(name: str, task: str | None = None, own: Mapping[str, Entry] | 
     if key := missing(options):
         raise FileNotFoundError(
             f"{name}: {key}: {options[key]}: no such file or folder; relative paths count from the data root "
-            f"{data_root()} ($ULLAVA_DATA); to be had at {entry.get('url', 'a place that the entry does not name')}"
+            f"{data_root()} ($ULLAVA_DATA)" + (f"; get it from {entry['url']}" if "url" in entry else "")
         )
     opened = reader(name, **options)
     if "every" in entry:

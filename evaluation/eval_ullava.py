@@ -16,8 +16,8 @@ from ullava import __version__
 from ullava.configs.load import CONFIGS, load
 from ullava.configs.schema import EvaluationConfig
 from ullava.evaluation import ranks
-from ullava.evaluation.results import table
-from ullava.messages import run_command
+from ullava.evaluation.results import Results, table
+from ullava.messages import located, run_command
 
 RES = CONFIGS / "eval" / "eval_res.yaml"
 
@@ -27,21 +27,28 @@ def main(arguments: Sequence[str], default: Path = RES) -> None:
     options = parse(arguments, default)
     overrides = [*options.overrides, *([f"generation.precision={options.dtype}"] if options.dtype else [])]
     config = load(options.cfg_path, EvaluationConfig, overrides)
-    from ullava.evaluation.evaluator import evaluate  # torch and all: only once the YAML is known to be good
-    from ullava.models.answering import open_answerer
-
-    ranks.join()
-    run = {"model": config.model, "config": str(options.cfg_path), "ullava": __version__}
-    run["generation"] = config.generation.model_dump()
-    answerer = open_answerer(config.model, config.generation)
+    with located(str(options.cfg_path)):
+        results = score(config, options.cfg_path)
     output = Path(config.output_dir)
-    results = evaluate(config.evaluate, answerer, own=config.datasets, output=output, run=run)
     if ranks.place()[0] == 0:
         print(table(results), f"\nwrote {output / 'results.json'}, {output / 'predictions.jsonl'}", sep="\n")
         if options.log_dir:
             log = Path(options.log_dir, f"{Path(config.model).name}.log")
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_text(table(results) + "\n", encoding="utf-8")
+
+
+def score(config: EvaluationConfig, source: Path) -> Results:
+    """Evaluates every row of `config`, read from `source`."""
+    from ullava.evaluation.evaluator import evaluate, open_rows  # torch and all: only once the YAML is known to be good
+    from ullava.models.answering import open_answerer
+
+    ranks.join()
+    open_rows(config.evaluate, config.datasets)
+    run = {"model": config.model, "config": str(source), "ullava": __version__}
+    run["generation"] = config.generation.model_dump()
+    answerer = open_answerer(config.model, config.generation)
+    return evaluate(config.evaluate, answerer, own=config.datasets, output=Path(config.output_dir), run=run)
 
 
 def parse(arguments: Sequence[str], default: Path) -> argparse.Namespace:

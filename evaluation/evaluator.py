@@ -10,11 +10,29 @@ from pathlib import Path
 from typing import Any
 
 from ullava.configs.schema import EvaluationRow
+from ullava.datasets.catalogue import open_dataset
 from ullava.evaluation import ranks
+from ullava.evaluation.box_sources import BOX_SOURCES
 from ullava.evaluation.predictions import replacing
+from ullava.evaluation.questions import open_task
 from ullava.evaluation.results import Results, write_results
-from ullava.evaluation.rows import Answerer, evaluate_row
+from ullava.evaluation.rows import Answerer, evaluate_row, open_metrics
 from ullava.evaluation.trivial import evaluate_trivial
+from ullava.messages import located
+
+
+def open_rows(rows: Sequence[EvaluationRow], own: Mapping[str, Any]) -> None:
+    """Opens every row, so that a misspelt one ends the run before an hour's work and not after it.
+
+    Raises:
+        LookupError, ValueError, FileNotFoundError: a name, an option or a path that is not there; says the row.
+    """
+    for number, row in enumerate(rows):
+        with located(f"evaluate[{number}]"):
+            open_metrics(open_task(row), row)
+            _ = BOX_SOURCES[row.boxes or "box"]
+            for dataset in filter(None, (row.dataset, row.trivial)):
+                open_dataset(dataset, row.task, own)
 
 
 def evaluate(
@@ -37,8 +55,9 @@ def evaluate(
     with ExitStack() as stack:
         keep = output is not None
         file = stack.enter_context(replacing(output / "predictions.jsonl")) if keep and ranks.place()[0] == 0 else None
-        for row in rows:
-            scored, marks = evaluate_row(row, answerer, own=own, keep_lines=keep, progress=progress)
+        for number, row in enumerate(rows):
+            with located(f"evaluate[{number}]"):
+                scored, marks = evaluate_row(row, answerer, own=own, keep_lines=keep, progress=progress)
             results["rows"].append(scored)
             if file:
                 file.writelines(json.dumps(mark.line, ensure_ascii=False) + "\n" for mark in marks)

@@ -6,6 +6,7 @@ A section is judged by itself, so that a fault in one does not hide those of ano
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -137,32 +138,39 @@ def model_faults(model: ModelConfig, opened: Sequence[Opened]) -> Iterator[str]:
     for name in model.heads:
         if name not in HEADS:
             yield f"model.heads: no head {name!r}; {nearest(name, HEADS)}"
-    yield from token_faults(model.heads, opened)
+    yield from token_faults(model.heads, ((one.place, one.task) for one in opened))
 
 
-def token_faults(heads: Iterable[str], opened: Sequence[Opened]) -> Iterator[str]:
-    """Yields the tasks whose answers would say a token that none of `heads` reads."""
+def token_faults(heads: Iterable[str], asked: Iterable[tuple[str, Task]]) -> Iterator[str]:
+    """Yields the tasks, and the places that name them, whose answers would say a token that none of `heads` reads."""
     read = {HEADS[name].token for name in heads if name in HEADS}
-    for one in opened:
-        said = {HEADS[name].token for name in one.task.heads if name in HEADS}
+    for place, task in asked:
+        said = {HEADS[name].token for name in task.heads if name in HEADS}
         if said - read:
             tokens = ", ".join(sorted(said - read))
-            yield f"{one.place}: task {one.row.task} says {tokens}, which no head of the model reads"
+            yield f"{place}: task {task.name} says {tokens}, which no head of the model reads; add it, or set `says`"
 
 
 def trained_faults(folder: str, opened: Sequence[Opened]) -> Iterator[str]:
     """Yields what keeps the model in `folder` from being evaluated."""
     model = card(folder)
-    if model is None:
+    if not Path(folder).is_dir():
+        yield f"model: {folder}: no such folder; train it first, or name the folder of another run"
+    elif model is None:
         yield f"model: {folder}: holds no {CARD}; expected the folder of a run, a checkpoint or a merged model"
     else:
-        yield from token_faults(model.get("heads", {}), opened)
+        yield from token_faults(model.get("heads", {}), ((one.place, one.task) for one in opened))
 
 
 def card(folder: str) -> Mapping[str, Any] | None:
     """The model section of the run in `folder`; None where it holds none."""
     path = Path(folder, CARD)
-    return json.loads(path.read_text(encoding="utf-8")).get("model", {}) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8")).get("model", {})
+    except ValueError as error:
+        raise ValueError(f"{path}: broken JSON ({error}); copy the folder again") from error
 
 
 def run_faults(config: RunConfig) -> Iterator[str]:
@@ -179,6 +187,8 @@ def run_faults(config: RunConfig) -> Iterator[str]:
     shipped = sorted(path.stem for path in (CONFIGS / "deepspeed").glob("*.json"))
     if (name := config.training.deepspeed) and name not in shipped and not Path(name).is_file():
         yield f"training.deepspeed: no file {name!r}; {nearest(name, shipped)}"
+    elif name and find_spec("deepspeed") is None:
+        yield "training.deepspeed: deepspeed is not installed; pip install deepspeed, or take training.deepspeed=null"
 
 
 def parts(model: ModelConfig) -> set[str]:

@@ -41,11 +41,7 @@ def open_task(row: EvaluationRow) -> Task:
         LookupError: unknown task.
         ValueError: an option that the task does not have.
     """
-    kind = TASKS[row.task]
-    try:
-        return kind(**row.options)
-    except TypeError as error:
-        raise ValueError(f"evaluate: task {row.task!r} with options {row.options}: {error}") from error
+    return TASKS.build(row.task, row.options)
 
 
 def open_questions(row: EvaluationRow, task: Task, own: Mapping[str, Any], seed: int) -> list[Question]:

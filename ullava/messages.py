@@ -5,10 +5,29 @@
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 CURABLE = (ValueError, LookupError, OSError, ImportError)  # a ConfigError is a ValueError
 OURS = (KeyError, IndexError, UnicodeError)  # kinds of the above that no message of ours uses: a defect, not bad input
+
+
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """Puts `where` (a file, a key) before every line of an error that the user can cure."""
+    try:
+        yield
+    except CURABLE as error:
+        kind = next((kind for kind in (FileNotFoundError, LookupError, ValueError) if isinstance(error, kind)), None)
+        if kind is None or isinstance(error, OURS):
+            raise
+        raise kind("\n".join(f"{where}: {line}" for line in plain(error).splitlines())) from error
+
+
+def plain(error: Exception) -> str:
+    """Its message; of an error in a worker process, without the traceback that PyTorch wraps around it."""
+    text, begins = str(error), f"\n{type(error).__name__}: "
+    return text.rpartition(begins)[2].strip() if text.startswith("Caught ") and begins in text else text
 
 
 def run_command(main: Callable[[list[str]], None], arguments: Sequence[str] | None = None) -> None:
@@ -25,5 +44,5 @@ def run_command(main: Callable[[list[str]], None], arguments: Sequence[str] | No
     except CURABLE as error:
         if debug or isinstance(error, OURS):
             raise
-        print(f"error: {error}\n(--debug shows where)", file=sys.stderr)
+        print(f"error: {plain(error)}\n(--debug shows where)", file=sys.stderr)
         sys.exit(1)

@@ -21,9 +21,8 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from ullava.configs.load import load
 from ullava.configs.schema import RunConfig
-from ullava.datasets.catalogue import open_dataset
 from ullava.evaluation.evaluator import evaluate
-from ullava.messages import run_command
+from ullava.messages import located, run_command
 from ullava.models import checkpoints
 from ullava.models.answering import Answerer
 from ullava.models.assembly import PRECISIONS, Assembled, assemble
@@ -31,9 +30,8 @@ from ullava.models.batch import Batch
 from ullava.models.collator import Collator
 from ullava.models.processor import Processor, Row
 from ullava.models.stages import Learning, prepare
-from ullava.tasks.base import TASKS
+from ullava.preflight import look_ahead, open_mixture
 from ullava.tasks.mixture import Mixture
-from ullava.tasks.mixture import Row as MixtureRow
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,14 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cfg_path", default="configs/train/ullava_core_stage1.yaml", help="the run's YAML")
     parser.add_argument("overrides", nargs="*", help="key.sub=value")
     chosen = parser.parse_args(arguments)
-    train(load(chosen.cfg_path, RunConfig, chosen.overrides))
+    config = load(chosen.cfg_path, RunConfig, chosen.overrides)
+    with located(chosen.cfg_path):
+        train(config)
 
 
 def train(config: RunConfig) -> None:
     """Trains a stage, or goes on with it from its last checkpoint."""
     set_seed(config.training.seed)
-    arguments = training_arguments(config)
     mixture = open_mixture(config)
+    look_ahead(config, mixture)
+    arguments = training_arguments(config)
     assembled = assemble(
         config.model, losses=config.losses, precision=config.training.precision,
         max_length=config.training.max_length, seed=config.training.seed,
@@ -61,17 +62,6 @@ def train(config: RunConfig) -> None:
     trainer = StageTrainer(assembled, config, groups, mixture, arguments)
     trainer.train(resume_from_checkpoint=get_last_checkpoint(config.output_dir))
     trainer.save_model(config.output_dir)
-
-
-def open_mixture(config: RunConfig) -> Mixture:
-    """The rows of `data:`, opened."""
-    rows = [
-        MixtureRow(
-            open_dataset(row.dataset, row.task, config.datasets), TASKS.build(row.task, row.options), row.portion
-        )
-        for row in config.data
-    ]
-    return Mixture(rows, config.training.seed)
 
 
 def choose(assembled: Assembled, config: RunConfig) -> tuple[list[dict], list[Learning]]:

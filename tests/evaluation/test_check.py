@@ -124,8 +124,9 @@ def test_an_evaluation_needs_the_folder_of_a_run(world):
     path.write_text("output_dir: runs/x\nmodel: nowhere\nevaluate: [{dataset: toy, task: rec}]\n"
                     "datasets: {toy: {reader: ullava_referring, annotations: refs.json, images: .}}\n")  # fmt: skip
     (line,) = faults(str(path))
-    assert "eval.yaml: model: nowhere: holds no ullava.json" in line
+    assert "eval.yaml: model: nowhere: no such folder; train it first" in line
     (world / "run").mkdir()
+    assert "holds no ullava.json" in faults(str(path), [f"model={world / 'run'}"])[0]
     (world / "run" / "ullava.json").write_text('{"model": {"heads": {"box": {}}}}')
     said = check(str(path), [f"model={world / 'run'}"])
     assert "evaluate[0]" in said and "steps" not in said

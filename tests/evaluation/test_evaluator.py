@@ -212,7 +212,7 @@ def test_unknown_names_are_told_with_those_there_are(toy):
     toy([])
     with pytest.raises(LookupError, match="no task 'rse'; did you mean 'res'"):
         one(Fake(), task="rse")
-    with pytest.raises(ValueError, match="evaluate: task 'res' with options"):
+    with pytest.raises(ValueError, match="task 'res': no option 'say'; did you mean 'says'"):
         one(Fake(), options={"say": []})
     with pytest.raises(ValueError, match="toy: none of its 0 samples"):
         one(Fake())

@@ -1,7 +1,7 @@
 import pytest
 
 from ullava.configs.load import ConfigError
-from ullava.messages import run_command
+from ullava.messages import located, run_command
 
 
 def end(error: BaseException, *arguments: str) -> int:
@@ -37,3 +37,22 @@ def test_a_defect_of_ours_is_never_dressed_as_bad_input(kind):
 def test_an_interrupted_command_ends_quietly(capsys):
     assert end(KeyboardInterrupt()) == 130
     assert capsys.readouterr().err == ""
+
+
+def test_a_place_stands_before_every_line():
+    with pytest.raises(LookupError) as raised, located("my.yaml"), located("data[0]"):
+        raise LookupError("no task 'ress'\nno task 'recc'")
+    assert str(raised.value) == "my.yaml: data[0]: no task 'ress'\nmy.yaml: data[0]: no task 'recc'"
+
+
+@pytest.mark.parametrize("kind", [KeyError, TypeError])
+def test_a_defect_is_given_no_place(kind):
+    with pytest.raises(kind) as raised, located("my.yaml"):
+        raise kind("x")
+    assert raised.value.args == ("x",)
+
+
+def test_what_a_worker_raised_is_told_without_its_traceback(capsys):
+    wrapped = "Caught ValueError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  File"
+    assert end(ValueError(f"{wrapped}\nValueError: a.jpg: broken; fetch it again\n")) == 1
+    assert capsys.readouterr().err.startswith("error: a.jpg: broken; fetch it again\n")

@@ -208,7 +208,7 @@ def test_answers_are_generated_at_an_epochs_end_in_bfloat16(second, tmp_path):
 
 def test_a_tower_that_is_not_there_cannot_learn(first, tmp_path):
     config = first(tmp_path)
-    with pytest.raises(LookupError, match="learn.sam_encoder: this model has no such tower"):
+    with pytest.raises(ValueError, match="learn: this model has no part 'sam_encoder'"):
         train(config.model_copy(update={"learn": {"sam_encoder": 1e-4}}))
 
 
