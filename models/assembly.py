@@ -10,9 +10,15 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+)
 
-from ullava.configs.registry import nearest
+from ullava.configs.registry import make, nearest
 from ullava.configs.schema import LossConfig, ModelConfig
 from ullava.configs.tokens import BEGIN, END, KEY, LOC, NEG, PAD, SEG, STAGE_ONE, STAGE_TWO
 from ullava.models import checkpoints
@@ -23,7 +29,7 @@ from ullava.models.processor import Processor
 from ullava.models.projector import projector
 from ullava.models.sam import open_sam
 from ullava.models.ullava import Ullava
-from ullava.models.vision import VisionTower, chance_of, open_vision
+from ullava.models.vision import VisionTower, chance_of, load_weights, open_vision
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SPELT = {"SEG": SEG, "LOC": LOC, "KEY": KEY, "NEG": NEG}  # keys of `model.tokens`
@@ -118,7 +124,7 @@ def inherit(config: ModelConfig, parent: "checkpoints.Card | None") -> ModelConf
         )
     redrawn = sorted(set(config.from_scratch) - set(parent.config.from_scratch) - {"sam"})
     if redrawn:
-        raise ValueError(f"model.from_scratch: {parent.folder} stands on published {', '.join(redrawn)}; take it out here")
+        raise ValueError(f"model.from_scratch: {parent.folder} stands on published {', '.join(redrawn)}; drop it here")
     if parent.config.lora and config.lora and parent.config.lora != config.lora:
         raise ValueError(f"model.lora: {parent.folder} has other adapters; merge it first: ullava merge RUN DST")
     return config.model_copy(
@@ -136,6 +142,8 @@ def open_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     """A folder's tokenizer."""
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"model.llm: {folder}: no such folder; expected a Hugging Face folder or an ullava run")
+    if not any(Path(folder, name).is_file() for name in ("tokenizer.json", "tokenizer.model")):
+        raise FileNotFoundError(f"model.llm: {folder}: holds no tokenizer.json; expected a language model's folder")
     return AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
@@ -143,35 +151,29 @@ def open_llm(config: ModelConfig, dtype: torch.dtype) -> nn.Module:
     """The language model, with its published weights or, when the YAML says so, random ones."""
     if not Path(config.llm, "config.json").is_file():
         raise FileNotFoundError(f"model.llm: {config.llm}: holds no config.json; expected a Hugging Face folder")
+    settings = AutoConfig.from_pretrained(config.llm)
+    if type(settings) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise ValueError(f"model.llm: {config.llm} holds a {settings.model_type!r}, expected a causal language model")
     if "llm" in config.from_scratch:
-        settings = AutoConfig.from_pretrained(config.llm)
         with chance_of(config.llm):
             return AutoModelForCausalLM.from_config(settings, attn_implementation=config.attention).to(dtype)
-    llm, loading = AutoModelForCausalLM.from_pretrained(
-        config.llm, dtype=dtype, attn_implementation=config.attention, local_files_only=True, output_loading_info=True
+    return load_weights(
+        AutoModelForCausalLM, config.llm, "model.llm", dtype=dtype, attn_implementation=config.attention
     )
-    lost = sorted(loading["missing_keys"])
-    if lost:
-        raise ValueError(f"model.llm: {config.llm} lacks {len(lost)} weights: {', '.join(lost[:5])}")
-    return llm
 
 
 def build_heads(
     config: ModelConfig, width: int, vision: VisionTower, losses: LossConfig, dtype: torch.dtype
 ) -> dict[str, Head]:
     """The heads that the YAML names, in one order whatever order it names them in."""
-    makers = {
-        "mask": lambda options: mask_head(width, losses, dtype, "sam" in config.from_scratch, **options),
-        "box": lambda options: HEADS["box"](width, vision.view, **options),
-    }
+    sam = {"losses": losses, "dtype": dtype, "from_scratch": "sam" in config.from_scratch}
+    makers = {"mask": (mask_head, sam), "box": (HEADS["box"], {"view": vision.view})}
     heads = {}
     for name in sorted(config.heads):
         if name not in makers:
             raise LookupError(f"model.heads: no head {name!r}; {nearest(name, makers)}")
-        try:
-            heads[name] = makers[name](config.heads[name] or {})
-        except TypeError as error:
-            raise ValueError(f"model.heads.{name}: {str(error).partition('() ')[2] or error}") from error
+        maker, given = makers[name]
+        heads[name] = make(maker, config.heads[name] or {}, f"model.heads.{name}", width=width, **given)
     return heads
 
 

@@ -69,7 +69,10 @@ def read_card(folder: str | Path) -> Card | None:
     for base, expected in found.bases.items():
         actual = fingerprint(base)
         if actual != expected:
-            raise ValueError(f"{folder} was trained on {base} with sha256 {expected[:12]}, found {actual[:12]} there")
+            raise ValueError(
+                f"{folder} was trained on {base} with sha256 {expected[:12]}, found {actual[:12]} there; put those "
+                "weights back, or train again"
+            )
     return found
 
 
@@ -209,7 +212,8 @@ def load_learned(model: nn.Module, card: Card) -> None:
         if name in parameters and parameters[name].shape != tensor.shape
     ]
     if faults:
-        raise ValueError(listing(f"{card.folder}: {len(faults)} weights do not fit this model", faults))
+        listed = listing(f"{card.folder}: {len(faults)} weights do not fit this model", faults)
+        raise ValueError(f"{listed}; take the foundations and the heads that it was trained with")
     with torch.no_grad():
         for name, tensor in tensors.items():
             if parameters[name].dtype != tensor.dtype:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
@@ -122,8 +123,12 @@ def read_settings(folder: str, name: str, key: str) -> dict:
     """A JSON file of a weights folder."""
     path = Path(folder, name)
     if not path.is_file():
-        raise FileNotFoundError(f"{key}: {path}: no such file; expected a Hugging Face folder with it and config.json")
-    return json.loads(path.read_text())
+        files = " and ".join(dict.fromkeys(("config.json", name)))
+        raise FileNotFoundError(f"{key}: {path}: no such file; expected a Hugging Face folder with {files}")
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{key}: {path}: broken JSON ({error}); fetch the file again") from error
 
 
 @contextmanager
@@ -152,9 +157,21 @@ def open_module(kind, config_kind, folder: str, key: str, from_scratch: bool, dt
     if from_scratch:
         with chance_of(folder):
             return kind(config_kind.from_pretrained(folder, **changes)).to(dtype)
-    module, loading = kind.from_pretrained(
-        folder, dtype=dtype, output_loading_info=True, local_files_only=True, **changes
-    )
+    return load_weights(kind, folder, key, dtype=dtype, **changes)
+
+
+def load_weights(kind, folder: str, key: str, **options):
+    """A network of transformers' class `kind` with the weights in `folder`, every one of them.
+
+    Raises:
+        ValueError: weights are missing, broken, or not those of the folder's configuration.
+    """
+    try:
+        module, loading = kind.from_pretrained(
+            folder, output_loading_info=True, local_files_only=True, ignore_mismatched_sizes=True, **options
+        )
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{key}: {folder}: no readable weights ({error}); fetch them again") from error
     lost = sorted(loading["missing_keys"]) + sorted(map(str, loading["mismatched_keys"]))
     if lost:
         raise ValueError(f"{key}: {folder} lacks {len(lost)} weights of its own configuration: {', '.join(lost[:5])}")
