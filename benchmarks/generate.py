@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from statistics import median
 
 import torch
 
@@ -32,9 +33,9 @@ from ullava.tasks.base import TASKS
 WORDS = 24  # of an answer with a mask and a box: "Sure, it is the small red cup. Mask: [SEG]; Location: [LOC]."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Figures:
-    """One batch size: seconds for all questions in each round, sorted; GiB; seconds of each part."""
+    """One batch size: seconds for all questions, one number a round; GiB; seconds of each part in one more round."""
 
     rounds: list[float]
     memory: float
@@ -91,35 +92,40 @@ def watch(answerer: Answerer, ledger: Ledger) -> None:
             ledger.watch(head.tower, "encode", "SAM encoder")
 
 
-def measure(answerer: Answerer, asked: Sequence[Dialogue], size: int, device: torch.device, rounds: int) -> Figures:
-    """Throughput of uninterrupted rounds, then one round whose parts are watched."""
-    now = clock(device)
-    ask(answerer, asked[:size], size)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    seconds = []
-    for _ in range(rounds):
+def measure(
+    answerer: Answerer, asked: Sequence[Dialogue], sizes: Sequence[int], device: torch.device, rounds: int
+) -> dict[int, Figures]:
+    """Rounds of all batch sizes in turns, so that what else the machine does slows all alike; then the parts."""
+    now, found = clock(device), {size: Figures([], 0.0, {}) for size in sizes}
+    for size in sizes:
+        ask(answerer, asked[:size], size)
+    for size, figures in list(found.items()) * rounds:
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
         began = now()
         ask(answerer, asked, size)
-        seconds.append(now() - began)
-    memory = peak_memory(device)
-    ledger = Ledger(now, outside="data")
-    watch(answerer, ledger)
-    ask(answerer, asked, size)
-    ledger.leave()
-    return Figures(sorted(seconds), memory, dict(ledger.spent))
+        figures.rounds.append(now() - began)
+        figures.memory = peak_memory(device)
+    for size, figures in found.items():
+        ledger = Ledger(now, outside="data")
+        watch(answerer, ledger)
+        ask(answerer, asked, size)
+        ledger.leave()
+        figures.spent = dict(ledger.spent)
+    return found
 
 
 def report(figures: dict[int, Figures], count: int, words: int) -> str:
     """Throughput by batch size, and the parts' shares, as Markdown."""
-    medians = {size: each.rounds[len(each.rounds) // 2] for size, each in figures.items()}
-    slowest = medians[min(medians)]
+    medians = {size: median(each.rounds) for size, each in figures.items()}
+    least = figures[min(figures)].rounds
     speed = [
-        (size, count / medians[size], count * words / medians[size], slowest / medians[size], each.memory,
+        (size, count / medians[size], count * words / medians[size],
+         median(few / many for few, many in zip(least, each.rounds, strict=True)), each.memory,
          f"{each.spent['re-reading'] / sum(each.spent.values()):.1%}", ", ".join(map(show, each.rounds)))
         for size, each in figures.items()
     ]  # fmt: skip
-    head = ("batch", "questions/s", "tokens/s", f"times batch {min(medians)}", "peak GiB", "re-reading", "rounds, s")
+    head = ("batch", "questions/s", "tokens/s", f"times batch {min(figures)}", "peak GiB", "re-reading", "rounds, s")
     largest = figures[max(figures)].spent
     shares = [
         (part, *(f"{each.spent[part] / sum(each.spent.values()):.1%}" for each in figures.values()))
@@ -141,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         words = config.generation.max_new_tokens
         print(f"generate --size {options.size}: {machine(device)}, {config.generation.precision}, "
               f"{len(asked)} questions, {words} tokens an answer\n")  # fmt: skip
-        figures = {batch: measure(answerer, asked, batch, device, options.rounds) for batch in sorted(options.batches)}
+        figures = measure(answerer, asked, sorted(set(options.batches)), device, options.rounds)
         print(report(figures, len(asked), words))
 
 
