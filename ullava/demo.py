@@ -24,6 +24,7 @@ TEST = "tiny_test"
 STAGES = {"Stage I": "stage1", "Stage II with LoRA": "stage2_lora"}  # title -> folder under the output
 QUICK_TRAIN = ("training.max_steps=2", "training.log_every=1")  # everything runs, nothing is learned
 QUICK_WORLD = ("--scenes", "24", "--videos", "6")
+QUICK_ANSWERS = ("generation.max_new_tokens=16",)  # a model that has learned nothing never comes to an end
 UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in the unit of a process's peak memory
 
 
@@ -75,14 +76,14 @@ def begin_anew(output: Path) -> None:
 def commands(output: Path, *, quick: bool, seen: Sequence[str] = ()) -> Iterator[list[str]]:
     """Yields each command when those before it have run."""
     stage1, stage2, merged = (str(output / name) for name in (*STAGES.values(), "merged"))
-    short, world = (QUICK_TRAIN, QUICK_WORLD) if quick else ((), ())
+    short, world, answers = (QUICK_TRAIN, QUICK_WORLD, QUICK_ANSWERS) if quick else ((), (), ())
     train = ["python", "train_ullava_core.py", "--cfg_path"]
     yield ["python", "-m", "ullava", "prepare", "tiny_world", *world]
     yield [*train, "configs/tiny/stage1.yaml", f"output_dir={stage1}", *seen, *short]
     yield [*train, "configs/tiny/stage2_lora.yaml", f"model.llm={stage1}", f"output_dir={stage2}", *short]
     yield ["python", "-m", "ullava", "merge", stage2, merged]
     evaluate = ["python", "evaluation/eval_ullava.py", "--cfg_path", "configs/tiny/eval.yaml"]
-    yield [*evaluate, f"model={merged}", f"output_dir={output}"]
+    yield [*evaluate, f"model={merged}", f"output_dir={output}", *answers]
     ask = ["python", "evaluation/inference_ullava.py", "--llm_path", merged, "--result_dir", str(output / "answers")]
     yield [*ask, *questions()]
 
