@@ -93,7 +93,8 @@ def apply(tree: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     *parents, leaf = key.strip().split(".")
     if not equals or not all((*parents, leaf)):
-        raise ConfigError(f"{override!r}: expected key=value, e.g. training.batch_size=4")
+        hint = "; a YAML is named by --cfg_path" if override.endswith((".yaml", ".yml")) else ""
+        raise ConfigError(f"{override!r}: expected key=value, e.g. training.batch_size=4{hint}")
     try:
         parsed = yaml.load(value, Yaml12Loader)  # noqa: S506
     except yaml.YAMLError as error:

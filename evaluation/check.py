@@ -35,6 +35,8 @@ def check(path: str | Path, overrides: Sequence[str] = (), *, devices: int = 1) 
     tree = read_yaml(path)
     for override in overrides:
         apply(tree, override)
+    if not {"model", "data", "evaluate"} & tree.keys():
+        raise ConfigError(f"{path}: expected a training (model, learn, data) or an evaluation (model, evaluate)")
     schema = EvaluationConfig if isinstance(tree.get("model"), str) and "data" not in tree else RunConfig
     config, faults = None, []
     try:
@@ -97,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="as of the command that will run")
     parser.add_argument("--cfg_path", help="the same as YAML")
     parser.add_argument("--devices", type=int, default=1, help="processes that will train together")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     words = [word for word in (options.yaml, *options.overrides) if word]
     if not options.cfg_path and not words:
         parser.error("which YAML?")

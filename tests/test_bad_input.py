@@ -146,13 +146,13 @@ def ullava(verb: str):
         ("evaluate=[{dataset: toy, task: ress}]", "evaluate[0]: no task 'ress'; did you mean 'res'?"),
         ("training.deepspeed=zero9", "training.deepspeed: no file 'zero9'; did you mean 'zero3'?"),
         ("model.llm=nowhere", "model.llm: nowhere: no such folder; expected"),
-        ("epochs", "'epochs': expected key=value, e.g. training.batch_size=4"),
+        ("other.yaml", "'other.yaml': expected key=value, e.g. training.batch_size=4; a YAML is named by --cfg_path"),
     ],
 )
 def test_what_a_yaml_says_wrong_is_found_before_a_weight_is_loaded(fail, train_yaml, override, message, monkeypatch):
     monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", None)
     assert message in (said := fail(train, "--cfg_path", train_yaml, override))
-    assert override == "epochs" or said.startswith(f"{train_yaml}: ")
+    assert override == "other.yaml" or said.startswith(f"{train_yaml}: ")
 
 
 @pytest.mark.parametrize("command", [train, ullava("check")])

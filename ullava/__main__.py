@@ -1,6 +1,7 @@
 """The door: `ullava VERB ...`, also `python -m ullava VERB ...`. A verb loads what it needs, and nothing before."""
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -100,6 +101,7 @@ def dispatch(arguments: list[str]) -> None:
     elif verb == "--version":
         print(f"ullava {__version__}")
     elif verb in VERBS:
+        sys.argv[0] = f"ullava {verb}"  # what a verb's --help calls itself
         VERBS[verb](rest)
     else:
         raise LookupError(f"ullava: no verb {verb!r}; {nearest(verb, VERBS)}")

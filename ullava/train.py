@@ -37,9 +37,9 @@ from ullava.tasks.mixture import Mixture
 def main(arguments: Sequence[str] | None = None) -> None:
     """`train_ullava_core.py --cfg_path X.yaml [key=value ...]`."""
     parser = argparse.ArgumentParser(description="Trains one stage of ullava.")
-    parser.add_argument("--cfg_path", default="configs/train/ullava_core_stage1.yaml", help="the run's YAML")
-    parser.add_argument("overrides", nargs="*", help="key.sub=value")
-    chosen = parser.parse_args(arguments)
+    parser.add_argument("--cfg_path", default="configs/train/ullava_core_stage1.yaml", help="default: %(default)s")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. training.batch_size=4 data.0.portion=2")
+    chosen = parser.parse_intermixed_args(arguments)
     config = load(chosen.cfg_path, RunConfig, chosen.overrides)
     with located(chosen.cfg_path):
         train(config)

@@ -138,3 +138,9 @@ def test_a_missing_file_and_no_file(world, capsys):
         main([])
     main(["--cfg_path", write(world), "training.batch_size=1"])
     assert "batch   1 a device" in capsys.readouterr().out
+
+
+def test_a_catalogue_is_neither_a_training_nor_an_evaluation(world):
+    (world / "sets.yaml").write_text("toy: {reader: ullava_referring}\n")
+    (line,) = faults(str(world / "sets.yaml"))
+    assert "sets.yaml: expected a training (model, learn, data) or an evaluation (model, evaluate)" in line

@@ -33,8 +33,9 @@ def test_debug_lets_the_error_through():
         main(["xyz", "--debug"])
 
 
-@pytest.mark.parametrize("verb", ["merge", "prepare", "check"])
-def test_a_verb_has_its_own_help(verb, capsys):
+@pytest.mark.parametrize("verb", ["train", "eval", "infer", "merge", "prepare", "check"])
+def test_a_verb_has_its_own_help(verb, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["__main__.py"])
     with pytest.raises(SystemExit) as stop:
         main([verb, "--help"])
     assert stop.value.code == 0
