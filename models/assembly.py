@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from tokenizers import AddedToken
 from torch import nn
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
@@ -184,8 +185,13 @@ def mask_head(width: int, losses: LossConfig, dtype: torch.dtype, from_scratch: 
 
 
 def add_tokens(tokenizer: PreTrainedTokenizerBase, llm: nn.Module, tokens: Sequence[str]) -> None:
-    """Adds the tokens that are missing; their rows begin near the mean of the old ones, a little apart."""
-    tokenizer.add_tokens([token for token in tokens if token not in tokenizer.get_vocab()], special_tokens=True)
+    """Adds the tokens that are missing; their rows begin near the mean of the old ones, a little apart.
+
+    A token that owns something takes the space before it, as where the published weights were trained (transformers
+    4.31): the state that emits it is then that of a word, and not of a lone space that no text ever had.
+    """
+    missing = [token for token in tokens if token not in tokenizer.get_vocab()]
+    tokenizer.add_tokens([AddedToken(token, lstrip=token not in STAGE_ONE, special=True) for token in missing])
     if tokenizer.pad_token is None:
         tokenizer.pad_token = PAD
     before = llm.get_input_embeddings().weight.shape[0]
