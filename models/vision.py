@@ -16,7 +16,11 @@ from ullava.datasets.images import View
 
 
 class FeatureCache:
-    """Features of the pictures seen last, by key, on the host. Valid for one frozen tower and one View."""
+    """Features of the pictures seen last, by key, on the host. Valid for one frozen tower and one View.
+
+    With a capacity of 0 it keeps nothing and nothing leaves the device; a picture that stands twice in a batch is still
+    encoded once.
+    """
 
     def __init__(self, capacity: int | None = 256):
         self.capacity, self.kept = capacity, OrderedDict()
@@ -24,6 +28,10 @@ class FeatureCache:
     def encode(self, pixels: Tensor, keys: Sequence[str], encode: Callable[[Tensor, list[int]], Tensor]) -> Tensor:
         """(N, ..) features of (N, ..) pixels; `encode` gets only the pictures that are not here, and their numbers."""
         first = {key: n for n, key in reversed(list(enumerate(keys)))}
+        if self.capacity == 0:
+            numbers = list(first.values())
+            place = {key: n for n, key in enumerate(first)}
+            return encode(pixels[numbers], numbers)[[place[key] for key in keys]]
         missing = [n for key, n in first.items() if key not in self.kept]
         if missing:
             fresh = encode(pixels[missing], missing).detach().cpu()

@@ -82,9 +82,8 @@ def choose(assembled: Assembled, config: RunConfig) -> tuple[list[dict], list[Le
         parameter.data = parameter.data.to(kept)
     if config.training.gradient_checkpointing:
         model.llm.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    if config.training.cache_features:
-        for tower in model.towers.values():
-            tower.cache.capacity = None
+    for tower in model.towers.values():
+        tower.cache.capacity = None if config.training.cache_features else 0
     return groups, table
 
 

@@ -55,6 +55,18 @@ def test_pixels_of_one_key_are_encoded_once():
     assert seen[1] == ([3.0], [1])
 
 
+def test_a_cache_of_nothing_encodes_a_picture_once_and_keeps_none():
+    seen = []
+
+    def encode(pixels, numbers):
+        seen.append(numbers)
+        return pixels * 10
+
+    cache = FeatureCache(capacity=0)
+    assert cache.encode(torch.tensor([[1.0], [2.0], [1.0]]), "aba", encode).flatten().tolist() == [10, 20, 10]
+    assert not cache.kept and sorted(seen[0]) == [0, 1]
+
+
 def test_a_cache_holds_what_was_seen_last():
     cache = FeatureCache(capacity=2)
 
