@@ -19,5 +19,6 @@ PAD = "[PAD]"
 OWNERS = (SEG, LOC, KEY)
 STAGE_ONE = (PAD, PATCH[IMAGE], PATCH[VIDEO], BEGIN[IMAGE], END[IMAGE], BEGIN[VIDEO], END[VIDEO])  # u-LLaVA's order
 STAGE_TWO = (SEG, LOC, TAG, END_TAG, KEY, NEG)
+SPACED = (SEG, LOC, TAG, KEY, NEG)  # these own the space before them
 
 IGNORE_INDEX = -100  # label of a position that the language loss skips, as in PyTorch's cross-entropy

@@ -4,6 +4,7 @@ One path for given and generated answers: the states that emitted the owner toke
 on top of the prompt's cache.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,12 +12,14 @@ import torch
 from torch import Tensor
 
 from ullava.configs.schema import GenerationConfig
-from ullava.configs.tokens import IMAGE
+from ullava.configs.tokens import IMAGE, SPACED
 from ullava.datasets.structures import Answer, Dialogue
 from ullava.models.assembly import PRECISIONS, Assembled, reopen
 from ullava.models.batch import Batch, Promised
 from ullava.models.collator import Collator, stand
 from ullava.models.processor import Row
+
+SPACES = re.compile(rf"\s*(?={'|'.join(map(re.escape, SPACED))})")  # decoding loses what the tokens own
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,8 @@ class Answerer:
         text = tokenizer.decode(ids[: min(ends, default=len(ids))], skip_special_tokens=False)
         text = text.replace(tokenizer.pad_token, "")
         closing = self.processor.conversation.closing.strip()
-        return self.processor.unspell(text.partition(closing)[0]).strip()
+        text = self.processor.unspell(text.partition(closing)[0])
+        return SPACES.sub(" ", text).strip()
 
     def predict(self, states: Tensor, batch: Batch, count: int) -> list[dict]:
         """Each row's predictions, by head name."""

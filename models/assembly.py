@@ -4,7 +4,7 @@ One path for a fresh stage, a stage that goes on from another, evaluation and in
 `model.llm`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from transformers import (
 
 from ullava.configs.registry import make, nearest
 from ullava.configs.schema import LossConfig, ModelConfig
-from ullava.configs.tokens import BEGIN, END, KEY, LOC, NEG, PAD, SEG, STAGE_ONE, STAGE_TWO
+from ullava.configs.tokens import BEGIN, END, KEY, LOC, NEG, PAD, SEG, SPACED, STAGE_ONE, STAGE_TWO
 from ullava.models import checkpoints
 from ullava.models.conversation import conversation
 from ullava.models.heads.base import HEADS, Head
@@ -85,7 +85,8 @@ def assemble(
         checkpoints.load_learned(model, parent)
     spelling = {SPELT[name]: spelt for name, spelt in config.tokens.items()}
     own = [spelling.get(token, token) for token in (STAGE_TWO if heads else (*BEGIN.values(), *END.values()))]
-    add_tokens(tokenizer, llm, (*STAGE_ONE, *own) if heads else STAGE_ONE)
+    spaced = {spelling.get(token, token) for token in SPACED}
+    add_tokens(tokenizer, llm, (*STAGE_ONE, *own) if heads else STAGE_ONE, spaced)
     if config.lora and not (parent and parent.config.lora):
         add_lora(llm, config.lora)
     mask = heads.get("mask")
@@ -184,14 +185,16 @@ def mask_head(width: int, losses: LossConfig, dtype: torch.dtype, from_scratch: 
     return HEADS["mask"](width, whole, tower, resolution=losses.resolution)
 
 
-def add_tokens(tokenizer: PreTrainedTokenizerBase, llm: nn.Module, tokens: Sequence[str]) -> None:
+def add_tokens(
+    tokenizer: PreTrainedTokenizerBase, llm: nn.Module, tokens: Sequence[str], spaced: Collection[str] = ()
+) -> None:
     """Adds the tokens that are missing; their rows begin near the mean of the old ones, a little apart.
 
-    A token that owns something takes the space before it, as where the published weights were trained (transformers
-    4.31): the state that emits it is then that of a word, and not of a lone space that no text ever had.
+    Tokens in `spaced` take the space before them, as where the published weights were trained (transformers 4.31): the
+    state that emits them is then that of a word, and not of a lone space that no text ever had.
     """
     missing = [token for token in tokens if token not in tokenizer.get_vocab()]
-    tokenizer.add_tokens([AddedToken(token, lstrip=token not in STAGE_ONE, special=True) for token in missing])
+    tokenizer.add_tokens([AddedToken(token, lstrip=token in spaced, special=True) for token in missing])
     if tokenizer.pad_token is None:
         tokenizer.pad_token = PAD
     before = llm.get_input_embeddings().weight.shape[0]

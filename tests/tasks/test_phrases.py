@@ -25,8 +25,8 @@ def write(tmp_path):
 def test_questions_have_a_slot_just_where_a_phrase_is_asked(name):
     book = phrasebook(name, slotted=True)
     for questions, count in ((book.segment, 1), (book.locate, 1), (book.salient, 0), (book.explain, 0)):
-        assert all(text.count(SLOT) == count for text in (*questions.drawn, questions.exam))
-        assert len(set(questions.drawn)) == len(questions.drawn)
+        assert all(text.count(SLOT) == count for text in (*questions.templates, questions.exam))
+        assert len(set(questions.templates)) == len(questions.drawn)
 
 
 def test_the_exam_asks_as_u_llava_evaluates():
@@ -37,7 +37,7 @@ def test_the_exam_asks_as_u_llava_evaluates():
 
 def test_a_file_gives_questions_and_the_first_is_the_exam(write):
     book = phrasebook(str(write(["<image> Où est <class> ?", "<class>?"])), slotted=True)
-    assert book.segment.drawn == ("Où est <class> ?", "<class>?") and book.segment.exam == "Où est <class> ?"
+    assert book.segment.templates == ("Où est <class> ?", "<class>?") and book.segment.exam == "Où est <class> ?"
     assert book.grammar == "ullava"
 
 
@@ -85,5 +85,5 @@ def test_the_releases_own_question_files_are_ours(release, name):
     folder = SHARED / f"legacy/templates_{release}"
     if not folder.is_dir():
         pytest.skip(f"{folder} is not here")
-    assert read_questions(folder / "SEG.json", slotted=True) == PHRASEBOOKS[name].segment.drawn
-    assert read_questions(folder / "SS.json", slotted=False) == PHRASEBOOKS[name].explain.drawn
+    assert read_questions(folder / "SEG.json", slotted=True) == PHRASEBOOKS[name].segment.templates
+    assert read_questions(folder / "SS.json", slotted=False) == PHRASEBOOKS[name].explain.templates
