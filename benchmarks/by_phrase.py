@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from ullava.datasets.tiny_world_words import is_relational
+from ullava.datasets.tiny_world_words import is_relational  # noqa: E402
 
 QUESTIONS = {"How many": "count", "Is there": "existence", "Are there": "existence", "What": "attribute"}
 TASKS = ("res", "rec", "vqa")
@@ -27,7 +27,7 @@ def kind(task: str, question: str) -> str:
 def main(path: str) -> None:
     """Prints the mean of every score of a question, by task and kind."""
     found = defaultdict(list)
-    for line in map(json.loads, Path(path).open()):
+    for line in map(json.loads, Path(path).read_text().splitlines()):
         if line["dataset"] == "tiny_test" and line["task"] in TASKS and line["answers"] == "generated":
             found[line["task"], kind(line["task"], line["question"])].append(line["metrics"])
     for (task, name), marks in sorted(found.items()):

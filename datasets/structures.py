@@ -124,7 +124,7 @@ class Dialogue:
     promises: tuple[Promise, ...] = ()
 
     def __post_init__(self):
-        said = [(match.group(), i) for i, turn in enumerate(self.turns) for match in OWNER_PATTERN.finditer(turn.answer)]
+        said = [(token, i) for i, turn in enumerate(self.turns) for token in OWNER_PATTERN.findall(turn.answer)]
         promised = [(promise.token, promise.turn) for promise in self.promises]
         if said != promised:
             for token in OWNERS:

@@ -62,7 +62,8 @@ def test_each_stage_logs_and_saves(run, stage):
     assert [line["step"] for line in log if "loss" in line] == [1, 2]
     wanted = {"lm"} if stage == "stage1" else {"lm", "mask_bce", "mask_dice", "box_l1", "box_giou"}
     assert wanted <= set(log[0])
-    assert {"ullava.json", "learned.safetensors", "learn.json", "config.yaml"} <= {p.name for p in (run / stage).iterdir()}
+    written = {path.name for path in (run / stage).iterdir()}
+    assert {"ullava.json", "learned.safetensors", "learn.json", "config.yaml"} <= written
 
 
 def test_the_page_and_the_answers_are_there(run):

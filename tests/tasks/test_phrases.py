@@ -26,7 +26,8 @@ def test_questions_have_a_slot_just_where_a_phrase_is_asked(name):
     book = phrasebook(name, slotted=True)
     for questions, count in ((book.segment, 1), (book.locate, 1), (book.salient, 0), (book.explain, 0)):
         assert all(text.count(SLOT) == count for text in (*questions.templates, questions.exam))
-        assert len(set(questions.templates)) == len(questions.drawn)
+        assert set(questions.drawn) == {*questions.templates, questions.exam}
+        assert len(set(questions.drawn)) == len(questions.drawn)
 
 
 def test_the_exam_asks_as_u_llava_evaluates():
