@@ -32,7 +32,7 @@ def test_a_demo_begins_anew_and_keeps_what_is_not_its_own(tmp_path):
 
 def test_a_step_measures_itself():
     step = demo.run([sys.executable, "-c", "held = bytearray(64 << 20)"])
-    assert 0.06 < step.memory < 1 and step.seconds > 0
+    assert step.memory > 0.06 and step.seconds > 0  # of a large parent more: what it forked counts, too
 
 
 def test_a_failed_step_ends_the_demo():
