@@ -130,3 +130,11 @@ def test_a_foundation_from_scratch_is_the_same_when_opened_again(recipe, tmp_pat
     assert [name for name, weight in drawn.model.named_weights() if not torch.equal(weights[name], weight)] == []
     for name, buffer in drawn.model.named_buffers():
         assert torch.equal(dict(opened.named_buffers())[name], buffer), name
+
+
+def test_a_word_and_no_lone_space_stands_before_an_owner_token(still):
+    tokenizer = still.processor.tokenizer
+    ids = tokenizer("Sure. Mask: [SEG]; Location: [LOC]; [tag]circle[/tag].")["input_ids"]
+    words = tokenizer.convert_ids_to_tokens(ids)
+    assert words[words.index("[SEG]") - 1] == words[words.index("[LOC]") - 1] == ":"
+    assert words[words.index("[tag]") - 1] == ";"
