@@ -1,0 +1,125 @@
+"""What tests of several processes share: a toy mix of rows that differ, and a way to start processes."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+RANK = Path(__file__).with_name("rank.py")
+NAMES = ("red", "blue", "green", "white", "black", "grey", "brown", "pink")
+
+
+def square(left: int, top: int, category: int) -> dict:
+    """A COCO object of 12 x 9 pixels."""
+    ring = [left, top, left + 12, top, left + 12, top + 9, left, top + 9]
+    return {"category_id": category, "segmentation": [ring], "bbox": [left, top, 12, 9], "area": 108, "iscrowd": 0}
+
+
+@pytest.fixture(scope="session")
+def patchwork(tmp_path_factory) -> dict[str, dict]:
+    """Catalogue entries: `talk` (words only), `captions` (pictures, no promise), `squares` (one to three promises)."""
+    folder, rng = tmp_path_factory.mktemp("patchwork"), np.random.default_rng(7)
+    for name in NAMES:
+        Image.fromarray(rng.integers(0, 255, (30, 40, 3), np.uint8)).save(folder / f"{name}.png")
+    talk = [
+        {"id": name, "conversations": [
+            {"from": "human", "value": "What is here?"}, {"from": "gpt", "value": f"It is {name}. " * (1 + n % 3)},
+        ]}
+        for n, name in enumerate(NAMES)
+    ]  # fmt: skip
+    pictures = [{"id": n, "file_name": f"{name}.png", "height": 30, "width": 40} for n, name in enumerate(NAMES)]
+    captions = [{"id": n, "image_id": n, "caption": f"A {name} picture." * (1 + n % 2)} for n, name in enumerate(NAMES)]
+    places = ((2, 3), (20, 4), (8, 17))
+    objects = [
+        square(*places[k], k + 1) | {"id": 10 * n + k, "image_id": n}
+        for n in range(len(NAMES))
+        for k in range(1 + n % 3)
+    ]
+    categories = [{"id": k + 1, "name": name} for k, name in enumerate(("square", "circle", "triangle"))]
+    (folder / "talk.json").write_text(json.dumps(talk))
+    (folder / "captions.json").write_text(json.dumps({"images": pictures, "annotations": captions}))
+    (folder / "squares.json").write_text(
+        json.dumps({"images": pictures, "annotations": objects, "categories": categories})
+    )
+    formats = {"talk": "llava_chat", "captions": "coco_captions", "squares": "coco_instances"}
+    return {
+        name: {"reader": reader, "annotations": str(folder / f"{name}.json"), "images": str(folder)}
+        for name, reader in formats.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def run_of(recipe, patchwork) -> Callable:
+    """Makes the tree of a stage II run with LoRA over the patchwork; keywords are its sections, `training` is added to.
+
+    Heads, adapters and the vocabulary learn; `data` are names of the patchwork.
+    """
+    tasks = {"talk": {"task": "vqa"}, "captions": {"task": "captioning"}}
+    tasks["squares"] = {"task": "semantic", "options": {"says": ["SEG", "LOC"], "rounds": 3}}
+
+    def make(output: Path, data: Sequence[str] = ("talk", "captions", "squares"), training=None, **sections) -> dict:
+        how = {
+            "epochs": 1, "batch_size": 4, "precision": "fp32", "schedule": "constant", "warmup_ratio": 0, "workers": 0,
+            "log_every": 1, "report_to": [], "max_grad_norm": 0, "max_steps": 1,
+        } | (training or {})  # fmt: skip
+        learn = {"lora": 1e-3, "embeddings": 1e-3, "lm_head": 1e-3, "projector": 1e-3, "mask_decoder": 1e-3}
+        return {
+            "output_dir": str(output), "model": recipe(lora={"rank": 2, "dropout": 0.0}).model_dump(mode="json"),
+            "learn": learn | {"heads": 1e-3}, "data": [{"dataset": name} | tasks[name] for name in data],
+            "datasets": patchwork, "training": how,
+            "generation": {"max_new_tokens": 4, "batch_size": 2, "workers": 0},
+        } | sections  # fmt: skip
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def launch(tmp_path_factory, cache) -> Callable:
+    """Runs stages in `count` processes, one after the other in each; see rank.py."""
+
+    def start(stages: Sequence[dict], count: int = 1, timeout: float = 300) -> None:
+        folder = tmp_path_factory.mktemp("launch")
+        for n, stage in enumerate(stages):
+            (folder / f"{n}.yaml").write_text(yaml.safe_dump(stage))
+        shared = os.environ | {"OMP_NUM_THREADS": "1", "ULLAVA_CACHE": str(cache), "PYTHONPATH": str(ROOT)}
+        shared |= {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        ranks = []
+        for rank in range(count):
+            files = SimpleNamespace(out=(folder / f"out{rank}").open("w"))
+            command = [sys.executable, str(RANK), *(str(folder / f"{n}.yaml") for n in range(len(stages)))]
+            own = {"RANK": str(rank), "LOCAL_RANK": str(rank)} if count > 1 else {}
+            alone = {} if count > 1 else {"WORLD_SIZE": "1"}
+            ranks.append(
+                subprocess.Popen(command, env=shared | own | alone, cwd=ROOT, stdout=files.out, stderr=files.out)
+            )
+        try:
+            codes = [rank.wait(timeout) for rank in ranks]
+        finally:
+            for rank in ranks:
+                rank.kill()
+        said = "\n".join((folder / f"out{rank}").read_text()[-4000:] for rank in range(count))
+        assert codes == [0] * count, said
+
+    return start
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
