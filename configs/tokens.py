@@ -10,7 +10,7 @@ KEY = "[KEY]"  # owns a keyword  KeySeg
 NEG = "[NEG]"  # asked for and not here, owns nothing; LaSagnA's <no_ins>, arXiv:2404.08506
 TAG, END_TAG = "[tag]", "[/tag]"  # around a name      u-LLaVA
 
-IMAGE, VIDEO = "<image>", "<video>"  # where a picture or a video stands in a text; only the processor writes them
+IMAGE, VIDEO = "<image>", "<video>"  # where a medium stands in a question that has marks (datasets/structures.py: Turn)
 PATCH = {IMAGE: "<image_patch>", VIDEO: "<video_patch>"}  # one per feature of the vision tower
 BEGIN = {IMAGE: "<img_beg>", VIDEO: "<vid_beg>"}
 END = {IMAGE: "</img_end>", VIDEO: "</vid_end>"}

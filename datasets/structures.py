@@ -10,17 +10,19 @@ Sizes are (H, W). Boxes are x0, y0, x1, y1 in pixels of the original picture, x1
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from ullava.configs.tokens import OWNERS
+from ullava.configs.tokens import IMAGE, OWNERS, VIDEO
 from ullava.datasets.masks import Mask
 
 Box = tuple[float, float, float, float]
 OWNER_PATTERN = re.compile("|".join(re.escape(token) for token in OWNERS))
+MARK_PATTERN = re.compile(f"{re.escape(IMAGE)}|{re.escape(VIDEO)}")
+MARK = re.compile(f"{IMAGE}|{VIDEO}")  # stands in a question where one of several media belongs
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +66,27 @@ class Turn:
     """One question and its answer; `references` are all answers that people gave, for training draws and scores.
 
     A Sample's turn whose question is "" is an answer without a written question (a caption): the task asks.
+
+    Attributes:
+        media: places in `Sample.media` that the marks `<image>` and `<video>` in the question stand for, in the order of
+            the text, so that a turn keeps its pictures whatever other turns are left out. Empty: it has no marks, and
+            what looks like one is plain text. Media that no mark of a dialogue stands for are not lost: they go where
+            those of a sample without marks go, to its first question.
     """
 
     question: str
     answer: str
     references: tuple[str, ...] = ()
+    media: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Facts about pictures or one video, as their annotation file states them.
+    """Facts about pictures and videos, as their annotation file states them.
 
     Attributes:
         id: "dataset/record", e.g. "refcoco_train/581857": stands in every message.
-        media: pictures, or one video, or nothing (text only).
+        media: pictures and videos, in the order of the text where that has marks (`Turn.media`); often one, or none.
         regions: things in it; for label maps one region per class present.
         absent: names the annotators looked for and did not find.
         turns: written dialogue: captions, questions and answers, instructions.
@@ -90,6 +99,69 @@ class Sample:
     absent: tuple[str, ...] = ()
     turns: tuple[Turn, ...] = ()
     ignored: Mask | None = None
+
+    def __post_init__(self):
+        for number, turn in enumerate(self.turns):
+            if turn.media:
+                check_marks(turn, self.media, f"{self.id}: turn {number}")
+
+
+def check_marks(turn: Turn, media: tuple[Picture | Video, ...], where: str) -> None:
+    """Compares the marks in a question with the media that the turn says they stand for.
+
+    Raises:
+        ValueError: another number of marks, or one of the wrong kind.
+    """
+    marks = MARK.findall(turn.question)
+    known = [media[place] if 0 <= place < len(media) else None for place in turn.media]
+    expected = [VIDEO if isinstance(medium, Video) else IMAGE if medium else "nothing" for medium in known]
+    if marks != expected:
+        raise ValueError(
+            f"{where}: the question holds {' '.join(marks) or 'no marks'}, its media {turn.media} are "
+            f"{' '.join(expected)}; expected one mark for each, in their order"
+        )
+
+
+def show(turns: Sequence[Turn], media: Sequence[Picture | Video], where: str) -> tuple[Turn, ...]:
+    """Gives each mark in the questions its medium: the n-th `<image>` is the n-th picture, so too `<video>`.
+
+    Turns without any mark come back as they are.
+
+    Raises:
+        ValueError: there are marks, but not one for each medium; `where` names the sample.
+    """
+    said = [MARK_PATTERN.findall(turn.question) for turn in turns]
+    numbers = {
+        kind: [n for n, m in enumerate(media) if isinstance(m, Video) == (kind == VIDEO)] for kind in (IMAGE, VIDEO)
+    }
+    marked = {kind: sum(marks.count(kind) for marks in said) for kind in numbers}
+    if not any(marked.values()):
+        return tuple(turns)
+    for kind, found in numbers.items():
+        if marked[kind] != len(found):
+            raise ValueError(
+                f"{where}: its questions say {kind} {marked[kind]} times, it has {len(found)}; mark each once"
+            )
+    places = {kind: iter(found) for kind, found in numbers.items()}
+    return tuple(
+        replace(turn, shows=tuple(next(places[mark]) for mark in marks))
+        for turn, marks in zip(turns, said, strict=True)
+    )
+
+
+def stretch(turns: Sequence[Turn], start: int, stop: int) -> tuple[Turn, ...]:
+    """Turns `start` to `stop` alone; what the turns before them showed stands before the first of them."""
+    kept = tuple(turns[start:stop])
+    earlier = tuple(
+        (n, mark)
+        for turn in turns[:start]
+        for n, mark in zip(turn.shows, MARK_PATTERN.findall(turn.question), strict=True)
+    )
+    if not earlier:
+        return kept
+    marks = "".join(f"{mark}\n" for _, mark in earlier)
+    first = replace(kept[0], question=marks + kept[0].question, shows=tuple(n for n, _ in earlier) + kept[0].shows)
+    return (first, *kept[1:])
 
 
 @dataclass(frozen=True, slots=True)

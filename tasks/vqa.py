@@ -47,7 +47,8 @@ class VisualQuestionAnswering(Task):
             found = "a caption without question; use task captioning" if sample.turns else "no turns"
             raise ValueError(f"{sample.id}: task {self.name} expects written questions, found {found}")
         return tuple(
-            Turn(self.ask(turn.question), commonest(turn), turn.references or (turn.answer,)) for turn in sample.turns
+            Turn(self.ask(turn.question), commonest(turn), turn.references or (turn.answer,), turn.media)
+            for turn in sample.turns
         )
 
     def ask(self, question: str) -> str:
