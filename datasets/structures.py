@@ -10,8 +10,8 @@ Sizes are (H, W). Boxes are x0, y0, x1, y1 in pixels of the original picture, x1
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,6 @@ from ullava.datasets.masks import Mask
 
 Box = tuple[float, float, float, float]
 OWNER_PATTERN = re.compile("|".join(re.escape(token) for token in OWNERS))
-MARK_PATTERN = re.compile(f"{re.escape(IMAGE)}|{re.escape(VIDEO)}")
 MARK = re.compile(f"{IMAGE}|{VIDEO}")  # stands in a question where one of several media belongs
 
 
@@ -120,48 +119,6 @@ def check_marks(turn: Turn, media: tuple[Picture | Video, ...], where: str) -> N
             f"{where}: the question holds {' '.join(marks) or 'no marks'}, its media {turn.media} are "
             f"{' '.join(expected)}; expected one mark for each, in their order"
         )
-
-
-def show(turns: Sequence[Turn], media: Sequence[Picture | Video], where: str) -> tuple[Turn, ...]:
-    """Gives each mark in the questions its medium: the n-th `<image>` is the n-th picture, so too `<video>`.
-
-    Turns without any mark come back as they are.
-
-    Raises:
-        ValueError: there are marks, but not one for each medium; `where` names the sample.
-    """
-    said = [MARK_PATTERN.findall(turn.question) for turn in turns]
-    numbers = {
-        kind: [n for n, m in enumerate(media) if isinstance(m, Video) == (kind == VIDEO)] for kind in (IMAGE, VIDEO)
-    }
-    marked = {kind: sum(marks.count(kind) for marks in said) for kind in numbers}
-    if not any(marked.values()):
-        return tuple(turns)
-    for kind, found in numbers.items():
-        if marked[kind] != len(found):
-            raise ValueError(
-                f"{where}: its questions say {kind} {marked[kind]} times, it has {len(found)}; mark each once"
-            )
-    places = {kind: iter(found) for kind, found in numbers.items()}
-    return tuple(
-        replace(turn, shows=tuple(next(places[mark]) for mark in marks))
-        for turn, marks in zip(turns, said, strict=True)
-    )
-
-
-def stretch(turns: Sequence[Turn], start: int, stop: int) -> tuple[Turn, ...]:
-    """Turns `start` to `stop` alone; what the turns before them showed stands before the first of them."""
-    kept = tuple(turns[start:stop])
-    earlier = tuple(
-        (n, mark)
-        for turn in turns[:start]
-        for n, mark in zip(turn.shows, MARK_PATTERN.findall(turn.question), strict=True)
-    )
-    if not earlier:
-        return kept
-    marks = "".join(f"{mark}\n" for _, mark in earlier)
-    first = replace(kept[0], question=marks + kept[0].question, shows=tuple(n for n, _ in earlier) + kept[0].shows)
-    return (first, *kept[1:])
 
 
 @dataclass(frozen=True, slots=True)
