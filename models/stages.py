@@ -15,6 +15,7 @@ PARTS = {  # part -> pattern of parameter names; the first match owns the parame
     "lm_head": r"^llm\.lm_head\.",
     "llm": r"^llm\.",
     "projector": r"^projector\.",
+    "unread": r"^vision_module\.(.*\.)?post_layernorm\.",  # behind the layer that is read
     "vision": r"^vision_module\.",
     "sam_encoder": r"^sam_encoder\.",
     "iou_head": r"\.mask_decoder\.iou_prediction_head\.",  # no loss reaches it

@@ -1,6 +1,6 @@
 """One language model, one pair of eyes, many heads: a single path for training, given answers and generated ones."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,19 @@ class Losses:
 
 
 REGISTERED = {"vision": "vision_module", "sam_encoder": "sam_encoder"}  # tower -> its name among the parameters
+
+
+def names(media: Media) -> list[str]:
+    """A key for each frame, of pictures and of videos."""
+    if media.pixels.ndim == 4:
+        return list(media.keys)
+    return [f"{key}@{frame}" for key in media.keys for frame in range(media.pixels.shape[1])]
+
+
+def over_time(features: Tensor) -> Tensor:
+    """(V, F, patches, W) -> (V, F + patches, W): first each frame's mean over its patches, then each patch's mean over
+    time (u-LLaVA, models/ullava_core.py; Video-ChatGPT, arXiv:2306.05424)."""
+    return torch.cat([features.mean(2), features.mean(1)], dim=1)
 
 
 def as_divisor(count: int | Tensor) -> int | Tensor:
@@ -86,28 +99,42 @@ class Ullava(nn.Module):
     def embed(self, batch: Batch) -> Tensor:
         """(B, L, D): words, with the pictures' features where their patches stand."""
         embeds = self.llm.get_input_embeddings()(batch.input_ids)
-        for media, see in ((batch.pictures, self.see_pictures), (batch.videos, self.see_videos)):
-            if media is not None:
-                features = see(media).to(embeds.dtype)
-                columns = media.columns[:, None] + torch.arange(features.shape[1], device=embeds.device)
-                embeds = embeds.index_put((media.rows[:, None], columns), features)
+        seen = [media for media in (batch.pictures, batch.videos) if media is not None]
+        features = self.see(seen)
+        for media, found in zip(seen, features, strict=False):
+            columns = media.columns[:, None] + torch.arange(found.shape[1], device=embeds.device)
+            embeds = embeds.index_put((media.rows[:, None], columns), found.to(embeds.dtype))
         if torch.is_autocast_enabled(embeds.device.type):  # the residual stream is as fine as the layers that read it
             embeds = embeds.to(torch.get_autocast_dtype(embeds.device.type))
-        if batch.pictures is None and batch.videos is None:  # every rank must use the projector
-            blank = self.projector(embeds.new_zeros(1, 1, self.vision.width))
-            embeds = embeds + 0 * blank.sum().to(embeds.dtype)
-        return embeds
+        return embeds if seen else embeds + 0 * features[0].sum().to(embeds.dtype)
 
-    def see_pictures(self, media: Media) -> Tensor:
-        """(P, S, S, 3) -> (P, patches, D)."""
-        return self.project(self.vision.encode(media.pixels, media.keys))
+    def see(self, seen: Sequence[Media]) -> list[Tensor]:
+        """Each medium's features, (items, tokens, D).
 
-    def see_videos(self, media: Media) -> Tensor:
-        """(V, F, S, S, 3) -> (V, F + patches, D): first each frame's mean over its patches, then each patch's mean over
-        time (u-LLaVA, models/ullava_core.py; Video-ChatGPT, arXiv:2306.05424)."""
-        keys = [f"{key}@{frame}" for key in media.keys for frame in range(media.pixels.shape[1])]
-        features = self.vision.encode(media.pixels.flatten(0, 1), keys).unflatten(0, media.pixels.shape[:2])
-        return self.project(torch.cat([features.mean(2), features.mean(1)], dim=1))
+        The tower and the projector run once, whatever there is to see: ranks whose batches differ still use the same
+        parameters in the same order, or they would wait for each other for ever (ZeRO-3). Without media there is one
+        blank, to be multiplied by zero.
+        """
+        features = self.watch(seen)
+        found = [over_time(some) if some.ndim == 4 else some for some in features]
+        tokens = self.project(torch.cat([some.flatten(0, 1) for some in found]))
+        parts = tokens.split([some.shape[0] * some.shape[1] for some in found])
+        return [part.unflatten(0, some.shape[:2]) for part, some in zip(parts, found, strict=True)]
+
+    def watch(self, seen: Sequence[Media]) -> list[Tensor]:
+        """The tower's features: (P, patches, W) of pictures, (V, F, patches, W) of videos, of a blank where is neither.
+
+        A frozen tower is not asked for the blank.
+        """
+        tower, device = self.vision, self.llm.get_input_embeddings().weight.device
+        if not seen and not tower.learns:
+            return [torch.zeros(1, 1, tower.width, device=device)]
+        blank = torch.zeros(1, tower.view.side, tower.view.side, 3, dtype=torch.uint8, device=device)
+        pixels = [media.pixels for media in seen] or [blank]
+        frames = [some.flatten(0, -4) for some in pixels]
+        features = tower.encode(torch.cat(frames), [name for media in seen for name in names(media)] or [""])
+        parts = features.split([len(some) for some in frames])
+        return [part.unflatten(0, some.shape[:-3]) for part, some in zip(parts, pixels, strict=True)]
 
     def project(self, features: Tensor) -> Tensor:
         """The projector, in its own precision."""

@@ -51,11 +51,10 @@ class MaskHead(Head):
 
     def forward(self, states: Tensor, batch: Batch) -> MaskLogits:
         """Logits for each [SEG] state."""
-        promised, prompts = batch.promised[SEG], self.project(states)
-        if len(promised) == 0:  # SAM takes no empty prompt, and every rank must use every parameter
-            prompts = self.project(states.new_zeros(1, states.shape[1]))
-            grid = prompts[:, None, None]
-            return MaskLogits(self.decode(torch.zeros_like(self.places), grid)[:0, 0], promised)
+        promised = batch.promised[SEG]
+        prompts = self.project(states if len(states) else states.new_zeros(1, states.shape[1]))
+        if len(promised) == 0:  # SAM takes no empty prompt, and every rank must use every parameter, in one order
+            return MaskLogits(self.decode(self.blank(), prompts[:, None, None])[:0, 0], promised)
         features = self.encode(batch, list(promised.owners))
         grid = prompts.new_zeros(len(features), promised.depth, 1, prompts.shape[1])
         grid[promised.pictures, promised.slots, 0] = prompts  # (Q, most promises of a picture, 1, C)
@@ -65,6 +64,13 @@ class MaskHead(Head):
         """(Q, C, h, w) features of the pictures that own a promise."""
         keys = [batch.frame_keys[n] for n in owners]
         return self.tower.encode(batch.frames[owners], keys, [batch.frame_sizes[n] for n in owners])
+
+    def blank(self) -> Tensor:
+        """(1, C, h, w) features of no picture; an encoder that learns has to see one."""
+        if not self.tower.learns:
+            return torch.zeros_like(self.places)
+        side = self.tower.view.side
+        return self.tower.encode(self.places.new_zeros(1, side, side, 3, dtype=torch.uint8), [""], [(side, side)])
 
     def decode(self, features: Tensor, grid: Tensor) -> Tensor:
         """(Q, C, h, w) and (Q, K, 1, C) -> (Q, K, 4h, 4w) logits."""

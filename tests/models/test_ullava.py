@@ -72,7 +72,7 @@ def test_features_stand_exactly_at_their_patches(still, dialogues, batch):
     model, found = still.model, batch(*dialogues)
     with torch.no_grad():
         embeds, words = model.embed(found), model.llm.get_input_embeddings()(found.input_ids)
-        features = model.see_pictures(found.pictures)
+        (features,) = model.see([found.pictures])
     patch = found.input_ids == still.processor.tokenizer.convert_tokens_to_ids("<image_patch>")
     assert torch.equal(embeds[~patch], words[~patch])
     assert torch.equal(embeds[patch], features.flatten(0, 1))
@@ -85,7 +85,7 @@ def test_a_video_is_its_frames_means_then_its_patches_means(still, monkeypatch):
     dialogue = Dialogue("toy/f", Sample("toy/f", (Video("f.mp4"),)), (Turn("What is here?", "Nothing else."),))
     found = Collator(0)([still.processor(dialogue)])
     with torch.no_grad():
-        seen = still.model.see_videos(found.videos)[0]
+        ((seen,),) = still.model.see([found.videos])
         each = still.model.vision.encode(frames, [str(n) for n in range(8)])  # (8, 16, 32)
         expected = still.model.projector(torch.cat([each.mean(1), each.mean(0)]))
         embeds = still.model.embed(found)
@@ -101,6 +101,16 @@ def test_text_only_gives_every_parameter_a_gradient(fresh, world, batch):
     assert [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
     unused = [p for p in (*model.projector.parameters(), *model.heads.parameters()) if p.requires_grad]
     assert not any(p.grad.any() for p in unused)
+
+
+def test_towers_that_learn_have_gradients_without_a_picture(fresh, world, batch):
+    """Another rank may have one, and waits for this one's share."""
+    model = fresh().model
+    for part in ("vision", "sam_encoder"):
+        model.let_learn(part)
+    prepare(model, {"vision": 1e-3, "sam_encoder": 1e-3})
+    model(batch(world.chat())).total.backward()
+    assert [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
 
 
 def test_pictures_of_other_rows_change_nothing(still, dialogues, batch):
