@@ -37,7 +37,7 @@ def test_every_parameter_is_owned_once(fresh):
     model = fresh(lora={"rank": 2}).model
     model.let_learn("vision")
     model.let_learn("sam_encoder")
-    groups, table = prepare(model, dict.fromkeys((*WHOLE, "lora", "vision", "sam_encoder"), 1e-3))
+    groups, table = prepare(model, dict.fromkeys((*WHOLE, "lora", "vision", "unread", "sam_encoder"), 1e-3))
     owned = [id(p) for group in groups for p in group["params"]]
     assert len(owned) == len(set(owned))
     assert set(owned) == {id(p) for p in model.parameters()}
