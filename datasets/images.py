@@ -59,7 +59,9 @@ def _opened(path: Path) -> Image.Image:
         return Image.open(path)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such picture; the annotation file names it, its folder lacks it") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path}: the picture is too large to be one ({error}); take it out, or shrink it") from error
+    except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(_broken(path, error)) from error
 
 

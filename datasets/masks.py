@@ -4,6 +4,7 @@ A drawn mask is (H, W) bool of the original picture, the union of its parts, nev
 hashable and small, knows its `size`, and draws itself. Run lengths go down the columns, as COCO's do.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,19 +27,34 @@ class Mask(Protocol):
         """Returns (H, W) bool."""
 
 
+PACKED = re.compile(r"(?:[0-o]*[0-O])?")  # digits of five bits; the last one says that none follows
+REACH = 10  # longer sides that a polygon may lie outside: pycocotools takes memory for every pixel of its outline
+
+
 @dataclass(frozen=True, slots=True)
 class RunLengths:
-    """COCO's run lengths: lengths of background and foreground in turns, or the string they are packed into."""
+    """COCO's run lengths: lengths of background and foreground in turns, or the string they are packed into.
+
+    Raises:
+        ValueError: they are not what COCO's programs write.
+    """
 
     size: tuple[int, int]
     counts: str | tuple[int, ...]
 
-    def draw(self) -> np.ndarray:
+    def __post_init__(self):
         if isinstance(self.counts, str):
-            return decode({"size": self.size, "counts": self.counts})
-        if sum(self.counts) != self.size[0] * self.size[1]:
-            raise ValueError(f"run lengths cover {sum(self.counts)} pixels, their size {self.size} has another number")
-        runs = np.repeat(np.arange(len(self.counts)) % 2 == 1, self.counts)
+            if not PACKED.fullmatch(self.counts):
+                raise ValueError(f"run lengths: {self.counts[:20]!r} is no string that COCO's programs write")
+        elif not all(type(length) is int and 0 <= length <= self.size[0] * self.size[1] for length in self.counts):
+            raise ValueError(f"run lengths: expected counts of pixels, found {str(self.counts)[:60]}")
+
+    def draw(self) -> np.ndarray:
+        counts = unpack(self.counts) if isinstance(self.counts, str) else np.array(self.counts, int)
+        pixels = self.size[0] * self.size[1]
+        if not 0 <= counts.min(initial=0) <= counts.max(initial=0) <= pixels or counts.sum() != pixels:
+            raise ValueError(f"run lengths cover {counts.sum()} pixels, their size {self.size} has another number")
+        runs = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
         return np.ascontiguousarray(runs.reshape(self.size[::-1]).T)
 
 
@@ -47,16 +63,19 @@ class Polygons:
     """The union of polygons, each (x0, y0, x1, y1, ...) in pixels. Fewer than three points cover nothing.
 
     Raises:
-        ValueError: a polygon has an x without its y.
+        ValueError: a polygon has an x without its y, something that is no number, or lies far outside.
     """
 
     size: tuple[int, int]
     parts: tuple[tuple[float, ...], ...]
 
     def __post_init__(self):
+        reach = REACH * max(self.size)
         for part in self.parts:
             if len(part) % 2:
                 raise ValueError(f"a polygon of {len(part)} numbers: expected pairs x, y")
+            if not all(isinstance(number, int | float) and abs(number) <= reach for number in part):
+                raise ValueError(f"a polygon: expected pixels of a picture {self.size}, found {str(part)[:60]}")
 
     def draw(self) -> np.ndarray:
         # Four numbers would be taken for a box by pycocotools; they are a line, and cover nothing.
@@ -134,19 +153,38 @@ def from_coco(segmentation: Any, size: tuple[int, int]) -> Mask | None:
     """Returns the mask in COCO's `segmentation` field: polygons, run lengths, or a list of run lengths; None if empty.
 
     Raises:
-        ValueError: the field holds something else.
+        ValueError: the field holds something else, or run lengths of another size.
     """
     if not segmentation:
         return None
     if isinstance(segmentation, Mapping):
+        check_size(tuple(segmentation["size"]), size, "segmentation")
         counts = segmentation["counts"]
-        return RunLengths(tuple(segmentation["size"]), counts if isinstance(counts, str) else tuple(counts))
+        return RunLengths(tuple(size), counts if isinstance(counts, str) else tuple(counts))
     if isinstance(segmentation, Sequence) and isinstance(segmentation[0], Mapping):
         parts = tuple(from_coco(part, size) for part in segmentation)
         return parts[0] if len(parts) == 1 else Union(parts)
     if isinstance(segmentation, Sequence) and isinstance(segmentation[0], Sequence):
         return Polygons(size, tuple(tuple(part) for part in segmentation))
     raise ValueError(f"segmentation: expected polygons or run lengths, found {str(segmentation)[:60]}")
+
+
+def unpack(counts: str) -> np.ndarray:
+    """Returns the run lengths in COCO's string, (N,) int, not checked (cocoapi, common/maskApi.c, rleFrString).
+
+    A character holds five bits, lowest first, and whether more follow; from the fourth on, a number is the difference
+    to the one before the last. pycocotools trusts the string: where runs are too few, it draws what the memory held.
+    """
+    digits = np.frombuffer(counts.encode("ascii"), np.uint8).astype(int) - ord("0")
+    last = digits & 0x20 == 0
+    starts = np.flatnonzero(np.concatenate([[True], last[:-1]])) if len(digits) else np.zeros(0, int)
+    place = np.arange(len(digits)) - np.repeat(starts, np.diff(starts, append=len(digits)))
+    numbers = np.add.reduceat((digits & 0x1F) << 5 * place, starts) if len(digits) else starts
+    negative = digits[last] & 0x10 != 0
+    numbers[negative] -= 1 << 5 * (place[last][negative] + 1)
+    for first in (1, 2):
+        numbers[first::2] = numbers[first::2].cumsum()
+    return numbers
 
 
 def encode(mask: np.ndarray) -> dict[str, Any]:
@@ -157,16 +195,16 @@ def encode(mask: np.ndarray) -> dict[str, Any]:
 
 def decode(packed: Mapping[str, Any]) -> np.ndarray:
     """Inverse of `encode`."""
-    return coco.decode({"size": list(packed["size"]), "counts": packed["counts"]}).astype(bool)
+    return RunLengths(tuple(packed["size"]), packed["counts"]).draw()
 
 
-def check_size(mask: Mask | np.ndarray, size: tuple[int, int], where: str) -> None:
-    """Compares a mask with its picture.
+def check_size(mask: Mask | np.ndarray | tuple[int, int], size: tuple[int, int], where: str) -> None:
+    """Compares a mask, or what is said to be its size, with its picture.
 
     Raises:
         ValueError: they differ (names both).
     """
-    found = mask.shape if isinstance(mask, np.ndarray) else mask.size
+    found = mask if isinstance(mask, tuple) else mask.shape if isinstance(mask, np.ndarray) else mask.size
     if tuple(found) != tuple(size):
         raise ValueError(
             f"{where}: the mask is {found[0]} x {found[1]} (H x W), its picture {size[0]} x {size[1]}; "
@@ -180,7 +218,7 @@ def label_map(path: Path) -> np.ndarray:
     Raises:
         ValueError: the file is broken, or has colour channels instead of ids.
     """
-    return _label_map(path, _modified(path))
+    return _label_map(path, modified(path))
 
 
 def brightness(path: Path) -> np.ndarray:
@@ -189,10 +227,11 @@ def brightness(path: Path) -> np.ndarray:
     Raises:
         ValueError: the file is broken.
     """
-    return _brightness(path, _modified(path))
+    return _brightness(path, modified(path))
 
 
-def _modified(path: Path) -> int:
+def modified(path: Path) -> int:
+    """Time of a mask's file: what is kept of it goes when it changes."""
     try:
         return path.stat().st_mtime_ns
     except FileNotFoundError:
@@ -200,8 +239,8 @@ def _modified(path: Path) -> int:
 
 
 @lru_cache(maxsize=8)
-def _label_map(path: Path, modified: int) -> np.ndarray:
-    image = _decoded(path)
+def _label_map(path: Path, time: int) -> np.ndarray:
+    image = decoded(path)
     if image.mode == "1":
         image = image.convert("L")
     if image.mode not in ("L", "P", "I", "I;16", "I;16B"):
@@ -211,8 +250,8 @@ def _label_map(path: Path, modified: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def _brightness(path: Path, modified: int) -> np.ndarray:
-    image = _decoded(path)
+def _brightness(path: Path, time: int) -> np.ndarray:
+    image = decoded(path)
     if image.mode.startswith("I"):
         return (np.asarray(image) >> 8).astype(np.uint8)
     if image.mode in ("L", "1"):
@@ -220,10 +259,13 @@ def _brightness(path: Path, modified: int) -> np.ndarray:
     return np.asarray(image.convert("RGB")).max(axis=-1)
 
 
-def _decoded(path: Path) -> Image.Image:
+def decoded(path: Path) -> Image.Image:
+    """A mask's file, read."""
     try:
         with Image.open(path) as image:
             image.load()
             return image
-    except (OSError, SyntaxError) as error:  # Pillow calls a broken PNG a SyntaxError
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow calls a broken PNG a SyntaxError
         raise ValueError(f"{path}: the mask cannot be decoded ({error}); fetch the file again") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path}: the mask is too large to be one ({error}); take it out") from error

@@ -12,6 +12,7 @@ Sizes are (H, W). Boxes are x0, y0, x1, y1 in pixels of the original picture, x1
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,9 @@ class Region:
         box, mask: where it is; at least one of them for a promise to be scored.
         picture: its place in `Sample.media`.
         reason: why it is the one asked for (salient segmentation's explanation).
+
+    Raises:
+        ValueError: the box is not four finite numbers.
     """
 
     phrases: tuple[str, ...] = ()
@@ -59,6 +63,10 @@ class Region:
     picture: int = 0
     reason: str | None = None
 
+    def __post_init__(self):
+        if self.box is not None and not (len(self.box) == 4 and all(map(isfinite, self.box))):
+            raise ValueError(f"box: expected four finite numbers, found {self.box}")
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -67,10 +75,10 @@ class Turn:
     A Sample's turn whose question is "" is an answer without a written question (a caption): the task asks.
 
     Attributes:
-        media: places in `Sample.media` that the marks `<image>` and `<video>` in the question stand for, in the order of
-            the text, so that a turn keeps its pictures whatever other turns are left out. Empty: it has no marks, and
-            what looks like one is plain text. Media that no mark of a dialogue stands for are not lost: they go where
-            those of a sample without marks go, to its first question.
+        media: places in `Sample.media` that the marks `<image>` and `<video>` in the question stand for, in the order
+            of the text, so that a turn keeps its pictures whatever other turns are left out. Empty: it has no marks,
+            and what looks like one is plain text. Media that no mark of a dialogue stands for are not lost: they go
+            where those of a sample without marks go, to its first question.
     """
 
     question: str

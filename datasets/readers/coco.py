@@ -60,11 +60,14 @@ def thing(annotation: dict[str, Any], names: dict[int, str]) -> dict[str, Any]:
     return {"category": category, "bbox": annotation["bbox"], "segmentation": annotation["segmentation"]}
 
 
-def region(stated: dict[str, Any], size: tuple[int, int], phrases: tuple[str, ...] = ()) -> Region:
-    """The region that an object's annotation states; boxes are x, y, width, height in the file."""
-    return Region(
-        phrases=phrases,
-        category=stated["category"],
-        box=boxes.from_xywh(stated["bbox"]),
-        mask=masks.from_coco(stated["segmentation"], size),
-    )
+def region(stated: dict[str, Any], size: tuple[int, int], where: str, phrases: tuple[str, ...] = ()) -> Region:
+    """The region that an object's annotation states; boxes are x, y, width, height in the file.
+
+    Raises:
+        ValueError: the box or the mask cannot be one of a picture of this size; begins with `where`.
+    """
+    try:
+        box, mask = boxes.from_xywh(stated["bbox"]), masks.from_coco(stated["segmentation"], size)
+        return Region(phrases, stated["category"], box, mask)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{where}: {stated.get('category')}: {error}") from error

@@ -5,7 +5,8 @@ from functools import cached_property
 from pathlib import Path
 
 from ullava.datasets.readers import coco
-from ullava.datasets.readers.base import READERS, TableReader, inside
+from ullava.datasets.readers.base import READERS, TableReader
+from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Sample, Turn
 from ullava.datasets.tables import Table, open_table
 

@@ -5,7 +5,8 @@ from functools import cached_property
 from pathlib import Path
 
 from ullava.datasets.readers import coco
-from ullava.datasets.readers.base import READERS, TableReader, inside
+from ullava.datasets.readers.base import READERS, TableReader
+from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Sample
 from ullava.datasets.tables import Table, open_table
 
@@ -38,7 +39,7 @@ class CocoInstances(TableReader):
         row = self.table[index]
         sample_id, size = f"{self.name}/{row.id}", tuple(row.facts["size"])
         regions = tuple(
-            coco.region(stated, size, (stated["category"],) if self.unique_categories else ())
+            coco.region(stated, size, sample_id, (stated["category"],) if self.unique_categories else ())
             for stated in row.facts["objects"]
         )
         return Sample(sample_id, (Picture(inside(self.images, row.facts["file"], sample_id), size),), regions)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ullava.datasets.readers.base import READERS, TableReader, inside
+from ullava.datasets.readers.base import READERS, TableReader
+from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Sample, Turn
 from ullava.datasets.tables import Row, Table, open_table
 

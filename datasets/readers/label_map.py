@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ullava.datasets import masks
-from ullava.datasets.readers.base import READERS, Reader, by_stem
+from ullava.datasets.readers.base import READERS, Reader
+from ullava.datasets.readers.files import by_stem, chosen, paired
 from ullava.datasets.structures import Picture, Region, Sample
 
 
@@ -19,11 +20,11 @@ class LabelMap(Reader):
     Only the pixels know which classes are present, so this reader decodes the label map; it stays cached for drawing.
 
     Args:
-        images, labels: folders that hold `x.jpg` (or another kind) and `x.png` for every x.
+        images, labels: folders that hold `x.jpg` (or another kind) and `x.png` for every x, or folders alike with them.
         classes: one name a line, in id order; a line "-" is an id without a class, ignored like `void`.
         first_id: pixel value of the first class.
         void: pixel values that belong to no class and count nowhere.
-        listed: text file; the stems of the first path on each line are the records. None: all label maps.
+        listed: text file; the first path on each line names a record. None: all label maps.
     """
 
     name: str
@@ -44,23 +45,15 @@ class LabelMap(Reader):
     def pairs(self) -> list[tuple[Path, Path]]:
         """Paths of picture and label map, in the order of stems or of the list."""
         pictures, labels = by_stem(self.images), by_stem(self.labels)
-        stems = list(labels)
-        if self.listed:
-            lines = self.listed.read_text(encoding="utf-8").splitlines()
-            stems = [Path(line.split()[0]).stem for line in lines if line.strip()]
-        for folder, files in ((self.labels, labels), (self.images, pictures)):
-            if missing := [stem for stem in stems if stem not in files]:
-                raise FileNotFoundError(f"{folder}: {len(missing)} of {len(stems)} files are missing, as {missing[0]}")
-        if not stems:
-            raise ValueError(f"{self.listed or self.labels}: no records; expected one at least")
-        return [(pictures[stem], labels[stem]) for stem in stems]
+        stems = chosen(self.listed, labels) if self.listed else list(labels)
+        return paired({self.images: pictures, self.labels: labels}, stems)
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:
         picture, label = self.pairs[index]
-        sample_id = f"{self.name}/{label.stem}"
+        sample_id = f"{self.name}/{label.relative_to(self.labels).with_suffix('')}"
         labels = masks.label_map(label)
         present = np.flatnonzero(np.bincount(labels.ravel())).tolist()
         size = tuple(labels.shape)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ullava.configs.tokens import IMAGE, VIDEO
-from ullava.datasets.readers.base import READERS, TableReader, inside
+from ullava.datasets.readers.base import READERS, TableReader
+from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Sample, Turn, Video
 from ullava.datasets.tables import Row, Table, open_table, read_records
 

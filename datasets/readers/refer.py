@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ullava.datasets.readers import coco
-from ullava.datasets.readers.base import READERS, TableReader, inside
+from ullava.datasets.readers.base import READERS, TableReader
+from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Sample
 from ullava.datasets.tables import Row, Table, open_table, read_object
 
@@ -41,7 +42,9 @@ class Refer(TableReader):
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]
         sample_id, size = f"{self.name}/{row.id}", tuple(row.facts["size"])
-        regions = tuple(coco.region(stated, size, tuple(stated["sentences"])) for stated in row.facts["objects"])
+        regions = tuple(
+            coco.region(stated, size, sample_id, tuple(stated["sentences"])) for stated in row.facts["objects"]
+        )
         return Sample(sample_id, (Picture(inside(self.images, row.facts["file"], sample_id), size),), regions)
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ullava.datasets.masks import Foreground
 from ullava.datasets.readers import ullava_json
-from ullava.datasets.readers.base import READERS, TableReader, inside
+from ullava.datasets.readers.base import READERS, TableReader
+from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Region, Sample
 from ullava.datasets.tables import Table, open_table
 

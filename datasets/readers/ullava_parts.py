@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 
 from ullava.datasets.readers import coco
-from ullava.datasets.readers.base import READERS, TableReader, inside
+from ullava.datasets.readers.base import READERS, TableReader
+from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Sample
 from ullava.datasets.tables import Row, Table, open_table, read_records
 
@@ -33,7 +34,7 @@ class UllavaParts(TableReader):
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]
         sample_id, size = f"{self.name}/{row.id}", tuple(row.facts["size"])
-        regions = tuple(coco.region(stated, size) for stated in row.facts["objects"])
+        regions = tuple(coco.region(stated, size, sample_id) for stated in row.facts["objects"])
         return Sample(sample_id, (Picture(inside(self.images, row.picture, sample_id), size),), regions)
 
 

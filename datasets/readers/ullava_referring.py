@@ -5,7 +5,8 @@ from functools import cached_property
 from pathlib import Path
 
 from ullava.datasets.readers import coco, ullava_json
-from ullava.datasets.readers.base import READERS, TableReader, inside
+from ullava.datasets.readers.base import READERS, TableReader
+from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Sample
 from ullava.datasets.tables import Table, open_table
 
@@ -31,5 +32,5 @@ class UllavaReferring(TableReader):
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]
         sample_id, size = f"{self.name}/{row.id}", (row.facts["height"], row.facts["width"])
-        region = coco.region(row.facts, size, tuple(row.facts["sentences"]))
+        region = coco.region(row.facts, size, sample_id, tuple(row.facts["sentences"]))
         return Sample(sample_id, (Picture(inside(self.images, row.picture, sample_id), size),), (region,))

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
+from pycocotools import mask as coco
 
 from ullava.datasets import masks
 from ullava.datasets.masks import Foreground, LabelPixels, Polygons, RunLengths, Union
@@ -167,3 +168,48 @@ def test_encoding_is_undone_by_decoding(mask):
 def test_masks_are_hashable(tmp_path):
     kinds = [RunLengths((1, 1), (1,)), Polygons((1, 1), ()), LabelPixels(tmp_path, (1,)), Foreground(tmp_path)]
     assert len({*kinds, Union(tuple(kinds))}) == 5
+
+
+def test_packed_run_lengths_are_read_as_cocos_own_program_does():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        drawn = rng.random(rng.integers(1, 30, 2)) < rng.random()
+        packed = masks.encode(drawn)
+        assert (masks.decode(packed) == drawn).all()
+        assert (coco.decode(packed).astype(bool) == drawn).all()
+
+
+def test_long_runs_are_packed_as_differences():
+    # 0 pixels out, 40 in, 5 out, 40 in, 5 out, 40 in, 0 out; from the fourth on less the one before the last:
+    # 0 40 5 0 0 0 -5. 40 = 8 + 1 * 32 is two digits: 8 with more to follow is 'X', 1 is '1'; -5 is 27 of 32, 'K'.
+    assert masks.unpack("0X15000K").tolist() == [0, 40, 5, 40, 5, 40, 0]
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ("", "cover 0 pixels"),
+        ("0", "cover 0 pixels"),
+        ("h0", "cover 24 pixels, their size"),  # 24 of 25
+        ("o" * 40 + "O", "cover -1 pixels"),
+        ("h", "no string that COCO's programs write"),  # more digits are announced, and none follow
+        ("x/", "no string that COCO's programs write"),
+        ((5, -5, 25), "expected counts of pixels"),
+        ((2**62,) * 4, "expected counts of pixels"),
+        ((25.0,), "expected counts of pixels"),
+    ],
+)
+def test_run_lengths_that_do_not_fit_are_refused(counts, message):
+    with pytest.raises(ValueError, match=message):
+        RunLengths((5, 5), counts).draw()
+
+
+def test_run_lengths_of_another_size_than_the_picture_are_refused_before_they_are_drawn():
+    with pytest.raises(ValueError, match="the mask is 100000 x 100000 .* its picture 4 x 6"):
+        masks.from_coco({"size": [100000, 100000], "counts": "0"}, (4, 6))
+
+
+@pytest.mark.parametrize("part", [(0, 0, 1e9, 0, 0, 1e9), (0, 0, float("nan"), 1, 1, 1), (0, 0, "1", 1, 1, 1)])
+def test_a_polygon_far_outside_is_refused(part):
+    with pytest.raises(ValueError, match=r"expected pixels of a picture \(4, 6\)"):
+        masks.Polygons((4, 6), (part,))

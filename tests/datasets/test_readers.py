@@ -7,7 +7,8 @@ import pytest
 
 from ullava.datasets import boxes, images
 from ullava.datasets.masks import Foreground, LabelPixels, Polygons, RunLengths
-from ullava.datasets.readers.base import READERS, inside
+from ullava.datasets.readers.base import READERS
+from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Turn, Video
 
 SQUARE = [[1, 1, 3, 1, 3, 3, 1, 3]]
@@ -198,7 +199,7 @@ def test_a_value_that_is_neither_class_nor_void_is_refused(label_map):
 def test_a_list_chooses_the_label_maps(label_map, write):
     path = write("list.txt", "/SegNet/images/y.png /SegNet/labels/y.png\n\n")
     assert [sample.id for sample in label_map(listed=path)] == ["toy/y"]
-    with pytest.raises(FileNotFoundError, match="labels: 1 of 1 files are missing, as z"):
+    with pytest.raises(FileNotFoundError, match="images: 1 of 1 files are missing, e.g. z"):
         len(label_map(listed=write("list.txt", "z.png\n")))
 
 
@@ -217,7 +218,7 @@ def test_salient_pictures_and_masks_meet_by_name(write, tmp_path):
     assert (sample.id, sample.media) == ("toy/a", (Picture(tmp_path / "i/a.jpg"),))
     assert sample.regions[0].mask == Foreground(tmp_path / "m/a.png")
     write("i/b.jpg", np.zeros((2, 2, 3), np.uint8))
-    with pytest.raises(FileNotFoundError, match="m: 1 files are missing, e.g. b"):
+    with pytest.raises(FileNotFoundError, match="m: 1 of 2 files are missing, e.g. b"):
         len(READERS["salient_pairs"]("toy", tmp_path / "i", tmp_path / "m"))
 
 
