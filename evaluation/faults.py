@@ -21,7 +21,7 @@ from ullava.configs.schema import DataRow, EvaluationRow, ModelConfig, Part, Run
 from ullava.datasets.catalogue import open_dataset
 from ullava.datasets.readers.base import Reader
 from ullava.evaluation.box_sources import BOX_SOURCES
-from ullava.models.conversation import conversation
+from ullava.models.conversation import known_name
 from ullava.models.heads.base import HEADS
 from ullava.tasks.base import TASKS, Task
 
@@ -132,7 +132,7 @@ def model_faults(model: ModelConfig, opened: Sequence[Opened]) -> Iterator[str]:
         if tower and not Path(tower).exists():
             yield f"model.{key}: {tower}: no such file or folder; put the published weights there"
     try:
-        conversation(model.conversation)
+        known_name(model.conversation)
     except LookupError as error:
         yield f"model.conversation: {error}"
     for name in model.heads:

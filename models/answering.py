@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from ullava.configs.schema import GenerationConfig
-from ullava.configs.tokens import IMAGE, SPACED
+from ullava.configs.tokens import SPACED
 from ullava.datasets.structures import Answer, Dialogue
 from ullava.models.assembly import PRECISIONS, Assembled, reopen
 from ullava.models.batch import Batch, Promised
 from ullava.models.collator import Collator, stand
-from ullava.models.processor import Row
+from ullava.models.rows import Row
 
 SPACES = re.compile(rf"\s*(?={'|'.join(map(re.escape, SPACED))})")  # decoding loses what the tokens own
 
@@ -91,7 +91,7 @@ class Answerer:
             num_beams=how.num_beams, do_sample=bool(sampling), **sampling,
             eos_token_id=self.stop_ids, pad_token_id=self.processor.tokenizer.pad_token_id,
             stop_strings=self.stop_strings, tokenizer=self.processor.tokenizer if self.stop_strings else None,
-            return_dict_in_generate=True, use_cache=True,
+            return_dict_in_generate=True, use_cache=True, synced_gpus=False,
         )  # fmt: skip
         cache = result.past_key_values if how.num_beams == 1 else None
         return Said(result.sequences, cache)
@@ -115,9 +115,9 @@ class Answerer:
         return replace(batch, promised=promised), states
 
     def stood(self, token: str, said: list[list[int]], rows: Sequence[Row], batch: Batch) -> Promised:
-        """Where a token was said; it speaks of its row's first picture, and of nothing where there is none."""
-        frames = {row: number for number, row in reversed(list(enumerate(batch.frame_rows)))}
-        sizes = {n: row.media[0].size for n, row in enumerate(rows) if row.media and row.media[0].kind == IMAGE}
+        """Where a token was said; it speaks of the picture that its row is about, or of nothing."""
+        frames = {row: number for number, row in enumerate(batch.frame_rows)}  # an open row has no other frame
+        sizes = {n: row.media[row.about].size for n, row in enumerate(rows) if row.about is not None}
         spots = [(n, column) for n, ids in enumerate(said) if n in sizes for column in self.spoken(ids, token)]
         return stand(spots, [frames.get(n, -1) for n, _ in spots], [sizes[n] for n, _ in spots])
 

@@ -91,7 +91,7 @@ def assemble(
         add_lora(llm, config.lora)
     mask = heads.get("mask")
     processor = Processor(
-        tokenizer, conversation(config.conversation), view=vision.view, patches=vision.patches,
+        tokenizer, conversation(config.conversation, tokenizer), view=vision.view, patches=vision.patches,
         frames=config.vision.frames, mask_view=mask.tower.view if mask else None,
         spelling=spelling, max_length=max_length,
     )  # fmt: skip

@@ -89,6 +89,7 @@ class Batch(Movable):
         frame_sizes: (H, W) of their originals; frame_keys: names of their features; frame_rows: their rows.
         promised: owner token -> where its promises stand.
         counts: loss group -> how many numbers it has here ("lm" tokens, "mask" and "box" promises with a target).
+        places: (epoch, position) of each row in the mixture, for messages.
     """
 
     ids: tuple[str, ...]
@@ -105,3 +106,4 @@ class Batch(Movable):
     frame_rows: tuple[int, ...]
     promised: Mapping[str, Promised]
     counts: Mapping[str, int]
+    places: tuple[tuple[int, int] | None, ...] = ()

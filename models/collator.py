@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ullava.configs.tokens import IMAGE, LOC, SEG, VIDEO
 from ullava.models.batch import Batch, Media, Promised
-from ullava.models.processor import PlacedMedium, Row
+from ullava.models.rows import PlacedMedium, Row
 
 Frames = dict[tuple[int, int], int]  # (row, medium) -> number among the batch's frames
 
@@ -57,6 +57,7 @@ class Collator:
             frame_rows=tuple(i for i, _ in framed),
             promised=promised,
             counts={"lm": len(target_rows)} | counts(promised),
+            places=tuple(row.place for row in rows),
         )
 
     def promised(self, token: str, rows: Sequence[Row], offsets: Sequence[int], number: Frames) -> Promised:

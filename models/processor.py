@@ -5,8 +5,8 @@ it was written, never from counting tokens again. No task and no dataset is know
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -14,49 +14,11 @@ from transformers import PreTrainedTokenizerBase
 from ullava.configs.tokens import BEGIN, END, IMAGE, OWNERS, PATCH, SEG, VIDEO
 from ullava.datasets import boxes, images, masks, videos
 from ullava.datasets.images import View
-from ullava.datasets.structures import Dialogue, Picture, Promise, Turn, Video
-from ullava.models.conversation import Conversation, Script
-
-
-@dataclass(frozen=True, slots=True)
-class PlacedPromise:
-    """A promise in a row: the column of its token, its picture, and its target where one is known."""
-
-    token: str
-    column: int
-    picture: int
-    mask: np.ndarray | None  # (H, W) uint8
-    box: np.ndarray | None  # (4,) float32 in the vision tower's square, 0..1
-
-
-@dataclass(frozen=True, slots=True)
-class PlacedMedium:
-    """A picture or video in a row.
-
-    Attributes:
-        column: of its first patch token.
-        pixels: (S, S, 3) or (F, S, S, 3) uint8, as the vision tower sees it.
-        frame: (S, S, 3) uint8, as SAM sees it; None where nothing is promised of it.
-        size: (H, W) of the original.
-    """
-
-    kind: str
-    column: int
-    pixels: np.ndarray
-    frame: np.ndarray | None
-    size: tuple[int, int]
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One dialogue, ready to be collated: ids (L,), supervised (L,) bool."""
-
-    id: str
-    input_ids: np.ndarray
-    supervised: np.ndarray
-    media: tuple[PlacedMedium, ...]
-    promises: tuple[PlacedPromise, ...]
+from ullava.datasets.structures import MARK, Dialogue, Picture, Promise, Turn, Video, check_marks
+from ullava.models.chat_template import ChatTemplate
+from ullava.models.conversation import Conversation
+from ullava.models.rows import PlacedMedium, PlacedPromise, Row
+from ullava.models.script import Script
 
 
 class Processor:
@@ -75,7 +37,7 @@ class Processor:
     def __init__(
         self,
         tokenizer: PreTrainedTokenizerBase,
-        conversation: Conversation,
+        conversation: Conversation | ChatTemplate,
         *,
         view: View,
         patches: int,
@@ -90,6 +52,7 @@ class Processor:
         self.view, self.patches, self.frames, self.mask_view = view, patches, frames, mask_view
         self.spelling, self.max_length = dict(spelling or {}), max_length
         self.owners = re.compile("|".join(re.escape(self.spell(token)) for token in OWNERS))
+        self.begin = [i for i in tokenizer("")["input_ids"] if i == tokenizer.bos_token_id and conversation.special]
         self.patch_ids = {kind: tokenizer.convert_tokens_to_ids(token) for kind, token in PATCH.items()}
 
     def __call__(self, dialogue: Dialogue, *, answered: bool = True) -> Row:
@@ -98,27 +61,34 @@ class Processor:
         Raises:
             ValueError: a text that is too long for its promises, a picture or mask that does not fit its annotation.
         """
-        dialogue, script, (ids, supervised, starts) = self.fit(dialogue, answered)
-        shift, columns = self.unroll(dialogue, ids)
+        dialogue, script, shown, (ids, supervised, starts) = self.fit(dialogue, answered)
+        shift, columns = self.unroll(dialogue, shown, ids)
         width = len(ids) + int(shift[-1])
         input_ids = np.repeat(ids, np.diff(shift, prepend=0) + 1)
         full = np.zeros(width, bool)
         full[np.arange(len(ids)) + shift] = supervised
-        media = tuple(self.place(medium, column, dialogue, answered) for medium, column in columns)
+        pictures = [n for n in shown if isinstance(dialogue.sample.media[n], Picture)]
+        framed = {p.region.picture for p in dialogue.promises if p.token == SEG} if answered else pictures[-1:]
+        media = {
+            n: self.place(dialogue.sample.media[n], int(column), n in framed)
+            for n, column in zip(shown, columns, strict=True)
+        }
         promises = self.promises(dialogue, script, starts, shift, media) if answered else ()
-        return Row(dialogue.id, input_ids, full, media, promises)
+        return Row(dialogue.id, input_ids, full, tuple(media.values()), promises)
 
     def fit(self, dialogue: Dialogue, answered: bool):
-        """The dialogue without the turns beyond `max_length`, its script and its tokens."""
+        """The dialogue without the turns beyond `max_length`, its script, the media it shows, and its tokens."""
+        marked = {n for turn in dialogue.turns for n in turn.media}
+        loose = [n for n in range(len(dialogue.sample.media)) if n not in marked]
         while True:
-            script = self.script(dialogue, answered)
+            script, shown = self.script(dialogue, loose, answered)
             tokens = self.tokenize(script)
-            length = len(tokens[0]) + sum(self.tokens_of(medium) - 1 for medium in dialogue.sample.media)
+            length = len(tokens[0]) + sum(self.tokens_of(dialogue.sample.media[n]) - 1 for n in shown)
             if length <= self.max_length or not answered:
-                return dialogue, script, tokens
+                return dialogue, script, shown, tokens
             last = len(dialogue.turns) - 1
             if last == 0:
-                return dialogue, script, self.cut(dialogue, tokens, length - self.max_length)
+                return dialogue, script, shown, self.cut(dialogue, tokens, length - self.max_length)
             kept = tuple(promise for promise in dialogue.promises if promise.turn < last)
             dialogue = replace(dialogue, turns=dialogue.turns[:last], promises=kept)
 
@@ -131,17 +101,29 @@ class Processor:
             )
         return tuple(values[: len(values) - surplus] for values in tokens)
 
-    def script(self, dialogue: Dialogue, answered: bool) -> Script:
-        """The whole text; pictures stand before the first question, a video behind it (u-LLaVA, base_dataset.py)."""
-        before = "".join(
-            f"{BEGIN[IMAGE]}{PATCH[IMAGE]}{END[IMAGE]}\n" for m in dialogue.sample.media if isinstance(m, Picture)
-        )
-        behind = "".join(
-            f"{BEGIN[VIDEO]}{PATCH[VIDEO]}{END[VIDEO]}" for m in dialogue.sample.media if isinstance(m, Video)
-        )
-        turns = [Turn(self.spell(turn.question), self.spell(turn.answer)) for turn in dialogue.turns]
-        turns[0] = replace(turns[0], question=before + turns[0].question + behind)
-        return self.conversation.write(turns, answered=answered)
+    def script(self, dialogue: Dialogue, loose: Sequence[int], answered: bool) -> tuple[Script, list[int]]:
+        """The whole text, and the media in the order in which it shows them.
+
+        Media stand where the questions mark them. Those that nothing marks, `loose`, go to the first question:
+        pictures before it, videos behind it (u-LLaVA, base_dataset.py).
+        """
+        media, turns, shown = dialogue.sample.media, [], []
+        before, behind = ([n for n in loose if isinstance(media[n], kind)] for kind in (Picture, Video))
+        for number, turn in enumerate(dialogue.turns):
+            if turn.media:
+                check_marks(turn, media, f"{dialogue.id}: turn {number}")
+            words = MARK.split(self.spell(turn.question)) if turn.media else [self.spell(turn.question)]
+            marked = [words[0], *(part for n, text in zip(turn.media, words[1:], strict=True) for part in (n, text))]
+            if number == 0:
+                marked = [*(part for n in before for part in (n, "\n")), *marked, *behind]
+            written = [part for part in marked if isinstance(part, int) or self.conversation.words]
+            question = "".join(wrapped(media[part]) if isinstance(part, int) else part for part in written)
+            turns.append(Turn(question, self.spell(turn.answer)))
+            shown += [part for part in marked if isinstance(part, int)]
+        script = self.conversation.write(turns, answered=answered)
+        if not script.text:
+            raise ValueError(f"{dialogue.id}: nothing to write; conversation plain is for pictures and their captions")
+        return script, shown
 
     def spell(self, text: str) -> str:
         """`text` with our tokens in the checkpoint's spelling."""
@@ -157,42 +139,58 @@ class Processor:
 
     def tokenize(self, script: Script) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Ids, whether each is supervised, and the character each begins at; all (L,), patches not yet unrolled."""
-        encoded = self.tokenizer(script.text, return_offsets_mapping=True)
-        starts, ends = np.array(encoded["offset_mapping"]).reshape(-1, 2).T
+        ids, starts, ends = self.encode(script.text)
+        torn = [first for first, _ in script.answers if ((starts < first) & (first < ends)).any()]
+        if torn:  # an answer's first token must not own what its question ends with: generation begins behind that
+            borders = [0, *torn, len(script.text)]
+            parts = [self.encode(script.text[a:b], a) for a, b in zip(borders, borders[1:], strict=False)]
+            ids, starts, ends = (np.concatenate(column) for column in zip(*parts, strict=True))
         supervised = np.zeros(len(starts), bool)
         for first, last in script.answers:
             supervised |= (starts >= first) & (starts < last) & (ends > starts)
-        return np.array(encoded["input_ids"]), supervised, starts
+        return ids, supervised, starts
+
+    def encode(self, text: str, offset: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Ids, and the characters at which each begins and ends, counted from `offset`; what begins a text first.
+
+        Only the begin is the tokenizer's to add: an end behind an open question would end the answer before it begins.
+        """
+        encoded = self.tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
+        starts, ends = np.array(encoded["offset_mapping"], int).reshape(-1, 2).T + offset
+        begin = self.begin if offset == 0 else []
+        return (
+            np.array([*begin, *encoded["input_ids"]], int),
+            *(np.concatenate([np.zeros(len(begin), int), places]) for places in (starts, ends)),
+        )
 
     def tokens_of(self, medium: Picture | Video) -> int:
         """How many patch tokens a medium becomes."""
         return self.patches + (self.frames if isinstance(medium, Video) else 0)
 
-    def unroll(self, dialogue: Dialogue, ids: np.ndarray):
-        """How far each token moves when every patch token becomes many (L,), and the column of each medium's first."""
-        shift, columns = np.zeros(len(ids), int), []
+    def unroll(self, dialogue: Dialogue, shown: Sequence[int], ids: np.ndarray):
+        """How far each token moves when every patch token becomes many (L,), and the columns of the shown media."""
+        media = [dialogue.sample.media[n] for n in shown]
         for kind, patch in self.patch_ids.items():
-            media = [m for m in dialogue.sample.media if isinstance(m, Video) == (kind == VIDEO)]
-            found = np.flatnonzero(ids == patch)
-            if len(found) != len(media):
+            found, expected = int((ids == patch).sum()), sum(kind_of(medium) == kind for medium in media)
+            if found != expected:
                 raise ValueError(
-                    f"{dialogue.id}: {PATCH[kind]} stands {len(found)} times in a text with {len(media)} {kind}; "
+                    f"{dialogue.id}: {PATCH[kind]} stands {found} times in a text with {expected} {kind}; "
                     "a text must not hold it, the processor writes it"
                 )
-            for medium, index in zip(media, found, strict=True):
-                shift[index:] += self.tokens_of(medium) - 1
-                columns.append((medium, index))
-        return shift, [(medium, int(index + (shift[index - 1] if index else 0))) for medium, index in columns]
+        places = np.flatnonzero(np.isin(ids, list(self.patch_ids.values())))
+        extra = np.zeros(len(ids), int)
+        extra[places] = [self.tokens_of(medium) - 1 for medium in media]
+        shift = extra.cumsum()
+        return shift, places + shift[places] - extra[places]
 
-    def place(self, medium: Picture | Video, column: int, dialogue: Dialogue, answered: bool) -> PlacedMedium:
+    def place(self, medium: Picture | Video, column: int, framed: bool) -> PlacedMedium:
         """Reads a medium; SAM's frame is drawn where a mask is promised or may be."""
         if isinstance(medium, Video):
             frames = videos.read_frames(medium, self.frames)
             pixels = np.stack([self.view.apply(frame) for frame in frames])
             return PlacedMedium(VIDEO, column, pixels, None, frames.shape[1:3], f"{medium.path}:{medium.clip}")
         picture = images.read(medium)
-        wanted = self.mask_view is not None and (not answered or SEG in {p.token for p in dialogue.promises})
-        frame = self.mask_view.apply(picture) if wanted else None
+        frame = self.mask_view.apply(picture) if framed and self.mask_view else None
         return PlacedMedium(IMAGE, column, self.view.apply(picture), frame, picture.shape[:2], str(medium.path))
 
     def promises(self, dialogue: Dialogue, script: Script, starts, shift, media) -> tuple[PlacedPromise, ...]:
@@ -208,9 +206,13 @@ class Processor:
             for promise, column in zip(dialogue.promises, columns, strict=True)
         )
 
-    def keep(self, dialogue: Dialogue, promise: Promise, column: int, media) -> PlacedPromise:
-        """One promise with its drawn mask and its box in the tower's square."""
+    def keep(self, dialogue: Dialogue, promise: Promise, column: int, media: Mapping[int, PlacedMedium]):
+        """One promise with its drawn mask and its box in the tower's square; media by their place in the sample."""
         region = promise.region
+        if region.picture not in media:
+            raise ValueError(
+                f"{dialogue.id}: {promise.token} is promised of medium {region.picture}, which is not shown"
+            )
         medium = media[region.picture]
         if medium.kind == VIDEO:
             raise ValueError(f"{dialogue.id}: {promise.token} is promised of a video; heads see pictures")
@@ -221,6 +223,16 @@ class Processor:
             box = box or boxes.box_of(mask)
         if box is not None:
             box = np.asarray(self.view.boxes_to([box], medium.size), np.float32)[0]
-        return PlacedPromise(
-            promise.token, column, region.picture, None if mask is None else mask.astype(np.uint8), box
-        )
+        place = list(media).index(region.picture)
+        return PlacedPromise(promise.token, column, place, None if mask is None else mask.astype(np.uint8), box)
+
+
+def kind_of(medium: Picture | Video) -> str:
+    """The mark of a medium."""
+    return VIDEO if isinstance(medium, Video) else IMAGE
+
+
+def wrapped(medium: Picture | Video) -> str:
+    """How a medium stands in a text, before its patch becomes many."""
+    kind = kind_of(medium)
+    return BEGIN[kind] + PATCH[kind] + END[kind]
