@@ -100,6 +100,7 @@ class TrainingConfig(Section):
     max_length: int = Field(512, ge=16)  # tokens of a row, patches included; whole turns are cut beyond
     precision: Literal["bf16", "fp16", "fp32"] = "bf16"
     deepspeed: str | None = None  # a name in configs/deepspeed/ or a path
+    fsdp: bool = False  # share out the weights by PyTorch's FSDP instead
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup_ratio: float = Field(0.03, ge=0, le=1)
     weight_decay: float = 0.0

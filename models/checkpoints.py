@@ -22,6 +22,7 @@ from transformers import PreTrainedTokenizerBase
 
 import ullava
 from ullava.configs.schema import ModelConfig
+from ullava.models.shards import fill, whole
 from ullava.models.ullava import REGISTERED
 
 CARD, LEARNED = "ullava.json", "learned.safetensors"
@@ -116,15 +117,24 @@ def plain(name: str) -> str:
     return name.replace(".base_layer.", ".")
 
 
-def state(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """(weights that no base holds, adapters), by the names they are saved under."""
+def state(model: nn.Module, *, keep: bool = True) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """(weights that no base holds, adapters), by the names they are saved under.
+
+    Args:
+        keep: False on ranks that only bring their pieces, and keep nothing.
+    """
     learned, adapters = {}, {}
     inherited = getattr(model, "inherited", frozenset())
     for name, parameter in model.named_weights():
         if ".lora_" in name:
-            adapters["base_model.model." + name.removeprefix("llm.").replace(".default.", ".")] = parameter
+            place, saved = adapters, "base_model.model." + name.removeprefix("llm.").replace(".default.", ".")
         elif own(name) or parameter.requires_grad or plain(name) in inherited:
-            learned[plain(name)] = parameter
+            place, saved = learned, plain(name)
+        else:
+            continue
+        tensor = whole(parameter)
+        if keep:
+            place[saved] = tensor
     return learned, adapters
 
 
@@ -134,11 +144,24 @@ def own(name: str) -> bool:
     return not founded or ".embed_tokens." in name or name.startswith("llm.lm_head.")
 
 
-def save(folder: str | Path, model: nn.Module, config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Writes a folder that `assemble` opens again, bit for bit."""
+def save(
+    folder: str | Path,
+    model: nn.Module,
+    config: ModelConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    writes: bool = True,
+) -> None:
+    """Writes a folder that `assemble` opens again, bit for bit.
+
+    Args:
+        writes: whether this rank does; the others only bring their pieces of what is shared out.
+    """
+    learned, adapters = state(model, keep=writes)
+    if not writes:
+        return
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    learned, adapters = state(model)
     write(folder / LEARNED, learned)
     if adapters:
         write(folder / ADAPTER, adapters)
@@ -147,7 +170,7 @@ def save(folder: str | Path, model: nn.Module, config: ModelConfig, tokenizer: P
         settings |= {"target_modules": list(config.lora.targets), "base_model_name_or_path": config.llm}
         (folder / ADAPTER_CONFIG).write_text(json.dumps(settings, indent=2))
     tokenizer.save_pretrained(folder)
-    write_card(folder, config, vocabulary=len(model.llm.get_input_embeddings().weight), learned=learned)
+    write_card(folder, config, vocabulary=model.llm.get_input_embeddings().num_embeddings, learned=learned)
 
 
 def write_card(
@@ -218,7 +241,7 @@ def load_learned(model: nn.Module, card: Card) -> None:
         for name, tensor in tensors.items():
             if parameters[name].dtype != tensor.dtype:
                 parameters[name].data = parameters[name].data.to(tensor.dtype)
-            parameters[name].copy_(tensor)
+            fill(parameters[name], tensor)
     model.inherited = frozenset(name for name in tensors if not own(name) and ".lora_" not in name)
 
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -20,6 +21,7 @@ from ullava.messages import located, run_command
 from ullava.models.assembly import PRECISIONS, Assembled, assemble
 from ullava.models.stages import Learning, prepare
 from ullava.preflight import look_ahead, open_mixture
+from ullava.spread import read_deepspeed, spread
 from ullava.trainer import StageTrainer
 
 
@@ -39,12 +41,15 @@ def train(config: RunConfig) -> None:
     set_seed(config.training.seed)
     mixture = open_mixture(config)
     look_ahead(config, mixture)
-    arguments = training_arguments(config)
+    if config.training.precision == "fp16" and not torch.cuda.is_available():
+        raise ValueError("training.precision: fp16 needs a GPU, and none is here; take bf16 or fp32")
+    told = read_deepspeed(config.training)
     assembled = assemble(
         config.model, losses=config.losses, precision=config.training.precision,
         max_length=config.training.max_length, seed=config.training.seed,
     )  # fmt: skip
     groups, table = choose(assembled, config)
+    arguments = training_arguments(config, spread(config.training, told, assembled.model.llm))
     Path(config.output_dir).mkdir(parents=True, exist_ok=True)
     if arguments.should_save:
         write_down(config, table)
@@ -86,17 +91,19 @@ def write_down(config: RunConfig, table: Sequence[Learning]) -> None:
         print(f"{line.part:<14}{line.rate:>10.1e}{line.learning:>14,}{line.frozen:>14,}")
 
 
-def training_arguments(config: RunConfig) -> TrainingArguments:
-    """Our keys in the Trainer's words."""
+def training_arguments(config: RunConfig, spreading: dict[str, Any]) -> TrainingArguments:
+    """Our keys in the Trainer's words.
+
+    Made when the network stands: transformers would share out the towers too, had it heard of ZeRO-3 before.
+
+    Args:
+        spreading: how the run is spread over processes.
+    """
     how = config.training
-    here = Path(__file__).parents[1] / "configs" / "deepspeed" / f"{how.deepspeed}.json"
-    if how.precision == "fp16" and not torch.cuda.is_available():
-        raise ValueError("training.precision: fp16 needs a GPU, and none is here; take bf16 or fp32")
     return TrainingArguments(
         output_dir=config.output_dir, num_train_epochs=how.epochs, max_steps=how.max_steps or -1, seed=how.seed,
         per_device_train_batch_size=how.batch_size, gradient_accumulation_steps=how.accumulate,
-        bf16=how.precision == "bf16", fp16=how.precision == "fp16", use_cpu=not torch.cuda.is_available(),
-        deepspeed=None if how.deepspeed is None else str(here if here.is_file() else how.deepspeed),
+        use_cpu=not torch.cuda.is_available(), **spreading,
         lr_scheduler_type={"constant": "constant_with_warmup"}.get(how.schedule, how.schedule),
         warmup_steps=how.warmup_ratio, max_grad_norm=how.max_grad_norm, learning_rate=max(config.learn.values()),
         dataloader_num_workers=how.workers, dataloader_pin_memory=torch.cuda.is_available(),

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from accelerate.utils import save_fsdp_optimizer
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import Trainer
+from transformers.trainer import SCHEDULER_NAME
 
 from ullava.configs.schema import RunConfig
 from ullava.evaluation.evaluator import evaluate
@@ -16,10 +18,17 @@ from ullava.feed import Places, Rows
 from ullava.log import Log
 from ullava.models import checkpoints
 from ullava.models.answering import Answerer
-from ullava.models.assembly import Assembled
+from ullava.models.assembly import PRECISIONS, Assembled
 from ullava.models.batch import Batch
 from ullava.models.collator import Collator
+from ullava.models.shards import together
 from ullava.tasks.mixture import Mixture
+
+
+def forgive_frozen(model: nn.Module, keys: Any) -> None:
+    """DeepSpeed's checkpoints hold only what learns: the rest is not missing."""
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    keys.missing_keys[:] = [name for name in keys.missing_keys if name not in frozen]
 
 
 class StageTrainer(Trainer):
@@ -36,6 +45,7 @@ class StageTrainer(Trainer):
         )  # fmt: skip
         self.loss_is_scaled_for_ga = True
         self.sums: dict[str, Tensor | float] = defaultdict(float)
+        self.model.register_load_state_dict_post_hook(forgive_frozen)
 
     def get_train_dataloader(self) -> DataLoader:
         """Batches of (epoch, position) places."""
@@ -74,11 +84,17 @@ class StageTrainer(Trainer):
 
     def compute_loss(self, model, inputs: Batch, return_outputs=False, num_items_in_batch: Mapping | None = None):
         """The weighted total; gradients are averaged over ranks, and `num_items_in_batch` counts all of them."""
-        losses = model(inputs, num_items_in_batch)
+        with self.autocast():
+            losses = model(inputs, num_items_in_batch)
         for name, part in losses.parts.items():
             self.sums[name] = self.sums[name] + part.detach()
         total = losses.total * self.args.world_size
         return (total, losses) if return_outputs else total
+
+    def autocast(self) -> torch.autocast:
+        """What learns is float32; layers compute as the YAML says."""
+        kind = PRECISIONS[self.config.training.precision]
+        return torch.autocast(self.args.device.type, dtype=kind, enabled=kind != torch.float32)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds every loss term and every part's rate to what the Trainer logs."""
@@ -95,7 +111,7 @@ class StageTrainer(Trainer):
         """Scores the rows of `evaluate:`."""
         answerer = Answerer(self.assembled, self.config.generation)
         folder = Path(self.config.output_dir, "evaluation", f"step-{self.state.global_step}")
-        with self.accelerator.autocast():  # as in training: what learns is float32, the rest as the YAML says
+        with self.autocast(), together(self.model_wrapped):
             results = evaluate(
                 self.config.evaluate, answerer, own=self.config.datasets, output=folder,
                 run={"step": self.state.global_step},
@@ -109,11 +125,26 @@ class StageTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Writes our folder: every rank brings its pieces, the first one writes."""
         checkpoints.save(
             output_dir or self.args.output_dir, self.assembled.model, self.assembled.config,
-            self.assembled.processor.tokenizer,
+            self.assembled.processor.tokenizer, writes=self.args.should_save,
         )  # fmt: skip
+        self.accelerator.wait_for_everyone()
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        """Without what is frozen, nor, under FSDP, a second copy of what learned."""
+        if self.is_deepspeed_enabled:
+            self.model_wrapped.save_checkpoint(output_dir, exclude_frozen_parameters=True)
+        elif self.is_fsdp_enabled:
+            save_fsdp_optimizer(
+                self.accelerator.state.fsdp_plugin, self.accelerator, self.optimizer, self.model, output_dir
+            )
+        else:
+            return super()._save_optimizer_and_scheduler(output_dir)
+        if self.args.should_save:
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir, SCHEDULER_NAME))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         card = checkpoints.read_card(resume_from_checkpoint)
