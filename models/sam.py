@@ -17,13 +17,11 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # segment-anything, mo
 class SamTower(Tower):
     """SAM's image encoder."""
 
-    def features(self, pixels: Tensor, sizes: Sequence[tuple[int, int]] = ()) -> Tensor:
+    def features(self, pixels: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
         """(N, 3, S, S) -> (N, C, h, w). The padding right of and below each picture is zero after normalisation."""
-        for pixel, size in zip(pixels, sizes, strict=True):
-            height, width = self.view.resized(size)
-            pixel[:, height:] = 0
-            pixel[:, :, width:] = 0
-        return self.module(pixels)[0]
+        line = torch.arange(self.view.side, device=pixels.device)
+        inside = torch.tensor([self.view.resized(size) for size in sizes], device=pixels.device)[..., None] > line
+        return self.module(pixels * (inside[:, 0, :, None] & inside[:, 1, None, :])[:, None])[0]
 
 
 def open_sam(folder: str, *, from_scratch: bool, dtype: torch.dtype) -> tuple[SamModel, SamTower]:

@@ -1,4 +1,4 @@
-"""The tower that sees: a CLIP that turns pictures into patch features for the language model."""
+"""The tower that sees: a CLIP or SigLIP that turns pictures into patch features for the language model."""
 
 import json
 import zlib
@@ -10,9 +10,15 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import CLIPVisionConfig, CLIPVisionModel
+from transformers import CLIPVisionConfig, CLIPVisionModel, SiglipVisionConfig, SiglipVisionModel
 
 from ullava.datasets.images import View
+
+TOWERS = {  # model_type of a folder, of the pair of towers or of the seeing one alone -> the classes that open it
+    kind: classes
+    for classes in ((CLIPVisionModel, CLIPVisionConfig), (SiglipVisionModel, SiglipVisionConfig))
+    for kind in (classes[1].model_type, classes[1].model_type.removesuffix("_vision_model"))
+}
 
 
 class FeatureCache:
@@ -92,21 +98,29 @@ class Tower:
 
 
 class VisionTower(Tower):
-    """A CLIP's patch features of one hidden layer, without the class token (LLaVA, arXiv:2304.08485)."""
+    """Patch features of one hidden layer, without a class token (LLaVA, arXiv:2304.08485).
 
-    def __init__(self, module: CLIPVisionModel, view: View, mean, std, source: str, *, layer: int):
+    A layer is what transformers calls `hidden_states[layer]`, in CLIP and SigLIP alike: -1 is what the last one gives,
+    before the norm that SigLIP puts behind it.
+    """
+
+    def __init__(self, module: nn.Module, view: View, mean, std, source: str, *, layer: int):
         super().__init__(module, view, mean, std, source)
-        layers = inner(module).encoder.layers
+        network = inner(module)
+        layers = network.encoder.layers
         count = layer if layer >= 0 else len(layers) + 1 + layer
         if not 0 < count <= len(layers):
             raise ValueError(f"model.vision.layer: expected -{len(layers)} to -1, found {layer}")
-        inner(module).encoder.layers = layers[:count]  # what lies behind the layer that is read need not run
-        config = inner(module).config
+        network.encoder.layers = layers[:count]  # what lies behind the layer that is read need not run
+        if isinstance(network, SiglipVisionModel):
+            network.post_layernorm, network.use_head, network.head = nn.Identity(), False, None
+        self.classes = int(hasattr(network.embeddings, "class_embedding"))  # tokens before the patches
+        config = network.config
         self.width, self.patches = config.hidden_size, (config.image_size // config.patch_size) ** 2
 
     def features(self, pixels: Tensor, *extras: Sequence) -> Tensor:
         """(N, 3, S, S) -> (N, patches, width)."""
-        return self.module(pixels).last_hidden_state[:, 1:]
+        return self.module(pixels).last_hidden_state[:, self.classes :]
 
 
 def inner(module: nn.Module) -> nn.Module:
@@ -115,14 +129,18 @@ def inner(module: nn.Module) -> nn.Module:
 
 
 def open_vision(folder: str, *, layer: int, aspect: str, from_scratch: bool, dtype: torch.dtype) -> VisionTower:
-    """Opens a CLIP folder (config.json, preprocessor_config.json, weights).
+    """Opens the folder of a CLIP or SigLIP (config.json, preprocessor_config.json, weights), of any square size.
 
     Raises:
         FileNotFoundError: the folder or one of its files is missing.
-        ValueError: `layer` is not one of its layers.
+        ValueError: another architecture, or `layer` is not one of its layers.
     """
-    settings = read_settings(folder, "preprocessor_config.json", "model.vision.tower")
-    module = open_module(CLIPVisionModel, CLIPVisionConfig, folder, "model.vision.tower", from_scratch, dtype)
+    key = "model.vision.tower"
+    settings = read_settings(folder, "preprocessor_config.json", key)
+    kind = read_settings(folder, "config.json", key).get("model_type")
+    if kind not in TOWERS:
+        raise ValueError(f"{key}: {folder} holds a {kind!r}, expected one of {', '.join(sorted(TOWERS))}")
+    module = open_module(*TOWERS[kind], folder, key, from_scratch, dtype)
     view = View(inner(module).config.image_size, aspect)
     return VisionTower(module, view, settings["image_mean"], settings["image_std"], folder, layer=layer)
 
@@ -159,7 +177,7 @@ def open_module(kind, config_kind, folder: str, key: str, from_scratch: bool, dt
         ValueError: the folder's weights are not those of its configuration, or of another architecture.
     """
     settings = read_settings(folder, "config.json", key)
-    known = {config_kind.model_type, getattr(config_kind, "base_config_key", None), "clip"}
+    known = {config_kind.model_type, config_kind.model_type.removesuffix("_vision_model")}
     if settings.get("model_type") not in known:
         raise ValueError(f"{key}: {folder} holds a {settings.get('model_type')!r}, expected {config_kind.model_type!r}")
     if from_scratch:

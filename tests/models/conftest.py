@@ -1,9 +1,29 @@
 """A network that tests may read, and one that they may change."""
 
+import json
+
 import pytest
+import torch
+from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from ullava.models.assembly import Assembled, assemble
 from ullava.models.collator import Collator
+
+
+@pytest.fixture(scope="session")
+def siglip(tmp_path_factory) -> str:
+    """The folder of a SigLIP tower with random weights: 56 pixels, 3 x 3 patches and a rest."""
+    folder = tmp_path_factory.mktemp("siglip")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = SiglipVisionConfig(
+            image_size=56, patch_size=16, hidden_size=32, intermediate_size=64, num_hidden_layers=3,
+            num_attention_heads=4,
+        )  # fmt: skip
+        SiglipVisionModel(config).save_pretrained(folder)
+    settings = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "size": {"height": 56, "width": 56}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    return str(folder)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """SAM's two ends against transformers' own processing."""
 
+import numpy as np
 import pytest
 import torch
 from transformers import SamModel
@@ -61,6 +62,22 @@ class Spy(torch.nn.Module):
     def forward(self, pixels):
         self.seen.append(pixels.clone())
         return self.module(pixels)
+
+
+def test_pictures_of_different_sizes_are_padded_each_as_alone(tower, world):
+    pictures = [images.read(world.picture(number)) for number in range(3)]
+    pixels = torch.from_numpy(np.stack([tower.view.apply(picture) for picture in pictures]))
+    module, seen = tower.module, []
+    tower.module = Spy(module, seen)
+    try:
+        tower.features(tower.normalise(pixels), SIZES)
+    finally:
+        tower.module = module
+    # 60 x 80 fills 72 x 96 of the square of 96, 72 x 48 fills 96 x 64, 50 x 50 all of it
+    for picture, (height, width) in zip(seen[0], [(72, 96), (96, 64), (96, 96)], strict=True):
+        outside = picture.clone()
+        outside[:, :height, :width] = 0
+        assert not outside.any() and picture[:, :height, :width].abs().mean() > 0.1
 
 
 def test_features_are_sams_own(tower, zoo, world):
