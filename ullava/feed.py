@@ -1,6 +1,7 @@
 """What the Trainer is fed: places of the mixture in order, and the row at each."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count, islice
 
 from torch.utils.data import Dataset, Sampler
@@ -45,4 +46,4 @@ class Rows(Dataset):
         return self.mixture.size(0)
 
     def __getitem__(self, place: tuple[int, int]) -> Row:
-        return self.processor(self.mixture[place])
+        return replace(self.processor(self.mixture[place]), place=place)

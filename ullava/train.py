@@ -7,21 +7,25 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 from transformers import TrainingArguments, set_seed
-from transformers.trainer_utils import get_last_checkpoint
 
+from ullava.claim import claimed
 from ullava.configs.load import load
 from ullava.configs.schema import RunConfig
+from ullava.faults import explained, fp16_warning
 from ullava.messages import located, run_command
 from ullava.models.assembly import PRECISIONS, Assembled, assemble
 from ullava.models.stages import Learning, prepare
 from ullava.preflight import look_ahead, open_mixture
+from ullava.saving import last_checkpoint, room
 from ullava.spread import read_deepspeed, spread
+from ullava.tasks.mixture import Mixture
 from ullava.trainer import StageTrainer
 
 
@@ -37,10 +41,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def train(config: RunConfig) -> None:
-    """Trains a stage, or goes on with it from its last checkpoint."""
+    """Trains a stage, or goes on with it from its last checkpoint.
+
+    Raises:
+        SystemExit: 0, when a signal asked to stop and everything is saved.
+    """
     set_seed(config.training.seed)
     mixture = open_mixture(config)
     look_ahead(config, mixture)
+    with claimed(config.output_dir):
+        last = last_checkpoint(config.output_dir)
+        trainer = prepare_trainer(config, mixture)
+        evaluating = partial(getattr, trainer, "evaluating")
+        with trainer.stop.listening(), explained(trainer.watch, config.training, evaluating=evaluating):
+            trainer.train(resume_from_checkpoint=last)
+        with room(config.output_dir):
+            trainer.save_model(config.output_dir)
+
+
+def prepare_trainer(config: RunConfig, mixture: Mixture) -> StageTrainer:
+    """The network, what of it learns, and the Trainer; writes down what learns."""
     if config.training.precision == "fp16" and not torch.cuda.is_available():
         raise ValueError("training.precision: fp16 needs a GPU, and none is here; take bf16 or fp32")
     told = read_deepspeed(config.training)
@@ -50,12 +70,11 @@ def train(config: RunConfig) -> None:
     )  # fmt: skip
     groups, table = choose(assembled, config)
     arguments = training_arguments(config, spread(config.training, told, assembled.model.llm))
-    Path(config.output_dir).mkdir(parents=True, exist_ok=True)
     if arguments.should_save:
         write_down(config, table)
-    trainer = StageTrainer(assembled, config, groups, mixture, arguments)
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(config.output_dir))
-    trainer.save_model(config.output_dir)
+        if config.training.precision == "fp16" and (warning := fp16_warning(assembled.model.config.to_dict())):
+            print(f"warning: {warning}")
+    return StageTrainer(assembled, config, groups, mixture, arguments)
 
 
 def choose(assembled: Assembled, config: RunConfig) -> tuple[list[dict], list[Learning]]:
@@ -110,7 +129,7 @@ def training_arguments(config: RunConfig, spreading: dict[str, Any]) -> Training
         logging_steps=how.log_every, logging_nan_inf_filter=False, report_to=list(how.report_to),
         eval_strategy="epoch" if config.evaluate else "no",
         save_strategy="steps" if how.save_every else "epoch", save_steps=how.save_every or 500,
-        save_total_limit=how.keep, metric_for_best_model=config.best, greater_is_better=True,
+        metric_for_best_model=config.best, greater_is_better=True,
         remove_unused_columns=False, accelerator_config={"even_batches": True},
     )  # fmt: skip
 

@@ -1,19 +1,20 @@
 """transformers' Trainer, told what our batches, losses, checkpoints and evaluations are."""
 
-from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import save_fsdp_optimizer
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
-from transformers import Trainer
 from transformers.trainer import SCHEDULER_NAME
 
+from ullava.configs.registry import nearest
 from ullava.configs.schema import RunConfig
 from ullava.evaluation.evaluator import evaluate
+from ullava.faults import Watch
 from ullava.feed import Places, Rows
 from ullava.log import Log
 from ullava.models import checkpoints
@@ -22,7 +23,11 @@ from ullava.models.assembly import PRECISIONS, Assembled
 from ullava.models.batch import Batch
 from ullava.models.collator import Collator
 from ullava.models.shards import together
+from ullava.resuming import ResumableTrainer, Resuming
+from ullava.saving import readable
+from ullava.stopping import Stop, Stopping, undisturbed
 from ullava.tasks.mixture import Mixture
+from ullava.terms import Terms
 
 
 def forgive_frozen(model: nn.Module, keys: Any) -> None:
@@ -31,28 +36,41 @@ def forgive_frozen(model: nn.Module, keys: Any) -> None:
     keys.missing_keys[:] = [name for name in keys.missing_keys if name not in frozen]
 
 
-class StageTrainer(Trainer):
-    """The Trainer, told what our batches, losses, checkpoints and evaluations are."""
+class StageTrainer(ResumableTrainer):
+    """The Trainer, told what our batches, losses, checkpoints and evaluations are.
+
+    Attributes:
+        stop: whether this process was asked to stop; stop_of_any: how many ranks were when the step began.
+        watch: what the running step was fed.
+        evaluating: whether an evaluation is running.
+    """
 
     def __init__(self, assembled: Assembled, config: RunConfig, groups: list[dict], mixture: Mixture, arguments):
         tokens = [head.token for head in assembled.model.heads.values()]
+        self.stop, self.watch, self.terms, self.keep = Stop(), Watch(), Terms(), config.training.keep
+        self.stop_of_any: torch.Tensor | None = None
+        self.evaluating = False
         self.assembled, self.config, self.groups, self.places = assembled, config, groups, Places(mixture)
         super().__init__(
             model=assembled.model, args=arguments, train_dataset=Rows(mixture, assembled.processor),
             eval_dataset=list(config.evaluate) or None,
             data_collator=Collator(assembled.processor.tokenizer.pad_token_id, tokens),
-            callbacks=[Log(self, Path(config.output_dir, "log.jsonl"))],
+            callbacks=[Log(Path(config.output_dir, "log.jsonl")), Resuming(self), Stopping(self)],
         )  # fmt: skip
         self.loss_is_scaled_for_ga = True
-        self.sums: dict[str, Tensor | float] = defaultdict(float)
         self.model.register_load_state_dict_post_hook(forgive_frozen)
 
     def get_train_dataloader(self) -> DataLoader:
-        """Batches of (epoch, position) places."""
+        """Batches of (epoch, position) places.
+
+        The loader draws from a generator of its own: how often it draws depends on the workers, and what the network
+        draws (dropout) must not.
+        """
         loader = DataLoader(
             self.train_dataset, self.args.per_device_train_batch_size, sampler=self.places,
             collate_fn=self.data_collator, num_workers=self.args.dataloader_num_workers,
             pin_memory=self.args.dataloader_pin_memory, persistent_workers=self.args.dataloader_num_workers > 0,
+            worker_init_fn=undisturbed, generator=torch.Generator().manual_seed(self.args.seed),
         )  # fmt: skip
         return self.accelerator.prepare(loader)
 
@@ -70,10 +88,16 @@ class StageTrainer(Trainer):
         """The batches of one optimizer step, and how many tokens and promises they hold on all ranks together."""
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
         counts = {name: sum(batch.counts[name] for batch in batches) for name in (batches[0].counts if batches else ())}
+        self.watch.begin(batches)
         if self.args.world_size > 1 and counts:
-            summed = self.accelerator.reduce(torch.tensor(list(counts.values()), device=device), "sum")
+            numbers = torch.tensor([*counts.values(), self.stop.asked is not None], device=device)
+            *summed, self.stop_of_any = self.accelerator.reduce(numbers, "sum")
             counts = dict(zip(counts, summed, strict=True))
         return batches, counts or None
+
+    def has_to_stop(self) -> bool:
+        """Whether this process, or of many ranks any when the step began, was asked to stop; the same on all ranks."""
+        return bool(self.stop.asked if self.stop_of_any is None else self.stop_of_any)
 
     def floating_point_ops(self, inputs: Batch) -> int:
         """Not counted here: benchmarks/train_step.py does, part by part."""
@@ -84,10 +108,12 @@ class StageTrainer(Trainer):
 
     def compute_loss(self, model, inputs: Batch, return_outputs=False, num_items_in_batch: Mapping | None = None):
         """The weighted total; gradients are averaged over ranks, and `num_items_in_batch` counts all of them."""
+        self.watch.at += 1
         with self.autocast():
             losses = model(inputs, num_items_in_batch)
-        for name, part in losses.parts.items():
-            self.sums[name] = self.sums[name] + part.detach()
+        parts = {name: part.detach() for name, part in losses.parts.items()}
+        self.watch.parts.append(parts)
+        self.terms.add(parts)
         total = losses.total * self.args.world_size
         return (total, losses) if return_outputs else total
 
@@ -96,34 +122,51 @@ class StageTrainer(Trainer):
         kind = PRECISIONS[self.config.training.precision]
         return torch.autocast(self.args.device.type, dtype=kind, enabled=kind != torch.float32)
 
+    def _get_grad_norm(self, model, grad_norm=None):
+        """The norm before clipping, and the last moment before the weights change."""
+        norm = super()._get_grad_norm(model, grad_norm)
+        folder, scaled = Path(self.args.output_dir), self.config.training.precision == "fp16"
+        self.watch.judge(norm, step=self.state.global_step + 1, folder=folder, scaled=scaled)
+        return norm
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds every loss term and every part's rate to what the Trainer logs."""
-        if "loss" in logs and self.sums:
-            steps = self.state.global_step - getattr(self, "logged_step", self.resumed_step)
-            self.logged_step = self.state.global_step
-            sums = self.accelerator.reduce(torch.stack(list(map(torch.as_tensor, self.sums.values()))), "sum")
-            logs |= dict(zip(self.sums, (sums / max(steps, 1)).tolist(), strict=True))
+        if "loss" in logs:
+            logs |= self.terms.means(self.state.global_step, lambda sums: self.accelerator.reduce(sums, "sum"))
             logs |= {f"learning_rate/{group['name']}": group["lr"] for group in self.optimizer.param_groups}
-            self.sums.clear()
         super().log(logs, start_time)
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
-        """Scores the rows of `evaluate:`."""
-        answerer = Answerer(self.assembled, self.config.generation)
+        """Scores the rows of `evaluate:`; the step is saved before, so that no evaluation can take it away."""
+        if self.is_in_train:
+            self._save_checkpoint(self.model)
+        self.evaluating = True
+        with self.stop.free("an evaluation") if self.args.world_size == 1 else nullcontext():
+            metrics = self.score(metric_key_prefix)
+        self.evaluating = False
+        if self.config.best and f"{metric_key_prefix}_{self.config.best}" not in metrics:
+            names = [name.removeprefix(f"{metric_key_prefix}_") for name in metrics]
+            raise LookupError(f"best: no score {self.config.best!r}; {nearest(self.config.best, names)}")
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control.should_save = self.is_in_train  # the checkpoint learns how it scored
+        return metrics
+
+    def score(self, prefix: str) -> dict[str, float]:
+        """Every score, the same whenever it is asked; what training draws goes on as if nobody had."""
         folder = Path(self.config.output_dir, "evaluation", f"step-{self.state.global_step}")
-        with self.autocast(), together(self.model_wrapped):
+        devices = [self.args.device] if self.args.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), self.autocast(), together(self.model_wrapped):
+            torch.manual_seed(self.config.generation.seed)
             results = evaluate(
-                self.config.evaluate, answerer, own=self.config.datasets, output=folder,
-                run={"step": self.state.global_step},
+                self.config.evaluate, Answerer(self.assembled, self.config.generation), own=self.config.datasets,
+                output=folder, run={"step": self.state.global_step},
             )  # fmt: skip
-        metrics = {
-            f"{metric_key_prefix}_{row['dataset']}/{row['task']}/{name}": value
+        return {
+            f"{prefix}_{row['dataset']}/{row['task']}/{name}": value
             for row in results["rows"]
             for name, value in row["metrics"].items()
         }
-        self.log(dict(metrics))
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        return metrics
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Writes our folder: every rank brings its pieces, the first one writes."""
@@ -147,12 +190,5 @@ class StageTrainer(Trainer):
             torch.save(self.lr_scheduler.state_dict(), Path(output_dir, SCHEDULER_NAME))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        card = checkpoints.read_card(resume_from_checkpoint)
-        if card is None:
-            raise ValueError(f"{resume_from_checkpoint}: holds no {checkpoints.CARD}; delete the folder to begin again")
-        checkpoints.load_learned(self.assembled.model, card)
-
-    @property
-    def resumed_step(self) -> int:
-        """The step that this process went on from."""
-        return getattr(self, "_resumed_step", 0)
+        with readable(Path(resume_from_checkpoint)):
+            checkpoints.load_learned(self.assembled.model, checkpoints.read_card(resume_from_checkpoint))

@@ -1,0 +1,90 @@
+"""How a run is asked to stop: SIGTERM, or Ctrl-C once. It ends its step, saves, and exits with 0."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from transformers import TrainerCallback
+
+
+class Stop:
+    """Whether somebody has asked this process to stop.
+
+    Attributes:
+        asked: the name of the signal; None as long as nobody has.
+        loses: what a process that ended now would have to do again; None while it has to be saved first.
+    """
+
+    def __init__(self):
+        self.asked: str | None = None
+        self.loses: str | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Hears the signals; a second Ctrl-C does what Ctrl-C does elsewhere."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {kind: signal.signal(kind, self.hear) for kind in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for kind, handler in before.items():
+                signal.signal(kind, handler)
+
+    def hear(self, number: int, frame: FrameType | None) -> None:
+        """The signals' handler."""
+        self.asked = signal.Signals(number).name
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.leave_if_free()
+
+    @contextmanager
+    def free(self, loses: str) -> Iterator[None]:
+        """Nothing has to be saved inside, so a signal ends the process where it is."""
+        self.loses = loses
+        try:
+            self.leave_if_free()
+            yield
+        finally:
+            self.loses = None
+
+    def leave_if_free(self) -> None:
+        """Ends the process if it was asked to, and may."""
+        if self.asked and self.loses:
+            print(f"stopped by {self.asked} in {self.loses}; the same command begins it again and goes on", flush=True)
+            sys.exit(0)
+
+
+class Stopping(TrainerCallback):
+    """Saves at the end of the step in which all ranks know that one was asked to stop, and leaves."""
+
+    def __init__(self, trainer: Any):
+        self.trainer, self.leaving = trainer, False
+
+    def on_step_end(self, args, state, control, **_: Any) -> None:
+        """Has the step saved."""
+        if self.trainer.has_to_stop():
+            self.leaving = control.should_save = True
+
+    def on_save(self, args, state, control, **_: Any) -> None:
+        """Leaves; what follows a step, an evaluation too, is for the process that goes on."""
+        if self.leaving:
+            if state.is_world_process_zero:
+                name = self.trainer.stop.asked or "another rank"
+                done = f"step {state.global_step}, which is saved"
+                print(f"stopped by {name} after {done}; the same command goes on", flush=True)
+            sys.exit(0)
+
+
+def undisturbed(worker: int) -> None:
+    """Lets a data worker live until its step has ended: who stops a run often signals all of its processes at once.
+
+    Ctrl-C is for the main process alone. A second SIGTERM ends the worker: that is how a dying parent asks.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
