@@ -1,6 +1,6 @@
 """What a run is made of: every key a YAML may hold, with its unit and default. No key is read anywhere else."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,7 +20,7 @@ class Section(BaseModel):
 class VisionConfig(Section):
     """The tower that sees (u-LLaVA, arXiv:2311.05348, section 3)."""
 
-    tower: str  # folder of a CLIP
+    tower: str  # folder of a CLIP or SigLIP
     layer: int = -2  # which of its hidden states; -1 is the last
     aspect: Literal["pad", "crop"] = "pad"  # pad: white square around; crop: shorter side, then the centre
     frames: int = Field(8, ge=1)  # of a video: this many temporal tokens, then the patches' means over time
@@ -74,7 +74,16 @@ class DataRow(Section):
     dataset: str  # a name in the catalogue
     task: str  # a name in the task registry
     portion: float = Field(1.0, gt=0)  # passes over the dataset's records per epoch: 0.5 a half, 2.0 twice
+    family: str | None = None  # with `sampling`: rows of one name share one of its rates; None: a family by itself
+    rate: float = Field(1.0, gt=0)  # with `sampling`: how often within its family; equal rates are LISA's
     options: Options = {}  # of the task
+
+
+class SamplingConfig(Section):
+    """LISA's way to mix (arXiv:2308.00692): rows of `data` by rate instead of portion, in epochs of a given size."""
+
+    rates: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)  # of the families, in the order of `data`
+    samples_per_epoch: int = Field(ge=1)  # of all devices together
 
 
 class EvaluationRow(Section):
@@ -138,6 +147,7 @@ class RunConfig(Section):
     new_embeddings_only: bool = False  # of the part `embeddings`, train only the rows of this stage's added tokens
     losses: LossConfig = LossConfig()
     data: tuple[DataRow, ...] = Field(min_length=1)
+    sampling: SamplingConfig | None = None  # None: by the portions in `data`
     datasets: dict[str, Options] = {}  # own catalogue entries
     evaluate: tuple[EvaluationRow, ...] = ()  # at the end of every epoch
     best: str | None = None  # "dataset/task/score": keeps the checkpoint where it is highest

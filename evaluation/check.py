@@ -19,7 +19,8 @@ from ullava.evaluation.faults import (
     run_faults,
     trained_faults,
 )
-from ullava.tasks.mixture import Mixture, Row
+from ullava.tasks.mixture import Mixture, Row, span
+from ullava.tasks.rates import portions
 
 
 def check(path: str | Path, overrides: Sequence[str] = (), *, devices: int = 1) -> str:
@@ -55,18 +56,30 @@ def check(path: str | Path, overrides: Sequence[str] = (), *, devices: int = 1) 
     faults += [f"{path}: {fault}" for fault in found]
     if faults:
         raise ConfigError("\n".join(dict.fromkeys(faults)))
-    report = [f"{path} is sound", "", *count_table(opened), ""]
-    return "\n".join([*report, *(plan(config, opened, devices) if isinstance(config, RunConfig) else [])]).rstrip()
+    rows = mixed(config, opened) if isinstance(config, RunConfig) else []
+    report = [f"{path} is sound", "", *count_table(opened, rows), ""]
+    return "\n".join([*report, *(plan(config, rows, devices) if isinstance(config, RunConfig) else [])]).rstrip()
 
 
-def count_table(opened: Sequence[Opened]) -> Iterator[str]:
-    """Yields a line per row: what it is asked, and what its dataset holds."""
-    head = ("", "dataset", "task", "records", "pictures", "phrases", "turns", "portion")
-    cells = [head]
+def mixed(config: RunConfig, opened: Sequence[Opened]) -> list[Row]:
+    """The rows of the mixture, in order."""
+    found = [one for one in opened if isinstance(one.row, DataRow)]
+    passes = portions(config.data, config.sampling, [one.count.records for one in found])
+    return [Row(one.reader, one.task, portion) for one, portion in zip(found, passes, strict=True)]
+
+
+def count_table(opened: Sequence[Opened], rows: Sequence[Row]) -> Iterator[str]:
+    """Yields a line per row: what it is asked, what its dataset holds, how many dialogues an epoch draws from it."""
+    head = ("", "dataset", "task", "records", "pictures", "phrases", "turns", "portion", "draws")
+    cells, mixture = [head], iter(rows)
     for one in opened:
         numbers = (one.count.records, one.count.pictures, one.count.phrases, one.count.turns)
-        portion = f"{one.row.portion:g}" if isinstance(one.row, DataRow) else f"at most {one.row.limit or 'all'}"
-        cells.append((one.place, one.row.dataset, one.row.task, *map(str, numbers), portion))
+        if isinstance(one.row, DataRow):
+            portion = next(mixture).portion
+            draws = (f"{portion:.4g}", str(len(span(one.count.records, portion, 0))))
+        else:
+            draws = (f"at most {one.row.limit or 'all'}", "")
+        cells.append((one.place, one.row.dataset, one.row.task, *map(str, numbers), *draws))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
         words = [word.ljust(width) for word, width in zip(line[:3], widths, strict=False)]
@@ -74,10 +87,9 @@ def count_table(opened: Sequence[Opened]) -> Iterator[str]:
         yield "  ".join(words).rstrip()
 
 
-def plan(config: RunConfig, opened: Sequence[Opened], devices: int) -> list[str]:
+def plan(config: RunConfig, rows: Sequence[Row], devices: int) -> list[str]:
     """Lines on the batch, the steps, and what learns."""
     training = config.training
-    rows = [Row(one.reader, one.task, one.row.portion) for one in opened if isinstance(one.row, DataRow)]
     size = Mixture(rows, training.seed).size(0)
     batch = training.batch_size * training.accumulate * devices
     steps = math.ceil(math.ceil(size / (training.batch_size * devices)) / training.accumulate)

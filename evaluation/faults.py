@@ -24,6 +24,7 @@ from ullava.evaluation.box_sources import BOX_SOURCES
 from ullava.models.conversation import known_name
 from ullava.models.heads.base import HEADS
 from ullava.tasks.base import TASKS, Task
+from ullava.tasks.rates import sampling_faults
 
 T = TypeVar("T")
 WRONG = (LookupError, ValueError, OSError)  # what a registry, a reader or a task raises about what it was given
@@ -181,6 +182,7 @@ def run_faults(config: RunConfig) -> Iterator[str]:
             yield f"learn: this model has no part {part!r}; {nearest(part, present)}"
     if config.model.lora and "lora" not in config.learn:
         yield "learn: model.lora is there, but the part 'lora' does not learn; name it, or take model.lora away"
+    yield from sampling_faults(config.data, config.sampling)
     measured = {f"{row.dataset}/{row.task}" for row in config.evaluate}
     if config.best and config.best.rpartition("/")[0] not in measured:
         yield f"best: {config.best!r} is not measured by `evaluate`; {nearest(config.best, measured)}"

@@ -10,19 +10,23 @@ from ullava.evaluation.faults import run_faults, token_faults
 from ullava.messages import located
 from ullava.tasks.base import TASKS
 from ullava.tasks.mixture import Mixture, Row
+from ullava.tasks.rates import portions
 
 
 def open_mixture(config: RunConfig) -> Mixture:
     """The rows of `data:`, opened.
 
     Raises:
-        LookupError, ValueError, FileNotFoundError: a row's dataset, task, option or path; says which row.
+        LookupError, ValueError, FileNotFoundError: a row's dataset, task, option or path, says which row; or
+            `sampling:` does not fit the rows.
     """
-    rows = []
+    opened = []
     for number, row in enumerate(config.data):
         with located(f"data[{number}]"):
             task = TASKS.build(row.task, row.options)
-            rows.append(Row(open_dataset(row.dataset, row.task, config.datasets), task, row.portion))
+            opened.append((open_dataset(row.dataset, row.task, config.datasets), task))
+    passes = portions(config.data, config.sampling, [len(reader) for reader, _ in opened])
+    rows = [Row(reader, task, portion) for (reader, task), portion in zip(opened, passes, strict=True)]
     return Mixture(rows, config.training.seed)
 
 

@@ -52,11 +52,20 @@ def faults(*arguments, **named) -> list[str]:
 def test_a_sound_run_says_records_batch_and_steps(world):
     said = check(write(world)).split("\n")
     # 3 records, 2 pictures, 4 phrases; twice for res and once for rec: 9 dialogues.
-    assert said[3].split() == ["data[0]", "toy", "res", "3", "2", "4", "0", "2"]
+    assert said[3].split() == ["data[0]", "toy", "res", "3", "2", "4", "0", "2", "6"]
     # ceil(9 / 2) = 5 batches, ceil(5 / 2) = 3 steps an epoch, three epochs.
     assert "batch   2 a device x 2 accumulated x 1 devices = 4" in said
     assert "steps   3 an epoch of 9 dialogues, 9 in all" in said
     assert "learns  projector 0.001, heads 0.002; every other part is frozen" in said
+
+
+def test_rates_say_what_each_row_gives(world):
+    rows = [{"dataset": "toy", "task": task, "family": family} for task, family in (("res", "a"), ("rec", "a"))]
+    rows += [{"dataset": "toy", "task": "rec"}]
+    said = check(write(world, data=rows, sampling={"rates": [3, 1], "samples_per_epoch": 40})).split("\n")
+    # 30 of 40 for the first family, halved; 15 draws from 3 records are 5 passes, 10 are 3.333
+    assert [line.split()[-2:] for line in said[3:6]] == [["5", "15"], ["5", "15"], ["3.333", "10"]]
+    assert "steps   10 an epoch of 40 dialogues, 30 in all" in said
 
 
 def test_more_devices_take_fewer_steps(world):
@@ -94,6 +103,9 @@ def test_all_faults_come_at_once_with_their_place(world):
         ("losses.mask_dise=1", "losses: no key 'mask_dise'; did you mean 'mask_dice'?"),
         ("learn.lora=1e-3", "learn: this model has no part 'lora'"),
         ("model.lora={}", "learn: model.lora is there, but the part 'lora' does not learn"),
+        ("sampling={rates: [9, 3], samples_per_epoch: 9}",
+         "data[0].portion: says nothing beside `sampling:`; take `rate` instead"),
+        ("data.1.family=a", "data[1].family: says nothing without `sampling:`"),
         ("training.deepspeed=zero4", "training.deepspeed: no file 'zero4'; did you mean 'zero3'?"),
         ("best=toy/res/gIoU", "best: 'toy/res/gIoU' is not measured by `evaluate`"),
         ('evaluate=[{dataset: toy, task: rec, boxes: bux}]', "evaluate[0]: no box source 'bux'; did you mean 'box'?"),
