@@ -34,6 +34,24 @@ def to_inclusive(box: Box) -> Box:
     return (x0, y0, x1 - 1, y1 - 1)
 
 
+def from_one(box: Sequence[float]) -> Box:
+    """Corners that are both inside, counted from 1, as PASCAL VOC's and Flickr30k Entities' files write them."""
+    x0, y0, x1, y1 = box
+    return (x0 - 1, y0 - 1, x1, y1)
+
+
+def to_one(box: Box) -> Box:
+    """Inverse of `from_one`."""
+    x0, y0, x1, y1 = box
+    return (x0 + 1, y0 + 1, x1, y1)
+
+
+def around(boxes: Sequence[Box]) -> Box:
+    """The smallest box that holds all of them."""
+    x0, y0, x1, y1 = zip(*boxes, strict=True)
+    return (min(x0), min(y0), max(x1), max(y1))
+
+
 def from_normalised(box: Sequence[float], size: tuple[int, int]) -> Box:
     """Fractions of the picture's width and height."""
     height, width = size

@@ -72,7 +72,8 @@ def open_table(rows: Callable[..., Iterator[Row]], *sources: Path, **options: An
     """Returns the table of `rows(*sources, **options)`, from the cache if it has been made before.
 
     Raises:
-        ValueError: a source is empty, broken, or lacks a key; there are no rows, or two of one id.
+        ValueError: a source is empty, broken, lacks a key, or holds another kind of value than its format; there are
+            no rows, or two of one id.
     """
     where = " + ".join(str(source) for source in sources)
     path = cache_folder() / f"{rows.__name__}-{key(rows, sources, options)}.arrow"
@@ -81,6 +82,8 @@ def open_table(rows: Callable[..., Iterator[Row]], *sources: Path, **options: An
             write(path, checked(rows(*sources, **options), where))
         except KeyError as error:
             raise ValueError(f"{where}: a record has no key {error}") from error
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"{where}: a record holds another kind of value than its format has ({error})") from error
     return Table(path, where)
 
 
@@ -154,13 +157,31 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         ValueError: empty, broken (with its line), or not a list of mappings.
     """
-    records = _lines(path) if path.suffix == ".jsonl" else _parse(path.read_bytes(), path)
+    if path.suffix == ".jsonl":
+        yield from read_lines(path)
+        return
+    records = _parse(path.read_bytes(), path)
     if isinstance(records, dict):
         raise ValueError(f"{path}: expected a list of records, found a mapping with {', '.join(list(records)[:5])}")
     for number, record in enumerate(records):
         if not isinstance(record, dict):
             raise ValueError(f"{path}: record {number}: expected a mapping, found {str(record)[:40]!r}")
         yield record
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yields the records of a file that has one a line, whatever its name ends with.
+
+    Raises:
+        ValueError: broken (with its line), or not mappings.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                record = _parse(line, path, number)
+                if not isinstance(record, dict):
+                    raise ValueError(f"{path}:{number}: expected a mapping, found {str(record)[:40]!r}")
+                yield record
 
 
 def read_object(path: Path, *keys: str) -> dict[str, Any]:
@@ -178,18 +199,11 @@ def read_object(path: Path, *keys: str) -> dict[str, Any]:
     return tree
 
 
-def _lines(path: Path) -> Iterator[Any]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                yield _parse(line, path, number)
-
-
 def _parse(text: bytes, path: Path, line: int | None = None) -> Any:
     if not text.strip():
         raise ValueError(f"{path}: the file is empty; fetch it again")
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         at = line or getattr(error, "lineno", 1)
         raise ValueError(f"{path}:{at}: broken JSON ({error}); fetch the file again") from error

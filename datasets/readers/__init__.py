@@ -3,12 +3,16 @@
 from ullava.datasets.readers import (  # noqa: F401
     coco_captions,
     coco_instances,
+    coco_panoptic,
     daquar,
+    entities,
     flickr_captions,
     gqa,
     label_map,
     llava_chat,
     msrvtt,
+    phrase_boxes,
+    pope,
     refer,
     salient_json,
     salient_pairs,
@@ -16,4 +20,5 @@ from ullava.datasets.readers import (  # noqa: F401
     ullava_parts,
     ullava_referring,
     vqa_v2,
+    yolo,
 )

@@ -1,4 +1,7 @@
-"""Written dialogue in LLaVA's JSON (arXiv:2304.08485): about a picture, a GIF or video (u-LLaVA's TGIF), or nothing."""
+"""Written dialogue about pictures, videos or nothing, in the JSON of LLaVA (arXiv:2304.08485) and of LLaMA-Factory.
+
+The second, also called ShareGPT's, has `messages` of {role, content} in place of `conversations` of {from, value}.
+"""
 
 import re
 from collections.abc import Iterator
@@ -10,21 +13,26 @@ from typing import Any
 from ullava.configs.tokens import IMAGE, VIDEO
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
-from ullava.datasets.structures import Picture, Sample, Turn, Video
+from ullava.datasets.structures import MARK, Picture, Sample, Turn, Video
 from ullava.datasets.tables import Row, Table, open_table, read_records
 
-PLACEHOLDER = re.compile(rf"\s*(?:{IMAGE}|{VIDEO})\s*")
-MEDIA = ("image", "video", "gif")
+PLACEHOLDER = re.compile(rf"\s*(?:{MARK.pattern})\s*")
+MEDIA = {"image": IMAGE, "images": IMAGE, "video": VIDEO, "videos": VIDEO, "gif": VIDEO}  # key -> its mark in the text
+SPEAKERS = {"human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt"}
 
 
 @READERS.register("llava_chat")
 @dataclass(frozen=True)
 class LlavaChat(TableReader):
-    """One sample per record, one turn per exchange. The record's placeholders go: only the processor writes them.
+    """One sample per record, one turn per exchange. Media stand in the order of their placeholders in the text.
+
+    The placeholder of a single picture or video goes: the processor writes it where u-LLaVA does. Of several, each
+    stays where it is, and its turn says what it stands for; a text without any has them all before its first question.
 
     Args:
-        annotations: .json or .jsonl of {id, image | video | gif, conversations: [{from: human | gpt, value}, ...]}.
-        images, videos: folders from which `image`, and `video` or `gif`, count; `videos: None` means the same.
+        annotations: .json or .jsonl of {id, image | video | gif, conversations: [{from: human | gpt, value}, ...]} or
+            of {images, videos, messages: [{role: user | assistant, content}, ...]}; several media are lists.
+        images, videos: folders from which pictures, and videos or GIFs, count; `videos: None` means the same.
     """
 
     name: str
@@ -39,30 +47,56 @@ class LlavaChat(TableReader):
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]
         sample_id = f"{self.name}/{row.id}"
-        return Sample(sample_id, tuple(self.media(row, sample_id)), turns=turns(row.facts["conversations"], sample_id))
+        questions, answers = exchanges(row.facts["said"], sample_id)
+        media = [(MEDIA[key], self.medium(key, path, sample_id)) for key, path in row.facts["media"]]
+        marks = [mark for question in questions for mark in MARK.findall(question)]
+        if len(media) < 2 or not marks:
+            questions = [PLACEHOLDER.sub(gap, question).strip() for question in questions]
+            turns = [Turn(question, answer, (answer,)) for question, answer in zip(questions, answers, strict=True)]
+            return Sample(sample_id, tuple(medium for _, medium in media), turns=tuple(turns))
+        if sorted(marks) != sorted(mark for mark, _ in media):
+            raise ValueError(
+                f"{sample_id}: its text holds {' '.join(marks)}, its record {' '.join(mark for mark, _ in media)}; "
+                "expected one mark for each, or none"
+            )
+        return Sample(sample_id, in_order(marks, media), turns=placed(questions, answers))
 
-    def media(self, row: Row, where: str) -> Iterator[Picture | Video]:
-        """Yields what the record is about."""
-        for key in MEDIA:
-            root, kind = (self.images, Picture) if key == "image" else (self.videos or self.images, Video)
-            stated = row.facts.get(key) or []
-            for path in [stated] if isinstance(stated, str) else stated:
-                if root is None:
-                    raise ValueError(f"{where}: it has the {key} {path!r}; the catalogue entry lacks its folder")
-                yield kind(inside(root, path, where))
+    def medium(self, key: str, path: str, where: str) -> Picture | Video:
+        """One picture or video of the record."""
+        root, kind = (self.images, Picture) if MEDIA[key] == IMAGE else (self.videos or self.images, Video)
+        if root is None:
+            raise ValueError(
+                f"{where}: it has the {key.removesuffix('s')} {path!r}; the catalogue entry lacks its folder"
+            )
+        return kind(inside(root, path, where))
 
 
-def turns(conversation: list[dict[str, Any]], where: str) -> tuple[Turn, ...]:
-    """Pairs what the human says with what the assistant answers.
+def in_order(marks: list[str], media: list[tuple[str, Picture | Video]]) -> tuple[Picture | Video, ...]:
+    """The media as their marks come in the text; those of one kind stay in the record's order."""
+    waiting = {kind: iter([medium for mark, medium in media if mark == kind]) for kind in marks}
+    return tuple(next(waiting[mark]) for mark in marks)
+
+
+def placed(questions: list[str], answers: list[str]) -> tuple[Turn, ...]:
+    """Turns whose marks stand for the sample's media, one after the other."""
+    turns, used = [], 0
+    for question, answer in zip(questions, answers, strict=True):
+        count = len(MARK.findall(question))
+        turns.append(Turn(question.strip(), answer, (answer,), tuple(range(used, used + count))))
+        used += count
+    return tuple(turns)
+
+
+def exchanges(said: list[list[str]], where: str) -> tuple[list[str], list[str]]:
+    """What the human says, and what the assistant answers.
 
     Raises:
         ValueError: they do not take turns.
     """
-    speakers = [said["from"] for said in conversation]
+    speakers = [SPEAKERS.get(who, who) for who, _ in said]
     if not speakers or speakers != ["human", "gpt"] * (len(speakers) // 2):
-        raise ValueError(f"{where}: expected human and gpt in turns, found {', '.join(speakers) or 'nobody'}")
-    pairs = zip(conversation[::2], conversation[1::2], strict=True)
-    return tuple(Turn(PLACEHOLDER.sub(gap, q["value"]).strip(), a["value"], (a["value"],)) for q, a in pairs)
+        raise ValueError(f"{where}: expected human and gpt in turns, found {', '.join(map(str, speakers)) or 'nobody'}")
+    return [text for _, text in said[::2]], [text for _, text in said[1::2]]
 
 
 def gap(placeholder: re.Match) -> str:
@@ -71,8 +105,16 @@ def gap(placeholder: re.Match) -> str:
 
 
 def rows(path: Path) -> Iterator[Row]:
-    """One row per record; its id is the record's own, or its picture's stem, and its place in the file."""
+    """One row per record; its id is the record's own, or its first medium's stem, and its place in the file."""
     for number, record in enumerate(read_records(path)):
-        about = next((record[key] for key in MEDIA if record.get(key)), "")
-        picture = about if isinstance(about, str) else about[0]
-        yield Row(f"{record.get('id') or Path(picture).stem or 'text'}.{number}", picture, record)
+        media = [(key, name) for key in MEDIA for name in as_list(record.get(key))]
+        first = media[0][1] if media else ""
+        who, what = ("role", "content") if "messages" in record else ("from", "value")
+        said = [(line[who], line[what]) for line in record["messages" if "messages" in record else "conversations"]]
+        identity = record.get("id") or Path(first).stem or "text"
+        yield Row(f"{identity}.{number}", first, {"media": media, "said": said})
+
+
+def as_list(stated: Any) -> list[Any]:
+    """The media of one key: a list, one alone, or none."""
+    return stated if isinstance(stated, list) else [stated] if stated else []

@@ -341,7 +341,7 @@ def test_chats_are_about_a_picture_a_film_or_nothing(write, tmp_path):
     assert gif.media == (Video(tmp_path / "v/d.gif"),)
     assert text.media == ()
     assert [medium.path.name for medium in two.media] == ["e.jpg", "f.jpg"]
-    assert two.turns[0].question == "and differ?"
+    assert two.turns == (Turn("<image> and <image> differ?", "Yes.", ("Yes.",), (0, 1)),)
 
 
 def test_speakers_take_turns(write, tmp_path):

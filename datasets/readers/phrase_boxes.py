@@ -1,0 +1,87 @@
+"""Phrases with a box each, one record a phrase: Flickr30k Entities as grounding programs index it, or own data."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from ullava.datasets import boxes
+from ullava.datasets.readers.base import READERS, TableReader
+from ullava.datasets.readers.files import inside
+from ullava.datasets.structures import Box, Picture, Region, Sample
+from ullava.datasets.tables import Row, Table, open_table, read_records
+
+FORMS: dict[str, Callable[[list[float]], Box]] = {"xyxy": tuple, "xywh": boxes.from_xywh, "from_one": boxes.from_one}
+
+
+@READERS.register("phrase_boxes")
+@dataclass(frozen=True)
+class PhraseBoxes(TableReader):
+    """One sample per picture, one region per box with all its phrases; what has no box is absent. No masks, no crowds.
+
+    Args:
+        annotations: .json or .jsonl of records.
+        images: folder of the pictures.
+        picture, phrase, box: keys of a record; a box that is null or empty means that there is no such thing.
+        form: of the box: "xyxy" corners with the second outside, "xywh" corner, width and height, "from_one" corners
+            that are both inside, counted from 1, as PASCAL VOC and Entities write them.
+        scale: key of the number by which boxes are larger than the picture's pixels; None: they are its pixels.
+        split: records whose `split` is this; None takes all.
+        targets_only: leave out what is absent, and pictures that have nothing else.
+    """
+
+    name: str
+    annotations: Path
+    images: Path
+    picture: str = "image"
+    phrase: str = "phrase"
+    box: str = "box"
+    form: Literal["xyxy", "xywh", "from_one"] = "xyxy"
+    scale: str | None = None
+    split: str | None = None
+    targets_only: bool = False
+
+    def __post_init__(self):
+        if self.form not in FORMS:
+            raise ValueError(f"{self.name}: form: expected {', '.join(FORMS)}, found {self.form!r}")
+
+    @cached_property
+    def table(self) -> Table:
+        keys = {"picture": self.picture, "phrase": self.phrase, "box": self.box, "scale": self.scale}
+        return open_table(rows, self.annotations, split=self.split, targets_only=self.targets_only, **keys)
+
+    def __getitem__(self, index: int) -> Sample:
+        row = self.table[index]
+        sample_id = f"{self.name}/{row.id}"
+        regions = tuple(
+            Region(tuple(phrases), box=self.pixels(box, scale, sample_id)) for box, scale, phrases in row.facts["boxes"]
+        )
+        picture = Picture(inside(self.images, row.picture, sample_id))
+        return Sample(sample_id, (picture,), regions, absent=tuple(row.facts["absent"]))
+
+    def pixels(self, box: list[float], scale: float, where: str) -> Box:
+        """A box as it is written, in pixels of the picture."""
+        if len(box) != 4:
+            raise ValueError(f"{where}: box: expected four numbers, found {box}")
+        return tuple(side / scale for side in FORMS[self.form](box))
+
+
+def rows(
+    path: Path, *, picture: str, phrase: str, box: str, scale: str | None, split: str | None, targets_only: bool
+) -> Iterator[Row]:
+    """One row per picture, in the order of file names; a box and its phrases in the order of the file."""
+    found: dict[str, dict] = defaultdict(lambda: defaultdict(list))
+    for record in read_records(path):
+        if split in (None, record.get("split")):
+            place = (tuple(record[box]), float(record[scale]) if scale else 1.0) if record[box] else None
+            phrases = found[record[picture]][place]
+            if record[phrase] not in phrases:
+                phrases.append(record[phrase])
+    for name, places in sorted(found.items()):
+        absent = places.pop(None, [])
+        if places or not targets_only:
+            stated = [(*place, phrases) for place, phrases in places.items()]
+            facts = {"boxes": stated, "absent": [] if targets_only else absent}
+            yield Row(str(Path(name).with_suffix("")), name, facts)
