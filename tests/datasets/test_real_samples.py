@@ -12,7 +12,8 @@ from ullava.datasets.catalogue import open_dataset
 from ullava.datasets.structures import Picture
 
 pytestmark = pytest.mark.shared
-ENTRIES = read_yaml(CONFIGS / "datasets" / "real_samples.yaml")
+MAIN, MORE = (read_yaml(CONFIGS / "datasets" / f"{name}_samples.yaml") for name in ("real", "more"))
+ENTRIES = {**MAIN, **MORE}
 ROWS = [(name, task) for name, entry in ENTRIES.items() for task in entry.get("by_task", [None])]
 
 
@@ -28,8 +29,7 @@ def test_every_record_reads(name, task):
     assert len(seen) == len(reader) > 0
     for sample in reader:
         assert sample.id.startswith(f"{name}/")
-        (medium,) = sample.media
-        assert medium.path.is_file()
+        assert sample.media and all(medium.path.is_file() for medium in sample.media)
         assert sample.turns or sample.regions
         assert all(turn.answer in turn.references for turn in sample.turns)
 
@@ -38,13 +38,17 @@ def test_every_record_reads(name, task):
 def test_pixels_masks_and_boxes_agree(name, task):
     reader = open_dataset(name, task)
     for sample in list(reader)[::6]:
-        (medium,) = sample.media
+        medium = sample.media[0]
         if not isinstance(medium, Picture):
             assert videos.read_frames(medium, 4).shape[0] == 4
             continue
         size = images.read(medium).shape[:2]
         assert images.size_of(medium.path) == size
         for region in sample.regions:
+            if region.mask is None:
+                x0, y0, x1, y1 = region.box
+                assert -1 <= x0 < x1 <= size[1] + 1 and -1 <= y0 < y1 <= size[0] + 1, sample.id
+                continue
             drawn = region.mask.draw()
             masks.check_size(drawn, size, sample.id)
             assert drawn.any()
