@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+import transformers
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from ullava.configs.schema import GenerationConfig
 from ullava.configs.tokens import SPACED
@@ -45,11 +47,12 @@ class Answerer:
         self.ids = {token: tokenizer.convert_tokens_to_ids(self.processor.spell(token)) for token in self.tokens}
         self.collate = Collator(tokenizer.pad_token_id, self.tokens)
         self.collate_open = Collator(tokenizer.pad_token_id, self.tokens, left=True)
-        closing = self.processor.conversation.closing.strip()
-        stop = tokenizer.convert_tokens_to_ids(closing)
-        known = stop is not None and stop != tokenizer.unk_token_id
-        self.stop_ids = sorted({i for i in (stop if known else None, tokenizer.eos_token_id) if i is not None})
-        self.stop_strings = None if known else [closing]
+        self.model.llm.generation_config = transformers.GenerationConfig()  # a folder's own would penalise repetition
+        closing = self.processor.conversation.closing
+        self.mark = closing.strip() or closing
+        stop = last_id(tokenizer, closing)
+        self.stop_ids = sorted({i for i in (stop, tokenizer.eos_token_id) if i is not None})
+        self.stop_strings = [self.mark] if stop is None else None
 
     @torch.no_grad()
     def __call__(self, dialogues: Sequence[Dialogue], *, given: bool = False) -> list[Answer]:
@@ -85,7 +88,7 @@ class Answerer:
     def generate(self, embeds: Tensor, attention_mask: Tensor) -> Said:
         """Greedy or sampled ids after (B, L, D) prompts padded at the left."""
         how = self.generation
-        sampling = {"temperature": how.temperature, "top_p": how.top_p} if how.temperature else {}
+        sampling = {"temperature": how.temperature, "top_p": how.top_p, "top_k": 0} if how.temperature else {}
         result = self.model.llm.generate(
             inputs_embeds=embeds, attention_mask=attention_mask, max_new_tokens=how.max_new_tokens,
             num_beams=how.num_beams, do_sample=bool(sampling), **sampling,
@@ -132,8 +135,7 @@ class Answerer:
         tokenizer = self.processor.tokenizer
         text = tokenizer.decode(ids[: min(ends, default=len(ids))], skip_special_tokens=False)
         text = text.replace(tokenizer.pad_token, "")
-        closing = self.processor.conversation.closing.strip()
-        text = self.processor.unspell(text.partition(closing)[0])
+        text = self.processor.unspell(text.partition(self.mark)[0])
         return SPACES.sub(" ", text).strip()
 
     def predict(self, states: Tensor, batch: Batch, count: int) -> list[dict]:
@@ -144,6 +146,14 @@ class Answerer:
             for row, result in zip(owners, head.results(predicted, batch), strict=True):
                 found[row][head.name].append(result)
         return [{name: tuple(results) for name, results in row.items()} for row in found]
+
+
+def last_id(tokenizer: PreTrainedTokenizerBase, closing: str) -> int | None:
+    """The token by which an answer with this closing ends, whatever its last word; None where there is no such one."""
+    ends = {tokenizer(word + closing, add_special_tokens=False)["input_ids"][-1] for word in ("it", "it.", "it)")}
+    mark = closing.strip() or closing
+    known = len(ends) == 1 and tokenizer.decode(list(ends)).strip() in (mark, mark.strip())
+    return ends.pop() if known else None
 
 
 def open_answerer(folder: str, generation: GenerationConfig) -> Answerer:

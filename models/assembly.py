@@ -193,16 +193,19 @@ def add_tokens(
     Tokens in `spaced` take the space before them, as where the published weights were trained (transformers 4.31): the
     state that emits them is then that of a word, and not of a lone space that no text ever had.
     """
-    missing = [token for token in tokens if token not in tokenizer.get_vocab()]
+    known = tokenizer.get_vocab()
+    missing = [token for token in tokens if token not in known]
     tokenizer.add_tokens([AddedToken(token, lstrip=token in spaced, special=True) for token in missing])
     if tokenizer.pad_token is None:
         tokenizer.pad_token = PAD
     before = llm.get_input_embeddings().weight.shape[0]
-    if len(tokenizer) <= before:
+    if len(tokenizer) > before:
+        llm.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    new = sorted({*range(before, len(tokenizer)), *tokenizer.convert_tokens_to_ids(missing)})  # Qwen has spare rows
+    if not new:
         return
-    llm.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     for table in dict.fromkeys((llm.get_input_embeddings().weight, llm.get_output_embeddings().weight)):
         with torch.no_grad():
-            old = table[:before].float()
-            noise = torch.randn(len(table) - before, table.shape[1]) * old.std() * 0.1
-            table[before:] = (old.mean(0) + noise).to(table.dtype)
+            old = table[: min(before, len(known))].float()
+            noise = torch.randn(len(new), table.shape[1]) * old.std() * 0.1
+            table[new] = (old.mean(0) + noise).to(table.dtype)
