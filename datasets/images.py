@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ullava.datasets import boxes
+from ullava.datasets.opening import check_file
 from ullava.datasets.structures import Picture
 
 EXIF_ORIENTATION = 0x0112
@@ -55,10 +56,9 @@ def size_of(path: Path) -> tuple[int, int]:
 
 
 def _opened(path: Path) -> Image.Image:
+    check_file(path, "picture")
     try:
         return Image.open(path)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such picture; the annotation file names it, its folder lacks it") from None
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path}: the picture is too large to be one ({error}); take it out, or shrink it") from error
     except (OSError, SyntaxError, ValueError) as error:

@@ -15,6 +15,8 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco
 
+from ullava.datasets.opening import check_file
+
 
 class Mask(Protocol):
     """Anything that can be drawn."""
@@ -232,10 +234,8 @@ def brightness(path: Path) -> np.ndarray:
 
 def modified(path: Path) -> int:
     """Time of a mask's file: what is kept of it goes when it changes."""
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such mask; the annotation file names it, its folder lacks it") from None
+    check_file(path, "mask")
+    return path.stat().st_mtime_ns
 
 
 @lru_cache(maxsize=8)

@@ -1,45 +1,74 @@
-"""Frames of a video or a GIF, evenly spread, by PyAV.
+"""Frames of a video or a GIF, evenly spread, by PyAV, in a limited time.
 
 Frames are counted from the packets' times, without decoding them; only what lies between a keyframe and a wanted
 frame is decoded. decord 0.6.0 (2021), which u-LLaVA uses, gave the same frames of MP4 and MKV in the same time, but
 others of MSVD's AVI files than decoding the whole film gives; so it is not used.
+
+Only containers are opened, and only files: a playlist may name any other file or address, whatever it is called.
 """
 
+import os
 import time
 from bisect import bisect_right
 from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
+from ullava.datasets.opening import check_file
 from ullava.datasets.structures import Video
+from ullava.datasets.watchdog import within
 
+PATIENCE = 60.0  # seconds for one film where $ULLAVA_VIDEO_TIMEOUT does not say how many
+CONTAINERS = "mov,matroska,avi,gif,asf,flv,h264,hevc,mpeg,mpegts,mpegvideo,m4v,ogg,rm,wav,apng"
+GUARD = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
 COMPLETE = 0.9  # of the frames that the header announces; containers differ by a few
 
 
-def read_frames(video: Video, count: int, timeout: float = 60.0) -> np.ndarray:
+def read_frames(video: Video, count: int, timeout: float | None = None) -> np.ndarray:
     """Returns (count, H, W, 3) uint8 RGB: the middle frames of `count` equal parts, in order.
 
     A clip of fewer frames than `count` repeats them in order.
 
     Args:
         count: 1 or more.
-        timeout: seconds, after which a stuck file is given up.
+        timeout: seconds, after which a stuck file is given up; None: $ULLAVA_VIDEO_TIMEOUT, or 60.
 
     Raises:
         FileNotFoundError: no such file.
         TimeoutError: it took longer than `timeout`.
-        ValueError: not a video, broken, truncated, or without frames in its `clip`.
+        ValueError: not a video, broken, truncated, too large, or without frames in its `clip`.
     """
+    timeout = patience() if timeout is None else timeout
+    return within(timeout, lambda: _read(video, count, timeout), late(video.path, timeout))
+
+
+def patience() -> float:
+    """Seconds that one film may take.
+
+    Raises:
+        ValueError: $ULLAVA_VIDEO_TIMEOUT is not a number above 0.
+    """
+    said = os.environ.get("ULLAVA_VIDEO_TIMEOUT", "").strip()
+    try:
+        seconds = float(said or PATIENCE)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise ValueError(f"ULLAVA_VIDEO_TIMEOUT: expected seconds above 0, found {said!r}")
+    return seconds
+
+
+def _read(video: Video, count: int, timeout: float) -> np.ndarray:
     import av
 
     path = video.path
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such video; the annotation file names it, its folder lacks it")
+    check_file(path, "video")
     if path.suffix.lower() == ".gif":
         check_trailer(path)
     try:
-        with av.open(str(path), timeout=timeout) as container:
+        with av.open(str(path), timeout=timeout, options=GUARD) as container:
             if not container.streams.video:
                 raise ValueError(f"{path}: the file has no pictures in it")
             return _Film(video, container, timeout).read(count)
@@ -51,7 +80,10 @@ def read_frames(video: Video, count: int, timeout: float = 60.0) -> np.ndarray:
 
 def late(path: Path, timeout: float) -> str:
     """The message of a time-out."""
-    return f"{path}: not read in {timeout:g} s; is the disk or the file stuck?"
+    return (
+        f"{path}: not read in {timeout:g} s; the disk or the file is stuck: take it out of the annotation file, or "
+        "raise $ULLAVA_VIDEO_TIMEOUT (seconds)"
+    )
 
 
 def check_trailer(path: Path) -> None:
@@ -79,6 +111,12 @@ class _Film:
         self.deadline = time.monotonic() + timeout
         self.stream = container.streams.video[0]
         self.stream.codec_context.thread_count = 1  # workers are the parallel ones
+        self.stream.codec_context.options = {"max_pixels": str(Image.MAX_IMAGE_PIXELS)}
+        if self.stream.width * self.stream.height > Image.MAX_IMAGE_PIXELS:
+            raise ValueError(
+                f"{video.path}: frames of {self.stream.height} x {self.stream.width} (H x W) are too large to be any; "
+                "take it out, or shrink it"
+            )
 
     def read(self, count: int) -> np.ndarray:
         times, keys = self.packet_times()
