@@ -77,8 +77,8 @@ class Turn:
     Attributes:
         media: places in `Sample.media` that the marks `<image>` and `<video>` in the question stand for, in the order
             of the text, so that a turn keeps its pictures whatever other turns are left out. Empty: it has no marks,
-            and what looks like one is plain text. Media that no mark of a dialogue stands for are not lost: they go
-            where those of a sample without marks go, to its first question.
+            and what looks like one is plain text. Media that no turn of the sample marks go to the first question; of
+            a sample's marked ones a dialogue shows those that it marks itself, or all in front if it marks none.
     """
 
     question: str

@@ -79,6 +79,7 @@ class Processor:
     def fit(self, dialogue: Dialogue, answered: bool):
         """The dialogue without the turns beyond `max_length`, its script, the media it shows, and its tokens."""
         marked = {n for turn in dialogue.turns for n in turn.media}
+        marked |= {n for turn in dialogue.sample.turns for n in turn.media} if marked else set()
         loose = [n for n in range(len(dialogue.sample.media)) if n not in marked]
         while True:
             script, shown = self.script(dialogue, loose, answered)

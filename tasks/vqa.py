@@ -1,9 +1,10 @@
 """Visual question answering and written dialogues: questions and answers as people, or a teacher model, wrote them."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from ullava.datasets.structures import Dialogue, Sample, Turn
+from ullava.datasets.structures import MARK, Dialogue, Sample, Turn
 from ullava.tasks.base import TASKS, Task
 from ullava.tasks.grammar import words
 
@@ -32,11 +33,12 @@ class VisualQuestionAnswering(Task):
     def dialogue(self, sample, rng):
         turns = self.turns(sample)
         start = int(rng.integers(len(turns)))  # any turn may be the first: an exam asks each alone
-        return Dialogue(sample.id, sample, turns[start : start + self.rounds])
+        return Dialogue(sample.id, sample, stretch(turns, start, self.rounds))
 
     def exams(self, sample):
-        for number, turn in enumerate(self.turns(sample)):
-            yield Dialogue(f"{sample.id}#{number}", sample, (turn,))
+        turns = self.turns(sample)
+        for number in range(len(turns)):
+            yield Dialogue(f"{sample.id}#{number}", sample, stretch(turns, number, 1))
 
     def read(self, answer):
         return words(answer)
@@ -53,6 +55,14 @@ class VisualQuestionAnswering(Task):
 
     def ask(self, question: str) -> str:
         return f"{question} {self.suffix}" if self.suffix else question
+
+
+def stretch(turns: Sequence[Turn], start: int, count: int) -> tuple[Turn, ...]:
+    """`count` turns from `start` on; the media that earlier ones showed stand before the first of them."""
+    before = [pair for turn in turns[:start] for pair in zip(MARK.findall(turn.question), turn.media, strict=False)]
+    first, *others = turns[start : start + count]
+    marks, places = "".join(f"{mark}\n" for mark, _ in before), tuple(place for _, place in before)
+    return replace(first, question=marks + first.question, media=places + first.media), *others
 
 
 def commonest(turn: Turn) -> str:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ullava.configs.schema import GenerationConfig
-from ullava.datasets.structures import OWNER_PATTERN, Promise, Region
+from ullava.datasets.structures import OWNER_PATTERN, Promise, Region, Turn
 from ullava.models.answering import Answerer, open_answerer
 from ullava.models.assembly import assemble
 from ullava.models.checkpoints import save
@@ -110,6 +110,33 @@ def test_beams_are_read_as_their_text_is(taught, lessons):
     again = answerer([given(lesson, answer.text) for lesson, answer in zip(lessons, said, strict=True)], given=True)
     for one, other in zip(said, again, strict=True):
         assert_equal(other, one)
+
+
+def test_a_token_speaks_of_the_last_picture_shown(answerer, world, monkeypatch):
+    """Two pictures in turns: what is said to the second question is about the second."""
+    tokenizer = answerer.processor.tokenizer
+    ids = torch.tensor([tokenizer(" [SEG] [LOC]</s>")["input_ids"]])
+    generate = answerer.generate
+    monkeypatch.setattr(answerer, "generate", lambda *prompt: replace(generate(*prompt), ids=ids, cache=None))
+    region = world.region(1, place=1)
+    turns = (
+        Turn("<image>What is here?", "It.", media=(0,)),
+        Turn("Where is it in <image>?", "[SEG] [LOC]", media=(1,)),
+    )
+    pair = world.dialogue("pair", [0, 1], ("", "It."), ("", "[SEG] [LOC]"), regions=(region, region))
+    pair = replace(pair, turns=turns)
+    (said,) = answerer([replace(pair, turns=(turns[0], replace(turns[1], answer="")), promises=())])
+    (read,) = answerer([pair], given=True)
+    assert said.predictions["mask"][0].shape == (72, 48)
+    assert_equal(replace(said, text=read.text), read)
+
+
+def test_plain_captions_end_with_their_line(recipe, world):
+    answerer = Answerer(assemble(recipe(conversation="plain")), GREEDY)
+    tokenizer = answerer.processor.tokenizer
+    assert answerer.stop_ids == sorted(tokenizer.convert_tokens_to_ids(["</s>", "\u010a"]))  # a line's end, byte-level
+    assert answerer.text(tokenizer("Nothing else.\nWhere is it?")["input_ids"]) == "Nothing else."
+    assert isinstance(answerer([asked(world.segment())])[0].text, str)
 
 
 def test_an_answer_that_never_ends_is_read_to_its_last_token(taught, lessons):

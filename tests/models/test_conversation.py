@@ -1,5 +1,7 @@
 """What exactly is written, and where the answers stand in it."""
 
+from copy import copy
+
 import pytest
 
 from ullava.datasets.structures import Turn
@@ -22,8 +24,23 @@ def test_vicuna_is_written_so():
     )
 
 
+def test_llama2_is_written_so():
+    """As LLaVA's and LISA's conversation.py, SeparatorStyle.LLAMA_2; the tokenizer puts the first <s>."""
+    assert conversation("llama2").write(TURNS).text == (
+        "[INST] <<SYS>>\nYou are a helpful language and vision assistant. You are able to understand the visual "
+        "content that the user provides, and assist the user with a variety of tasks using natural language."
+        "\n<</SYS>>\n\nWhere is it? [/INST] Here. </s><s>[INST] What is it? [/INST] A cat. </s>"
+    )
+
+
 @pytest.mark.parametrize(
-    ("name", "spans"), [("simple", [" Here.\n###", " A cat.\n###"]), ("vicuna_v1", [" Here.</s>", " A cat.</s>"])]
+    ("name", "spans"),
+    [
+        ("simple", [" Here.\n###", " A cat.\n###"]),
+        ("vicuna_v1", [" Here.</s>", " A cat.</s>"]),
+        ("llama2", [" Here. </s>", " A cat. </s>"]),
+        ("plain", ["Here.\n", "A cat.\n"]),
+    ],
 )
 def test_spans_cover_each_answer_with_its_blank_and_its_end(name, spans):
     script = conversation(name).write(TURNS)
@@ -48,7 +65,25 @@ def test_braces_in_a_question_are_letters():
 
 def test_old_names_are_known():
     assert conversation("conv_simple") is conversation("simple")
-    assert conversation("conv_sep2") is conversation("vicuna_v1")
+    assert conversation("conv_sep2") is conversation("llava_v1") is conversation("vicuna_v1")
+    assert conversation("conv_llama2") is conversation("llava_llama_2") is conversation("llama2")
+
+
+def test_a_chat_template_is_a_tokenizers():
+    with pytest.raises(
+        ValueError, match="conversation 'chat_template': expected the tokenizer that has it, found none"
+    ):
+        conversation("chat_template")
+
+
+def test_an_end_is_the_tokenizers_own(still):
+    tokenizer = copy(still.processor.tokenizer)
+    tokenizer.bos_token, tokenizer.eos_token = None, "###"
+    script = conversation("llama2", tokenizer).write(TURNS)
+    assert script.text.endswith("[/INST] Here. ###[INST] What is it? [/INST] A cat. ###")
+    tokenizer.eos_token = None
+    with pytest.raises(ValueError, match="the tokenizer has no eos_token, which could end an answer"):
+        conversation("vicuna_v1", tokenizer)
 
 
 def test_an_unknown_name_names_the_nearest():

@@ -11,7 +11,7 @@ import pytest
 
 from ullava.datasets import videos
 from ullava.datasets.masks import RunLengths
-from ullava.datasets.structures import Dialogue, Sample, Turn, Video
+from ullava.datasets.structures import Dialogue, Promise, Sample, Turn, Video
 from ullava.models.conversation import conversation
 from ullava.models.processor import Processor
 
@@ -101,6 +101,111 @@ def test_two_pictures_stand_one_after_the_other(world, processor):
     first, second = (medium.column for medium in row.media)
     assert second - first == PATCHES + 3  # </img_end>, a line's end, <img_beg>
     assert [medium.size for medium in row.media] == [(60, 80), (50, 50)]
+
+
+def marked(world, *turns, regions=()):
+    """A dialogue about pictures 0, 1, 2; turns are (question, answer, media)."""
+    whole = world.dialogue("marked", [0, 1, 2], *[turn[:2] for turn in turns], regions=regions)
+    turns = tuple(replace(turn, media=media) for turn, (_, _, media) in zip(whole.turns, turns, strict=True))
+    return replace(whole, turns=turns)
+
+
+def shown(processor, row) -> str:
+    """The row's text, its pictures by their sizes."""
+    text = processor.tokenizer.decode(row.input_ids)
+    for height, width in (medium.size for medium in row.media):
+        text = text.replace(f"<img_beg>{'<image_patch>' * PATCHES}</img_end>", f"({height}x{width})", 1)
+    return text
+
+
+def test_pictures_stand_where_the_questions_mark_them(world, processor):
+    row = processor(marked(world, ("<image>Where?", "It.", (0,)), ("Is <image> it\n<image>", "It.", (2, 1))))
+    assert shown(processor, row).endswith(
+        "USER: (60x80)Where? ASSISTANT: It.</s>USER: Is (50x50) it\n(72x48) ASSISTANT: It.</s>"
+    )
+    patch = processor.tokenizer.convert_tokens_to_ids("<image_patch>")
+    columns = [column for medium in row.media for column in range(medium.column, medium.column + PATCHES)]
+    assert np.flatnonzero(row.input_ids == patch).tolist() == columns
+
+
+def test_promises_find_their_picture_whatever_the_order(world, processor):
+    regions = (world.region(1, place=1), world.region(2, place=2), world.region(0, place=0))
+    turns = (("<image><image> Where?", "[SEG].", (2, 1)), ("And <image>", "[SEG] [SEG]", (0,)))
+    row = processor(marked(world, *turns, regions=regions))
+    assert [medium.size for medium in row.media] == [(50, 50), (72, 48), (60, 80)]
+    assert [promise.mask.shape for promise in row.promises] == [(72, 48), (50, 50), (60, 80)]
+    assert [row.media[promise.picture].size for promise in row.promises] == [(72, 48), (50, 50), (60, 80)]
+
+
+def test_only_promised_pictures_have_a_frame(world, processor):
+    dialogue = world.dialogue("pair", [0, 2], ("Where is it?", "[SEG]."), regions=(world.region(0),))
+    assert [medium.frame is None for medium in processor(dialogue).media] == [False, True]
+    opened = processor(dialogue, answered=False)  # the model speaks of the last picture shown before it speaks
+    assert [medium.frame is None for medium in opened.media] == [True, False] and opened.about == 1
+
+
+def test_marks_of_turns_that_are_cut_show_nothing(world, changed):
+    dialogue = marked(world, ("<image>Where?", "It.", (0,)), ("<image><image>Where?", "It.", (1, 2)))
+    processor = changed(max_length=len(changed()(dialogue).input_ids) - 1)
+    row = processor(dialogue)
+    assert [medium.size for medium in row.media] == [(60, 80)]
+    assert shown(processor, row).endswith("USER: (60x80)Where? ASSISTANT: It.</s>")
+
+
+def test_what_the_sample_shows_elsewhere_is_not_shown(world, processor):
+    whole = marked(world, ("<image>Where?", "It.", (0,)), ("<image> or <image>?", "It.", (1, 2)))
+    sample = replace(whole.sample, turns=whole.turns)
+    part = replace(whole, sample=sample, turns=whole.turns[:1])
+    assert [medium.size for medium in processor(part).media] == [(60, 80)]
+    plain = replace(whole, sample=sample, turns=(Turn("Where is it?", "It."),))  # a task's own question, without marks
+    assert [medium.size for medium in processor(plain).media] == [(60, 80), (72, 48), (50, 50)]
+
+
+def test_a_promise_of_what_is_not_shown_is_refused(world, processor):
+    whole = marked(world, ("<image>Where?", "[SEG].", (0,)), regions=(world.region(1, place=1),))
+    sample = replace(whole.sample, turns=(Turn("<image><image><image>", "", media=(0, 1, 2)),))
+    with pytest.raises(ValueError, match=r"toy/marked: \[SEG\] is promised of medium 1, which is not shown"):
+        processor(replace(whole, sample=sample))
+
+
+def test_marks_that_a_task_has_changed_are_refused(world, processor):
+    with pytest.raises(ValueError, match=r"toy/marked: turn 0: the question holds <image>, its media \(0, 1\)"):
+        processor(marked(world, ("<image>Where?", "It.", (0, 1))))
+
+
+def test_a_mark_without_media_is_text(world, processor):
+    row = processor(world.dialogue("html", [], ("What is <image> here?", "Nothing else.")))
+    assert "USER: What is <image> here? ASSISTANT:" in processor.tokenizer.decode(row.input_ids)
+    assert row.about is None
+
+
+def test_pictures_and_a_video_mix(world, filmed, processor):
+    media = (world.picture(0), filmed, world.picture(1))
+    turns = (Turn("<image>What is <video> here?", "It.", media=(0, 1)), Turn("<image>", "[SEG]", media=(2,)))
+    sample = Sample("toy/mix", media)
+    promise = Promise("[SEG]", world.region(1, place=2), 1)
+    row = processor(Dialogue("toy/mix", sample, turns, (promise,)))
+    assert [(medium.kind, medium.size) for medium in row.media] == [
+        ("<image>", (60, 80)), ("<video>", (30, 40)), ("<image>", (72, 48))
+    ]  # fmt: skip
+    for medium in row.media:
+        name = {"<image>": "<image_patch>", "<video>": "<video_patch>"}[medium.kind]
+        patch = processor.tokenizer.convert_tokens_to_ids(name)
+        width = PATCHES + (8 if medium.kind == "<video>" else 0)
+        assert (row.input_ids[medium.column : medium.column + width] == patch).all()
+        assert patch not in row.input_ids[[medium.column - 1, medium.column + width]]
+    loose = processor(Dialogue("toy/mix", sample, (Turn("What is here?", "It."),)))
+    assert [medium.kind for medium in loose.media] == ["<image>", "<image>", "<video>"]  # in front, and behind
+    assert loose.about == 1
+
+
+def test_plain_writes_the_picture_and_its_caption_only(world, changed):
+    processor = changed(conversation=conversation("plain"))
+    row = processor(world.dialogue("caption", [0], ("Describe the picture.", "A red circle.")))
+    assert shown(processor, row) == "(60x80)A red circle.\n"
+    assert supervised(processor, row) == "A red circle.\n"
+    opened = processor(world.dialogue("caption", [0], ("Describe the picture.", "")), answered=False)
+    assert opened.input_ids.tolist() == row.input_ids[: len(opened.input_ids)].tolist()
 
 
 def test_a_video_stands_behind_the_question(filmed, processor):

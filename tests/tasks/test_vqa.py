@@ -33,6 +33,20 @@ def test_the_exam_asks_each_question_alone():
     assert exams[2].turns == (Turn("q2?", "a2", ("a2",)),)
 
 
+def test_a_turn_alone_keeps_what_was_shown_before_it():
+    media = tuple(Picture(f"{name}.jpg") for name in "abc")
+    first, last = Turn("<image>Who?", "Kim.", media=(0,)), Turn("And <image> or <image>?", "b", media=(1, 2))
+    turns = (first, Turn("Sure?", "Yes."), last)
+    exams = list(VisualQuestionAnswering(suffix="Say it.").exams(Sample("toy/1", media, turns=turns)))
+    assert [(turn.question, turn.media) for exam in exams for turn in exam.turns] == [
+        ("<image>Who? Say it.", (0,)),
+        ("<image>\nSure? Say it.", (0,)),
+        ("<image>\nAnd <image> or <image>? Say it.", (0, 1, 2)),
+    ]
+    drawn = VisualQuestionAnswering(rounds=2).dialogue(Sample("toy/1", media, turns=turns), np.random.default_rng(0))
+    assert drawn.turns[0].media[:1] == (0,)
+
+
 def test_of_several_answers_the_most_frequent_is_taught_and_all_are_references():
     answers = ("red", "dark red", "dark red", "red", "blue")  # red and dark red tie: the first one written
     sample = Sample("toy/1", PICTURE, turns=(Turn("What colour?", "blue", answers),))
