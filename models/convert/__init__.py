@@ -1,0 +1,1 @@
+"""Published checkpoints in, published checkpoints out: one table of names per kind, read in two directions."""
