@@ -1,12 +1,17 @@
 """What exactly is written, and where the answers stand in it."""
 
+import json
+import os
+import re
 from copy import copy
+from pathlib import Path
 
 import pytest
 
 from ullava.datasets.structures import Turn
 from ullava.models.conversation import conversation
 
+SHARED = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[2] / "../shared"))
 TURNS = (Turn("Where is it?", "Here."), Turn("What is it?", "A cat."))
 
 
@@ -89,3 +94,17 @@ def test_an_end_is_the_tokenizers_own(still):
 def test_an_unknown_name_names_the_nearest():
     with pytest.raises(LookupError, match="no conversation 'vicuna_v2'; did you mean 'vicuna_v1'"):
         conversation("vicuna_v2")
+
+
+@pytest.mark.shared
+def test_published_dialogues_are_written_as_they_were_published():
+    """Of LISA, LaSagnA, KeySeg, LLaVA: texts that their own programs wrote, taken apart and written again."""
+    written = 0
+    for path in sorted(SHARED.glob("parity/*/config.json")):
+        texts = json.loads(path.read_text()).get("conversations", [])
+        for text in (text for text in texts if isinstance(text, str) and "USER: " in text):
+            turns = [Turn(*pair) for pair in re.findall(r"USER: (.*?) ASSISTANT: (.*?)</s>", text, re.DOTALL)]
+            assert conversation("llava_v1").write(turns).text == text, path
+            written += 1
+    if not written:
+        pytest.skip("no published dialogues here")
