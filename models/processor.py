@@ -53,7 +53,7 @@ class Processor:
         self.spelling, self.max_length = dict(spelling or {}), max_length
         self.owners = re.compile("|".join(re.escape(self.spell(token)) for token in OWNERS))
         self.begin = [i for i in tokenizer("")["input_ids"] if i == tokenizer.bos_token_id and conversation.special]
-        self.patch_ids = {kind: tokenizer.convert_tokens_to_ids(token) for kind, token in PATCH.items()}
+        self.patch_ids = {kind: tokenizer.convert_tokens_to_ids(self.spell(token)) for kind, token in PATCH.items()}
 
     def __call__(self, dialogue: Dialogue, *, answered: bool = True) -> Row:
         """Writes one row; with `answered` false the last answer is left to the model, and no target is drawn.
@@ -118,7 +118,7 @@ class Processor:
             if number == 0:
                 marked = [*(part for n in before for part in (n, "\n")), *marked, *behind]
             written = [part for part in marked if isinstance(part, int) or self.conversation.words]
-            question = "".join(wrapped(media[part]) if isinstance(part, int) else part for part in written)
+            question = "".join(self.spell(wrapped(media[part])) if isinstance(part, int) else part for part in written)
             turns.append(Turn(question, self.spell(turn.answer)))
             shown += [part for part in marked if isinstance(part, int)]
         script = self.conversation.write(turns, answered=answered)
@@ -135,7 +135,7 @@ class Processor:
     def unspell(self, text: str) -> str:
         """Inverse of `spell`."""
         for ours, theirs in self.spelling.items():
-            text = text.replace(theirs, ours)
+            text = text.replace(theirs, ours) if theirs else text
         return text
 
     def tokenize(self, script: Script) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
