@@ -29,6 +29,7 @@ from ullava.models.lora import add_lora
 from ullava.models.processor import Processor
 from ullava.models.projector import projector
 from ullava.models.sam import open_sam
+from ullava.models.trust import NEVER, check_folder, no_code
 from ullava.models.ullava import Ullava
 from ullava.models.vision import VisionTower, chance_of, load_weights, open_vision
 
@@ -146,14 +147,17 @@ def open_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
         raise FileNotFoundError(f"model.llm: {folder}: no such folder; expected a Hugging Face folder or an ullava run")
     if not any(Path(folder, name).is_file() for name in ("tokenizer.json", "tokenizer.model")):
         raise FileNotFoundError(f"model.llm: {folder}: holds no tokenizer.json; expected a language model's folder")
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    with no_code(folder, "model.llm"):
+        return AutoTokenizer.from_pretrained(folder, **NEVER)
 
 
 def open_llm(config: ModelConfig, dtype: torch.dtype) -> nn.Module:
     """The language model, with its published weights or, when the YAML says so, random ones."""
     if not Path(config.llm, "config.json").is_file():
         raise FileNotFoundError(f"model.llm: {config.llm}: holds no config.json; expected a Hugging Face folder")
-    settings = AutoConfig.from_pretrained(config.llm)
+    check_folder(config.llm, "model.llm")
+    with no_code(config.llm, "model.llm"):
+        settings = AutoConfig.from_pretrained(config.llm, **NEVER)
     if type(settings) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise ValueError(f"model.llm: {config.llm} holds a {settings.model_type!r}, expected a causal language model")
     if "llm" in config.from_scratch:

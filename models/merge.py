@@ -18,6 +18,7 @@ from ullava.configs.schema import ModelConfig
 from ullava.models.assembly import Assembled, reopen
 from ullava.models.checkpoints import LEARNED, rehouse, state, write, write_card
 from ullava.models.lora import fold
+from ullava.models.trust import NEVER
 
 LLM, VISION, SAM = "llm", "vision", "sam"
 OTHER_FRAMEWORKS = ("*.h5", "*.msgpack", "*.ot", "*.onnx", ".*")  # files of a published folder that nobody here reads
@@ -50,7 +51,7 @@ def merge(run: str, destination: str) -> None:
 
 def write_llm(folder: Path, assembled: Assembled) -> None:
     """The language model alone, as any program opens it."""
-    published = AutoConfig.from_pretrained(assembled.config.llm).dtype or torch.float32
+    published = AutoConfig.from_pretrained(assembled.config.llm, **NEVER).dtype or torch.float32
     assembled.model.llm.to(published).save_pretrained(folder)
     assembled.processor.tokenizer.save_pretrained(folder)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel, SiglipVisionConfig, SiglipVisionModel
 
 from ullava.datasets.images import View
+from ullava.models.trust import NEVER, check_folder, no_code
 
 TOWERS = {  # model_type of a folder, of the pair of towers or of the seeing one alone -> the classes that open it
     kind: classes
@@ -177,6 +178,7 @@ def open_module(kind, config_kind, folder: str, key: str, from_scratch: bool, dt
         ValueError: the folder's weights are not those of its configuration, or of another architecture.
     """
     settings = read_settings(folder, "config.json", key)
+    check_folder(folder, key)
     known = {config_kind.model_type, config_kind.model_type.removesuffix("_vision_model")}
     if settings.get("model_type") not in known:
         raise ValueError(f"{key}: {folder} holds a {settings.get('model_type')!r}, expected {config_kind.model_type!r}")
@@ -193,9 +195,10 @@ def load_weights(kind, folder: str, key: str, **options):
         ValueError: weights are missing, broken, or not those of the folder's configuration.
     """
     try:
-        module, loading = kind.from_pretrained(
-            folder, output_loading_info=True, local_files_only=True, ignore_mismatched_sizes=True, **options
-        )
+        with no_code(folder, key):
+            module, loading = kind.from_pretrained(
+                folder, output_loading_info=True, ignore_mismatched_sizes=True, **NEVER, **options
+            )
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{key}: {folder}: no readable weights ({error}); fetch them again") from error
     lost = sorted(loading["missing_keys"]) + sorted(map(str, loading["mismatched_keys"]))
