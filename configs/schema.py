@@ -45,7 +45,7 @@ class ModelConfig(Section):
     lora: LoraConfig | None = None
     heads: dict[str, Options] = {}  # head name -> its options
     tokens: dict[str, str] = {}  # our name of a token -> this checkpoint's spelling, e.g. {SEG: "<ins>"}
-    tokenization: Literal["legacy", "native"] | None = None  # legacy: as before transformers 5; None: as `llm`, else native
+    tokenization: Literal["legacy", "native"] | None = None  # None: as the run that `llm` names, else native
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
     from_scratch: tuple[Literal["llm", "vision", "sam"], ...] = ()  # built from config.json with random weights
 

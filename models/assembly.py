@@ -15,13 +15,12 @@ from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
-    AutoTokenizer,
     PreTrainedTokenizerBase,
 )
 
 from ullava.configs.registry import make, nearest
 from ullava.configs.schema import LossConfig, ModelConfig
-from ullava.configs.tokens import BEGIN, END, KEY, LOC, NEG, PAD, SEG, SPACED, STAGE_ONE, STAGE_TWO
+from ullava.configs.tokens import BEGIN, END, IMAGE, KEY, LOC, NEG, PAD, PATCH, SEG, SPACED, STAGE_ONE, STAGE_TWO
 from ullava.models import checkpoints
 from ullava.models.conversation import conversation
 from ullava.models.heads.base import HEADS, Head
@@ -29,12 +28,16 @@ from ullava.models.lora import add_lora
 from ullava.models.processor import Processor
 from ullava.models.projector import projector
 from ullava.models.sam import open_sam
+from ullava.models.tokenization import legacy, open_tokenizer
 from ullava.models.trust import NEVER, check_folder, no_code
 from ullava.models.ullava import Ullava
 from ullava.models.vision import VisionTower, chance_of, load_weights, open_vision
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-SPELT = {"SEG": SEG, "LOC": LOC, "KEY": KEY, "NEG": NEG}  # keys of `model.tokens`
+SPELT = {  # keys of `model.tokens`
+    "SEG": SEG, "LOC": LOC, "KEY": KEY, "NEG": NEG,
+    "IMAGE_PATCH": PATCH[IMAGE], "IMAGE_BEGIN": BEGIN[IMAGE], "IMAGE_END": END[IMAGE],
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -87,7 +90,9 @@ def assemble(
     spelling = {SPELT[name]: spelt for name, spelt in config.tokens.items()}
     own = [spelling.get(token, token) for token in (STAGE_TWO if heads else (*BEGIN.values(), *END.values()))]
     spaced = {spelling.get(token, token) for token in SPACED}
-    add_tokens(tokenizer, llm, (*STAGE_ONE, *own) if heads else STAGE_ONE, spaced)
+    added = [spelling.get(token, token) for token in STAGE_ONE] + (own if heads else [])
+    add_tokens(tokenizer, llm, [token for token in added if token], spaced)  # a checkpoint may do without a token
+    tokenizer = legacy(tokenizer) if config.tokenization == "legacy" else tokenizer
     if config.lora and not (parent and parent.config.lora):
         add_lora(llm, config.lora)
     mask = heads.get("mask")
@@ -96,7 +101,7 @@ def assemble(
         frames=config.vision.frames, mask_view=mask.tower.view if mask else None,
         spelling=spelling, max_length=max_length,
     )  # fmt: skip
-    return Assembled(model, processor, config, tuple(tokenizer.convert_tokens_to_ids(own)))
+    return Assembled(model, processor, config, tuple(tokenizer.convert_tokens_to_ids([token for token in own if token])))
 
 
 def reopen(folder: str | Path, *, precision: str = "fp32") -> Assembled:
@@ -130,25 +135,18 @@ def inherit(config: ModelConfig, parent: "checkpoints.Card | None") -> ModelConf
         raise ValueError(f"model.from_scratch: {parent.folder} stands on published {', '.join(redrawn)}; drop it here")
     if parent.config.lora and config.lora and parent.config.lora != config.lora:
         raise ValueError(f"model.lora: {parent.folder} has other adapters; merge it first: ullava merge RUN DST")
+    if parent.config.tokenization == "legacy" and config.tokenization == "native":
+        raise ValueError(f"model.tokenization: {parent.folder} was trained with legacy; its tokenizer cannot go back")
     return config.model_copy(
         update={
             "llm": parent.config.llm,
+            "tokenization": config.tokenization or parent.config.tokenization,
             "vision": config.vision or parent.config.vision,
             "lora": config.lora or parent.config.lora,
             "tokens": parent.config.tokens | config.tokens,
             "from_scratch": tuple(dict.fromkeys((*parent.config.from_scratch, *config.from_scratch))),
         }
     )
-
-
-def open_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
-    """A folder's tokenizer."""
-    if not Path(folder).is_dir():
-        raise FileNotFoundError(f"model.llm: {folder}: no such folder; expected a Hugging Face folder or an ullava run")
-    if not any(Path(folder, name).is_file() for name in ("tokenizer.json", "tokenizer.model")):
-        raise FileNotFoundError(f"model.llm: {folder}: holds no tokenizer.json; expected a language model's folder")
-    with no_code(folder, "model.llm"):
-        return AutoTokenizer.from_pretrained(folder, **NEVER)
 
 
 def open_llm(config: ModelConfig, dtype: torch.dtype) -> nn.Module:

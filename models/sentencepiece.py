@@ -71,7 +71,7 @@ def read_pieces(path: Path) -> list[Piece]:
         trainer = dict(fields(dict(message).get(TRAINER, b"")))
         found = [Piece(piece[1].decode(), piece.get(2, 0.0), piece.get(3, NORMAL)) for piece in pieces]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: expected a SentencePiece model, found other bytes ({error}); copy it again") from error
+        raise ValueError(f"{path}: expected SentencePiece's bytes, found others ({error}); copy it again") from error
     kinds = {piece.kind for piece in found}
     if trainer.get(TYPE) != BPE or not kinds <= {NORMAL, UNKNOWN, CONTROL, BYTE} or UNKNOWN not in kinds:
         raise ValueError(

@@ -1,5 +1,6 @@
 """The old rule beside added tokens, and SentencePiece's files, on a vocabulary made by hand."""
 
+import json
 import struct
 
 import pytest
@@ -37,7 +38,7 @@ def model(kind: int = 2) -> bytes:
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "tokenizer.model").write_bytes(model())
-    (tmp_path / "added_tokens.json").write_text('{"[SEG]": %d, "[tag]": %d}' % (259 + 15, 259 + 16))
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"[SEG]": 259 + 15, "[tag]": 259 + 16}))
     return tmp_path
 
 
