@@ -66,6 +66,7 @@ def legacy(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_str(json.dumps(rules)), clean_up_tokenization_spaces=False,
         name_or_path=tokenizer.name_or_path, model_max_length=tokenizer.model_max_length,
+        chat_template=tokenizer.chat_template,
         **{role: getattr(tokenizer, role) for role in ROLES if getattr(tokenizer, role)},
     )  # fmt: skip
 
