@@ -22,9 +22,9 @@ def whole(parameter: Tensor) -> Tensor:
     if isinstance(parameter, DTensor):
         return parameter.full_tensor().detach().cpu()
     if in_pieces(parameter):
-        from deepspeed.zero import GatheredParameters
+        import deepspeed
 
-        with GatheredParameters([parameter]):
+        with deepspeed.zero.GatheredParameters([parameter]):
             return parameter.detach().to("cpu", copy=True)
     return parameter.detach()
 
@@ -46,9 +46,9 @@ def together(engine: nn.Module) -> Iterator[None]:
     """
     with ExitStack() as stack:
         if any(in_pieces(parameter) for parameter in engine.parameters()):
-            from deepspeed.zero import unwrap_model_for_generation
+            import deepspeed
 
-            stack.enter_context(unwrap_model_for_generation(engine))
+            stack.enter_context(deepspeed.zero.unwrap_model_for_generation(engine))
         units = [module for module in engine.modules() if isinstance(module, FSDPModule)]
         for unit in units:
             unit.set_reshard_after_forward(False)

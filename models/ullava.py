@@ -15,7 +15,7 @@ from ullava.models.vision import VisionTower
 GROUPS = {"mask_bce": "mask", "mask_dice": "mask", "box_l1": "box", "box_giou": "box"}  # loss -> what it is a mean over
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: ZeRO-3 asks for vars() of what modules return
 class Losses:
     """The weighted total, and every unweighted mean: what is minimised and what is logged."""
 

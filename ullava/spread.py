@@ -1,7 +1,7 @@
 """How one run is spread over processes: plain copies (DDP), DeepSpeed's ZeRO stages, or PyTorch's FSDP.
 
-What learns stays float32 in all of them, and autocast computes in the run's precision. DeepSpeed's own bf16 engine would
-round every weight, those of boxes too, and its checkpoints; its `torch_autocast` section does what DDP does.
+What learns stays float32 in all of them, and autocast computes in the run's precision. DeepSpeed's own bf16 engine
+would round every weight, those of boxes too, and its checkpoints; its `torch_autocast` section does what DDP does.
 """
 
 import json
@@ -18,6 +18,7 @@ from ullava.configs.schema import TrainingConfig
 from ullava.models.assembly import PRECISIONS
 
 HERE = CONFIGS / "deepspeed"
+OURS = {"bf16": "precision", "fp16": "precision", "optimizer": "betas", "scheduler": "schedule"}  # section -> our key
 ALONE = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
 
 
@@ -43,7 +44,7 @@ def read_deepspeed(how: TrainingConfig) -> dict[str, Any] | None:
         told = json.loads(path.read_text())
     except ValueError as error:
         raise ConfigError(f"training.deepspeed: {path}: broken JSON ({error})") from error
-    for section, key in {"bf16": "precision", "fp16": "precision", "optimizer": "betas", "scheduler": "schedule"}.items():
+    for section, key in OURS.items():
         found = told.get(section, {}).get("enabled", bool(told.get(section)))
         if found not in (False, "auto"):
             raise ConfigError(f"training.deepspeed: {path}: delete {section!r}, training.{key} says it")
@@ -62,7 +63,7 @@ def spread(how: TrainingConfig, told: dict[str, Any] | None, llm: nn.Module) -> 
     """
     if how.fsdp and how.precision == "fp16":
         raise ConfigError("training.precision: FSDP scales no losses, as fp16 needs; take bf16 or fp32")
-    if told is not None and "WORLD_SIZE" not in os.environ:  # one process without a launcher: it asks for these all the same
+    if told is not None and "WORLD_SIZE" not in os.environ:  # one process, no launcher: DeepSpeed asks all the same
         os.environ |= ALONE
     by_trainer = told is None and not how.fsdp
     layers = sorted(llm._no_split_modules or ())

@@ -16,7 +16,7 @@ from ullava.models.heads.base import HEADS, Head
 from ullava.models.sam import SamTower, invert
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: ZeRO-3 asks for vars() of what modules return
 class MaskLogits:
     """Logits over SAM's square (N, h, w), and what they are for."""
 

@@ -89,6 +89,31 @@ def run_of(recipe, patchwork) -> Callable:
 
 
 @pytest.fixture(scope="session")
+def seed_where(run_of, cache) -> Callable:
+    """Finds the first seed under which the patchwork's rows come as wanted.
+
+    What is wanted is asked of two lists of four row numbers for each step, one list a rank: 0 words, 1 captions,
+    2 squares.
+    """
+    from ullava.configs.schema import RunConfig
+    from ullava.preflight import open_mixture
+    from ullava.tasks.mixture import Mixture
+
+    def find(wanted: Callable[[list[list[list[int]]]], bool]) -> int:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ULLAVA_CACHE", str(cache))
+            rows = open_mixture(RunConfig.model_validate(run_of(cache))).rows
+        for seed in range(20000):
+            mixture = Mixture(rows, seed)
+            order = [mixture.row_of(0, k) for k in range(24)]
+            if wanted([[order[k : k + 4], order[k + 4 : k + 8]] for k in range(0, 24, 8)]):
+                return seed
+        raise AssertionError("no such seed")
+
+    return find
+
+
+@pytest.fixture(scope="session")
 def launch(tmp_path_factory, cache) -> Callable:
     """Runs stages in `count` processes, one after the other in each; see rank.py."""
 

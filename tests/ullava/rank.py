@@ -2,8 +2,9 @@
 
     RANK=0 WORLD_SIZE=2 ... python tests/ullava/rank.py stage.yaml [stage.yaml ...]
 
-Each stage's folder gets seen-R.json, the samples that rank R was fed by optimizer step, and, with `gradients` in the
-environment's $PROBE, gradients-R.pt: every gradient of the first step, averaged over the ranks, before it is applied.
+Each stage's folder gets, of rank R, seen-R.json: the samples it was fed by optimizer step; facts-R.json: in what the
+box head computed, and which towers were cut into pieces; and, where ranks hold whole gradients, gradients-R.pt: those
+of the first step, averaged over the ranks, before they are applied.
 """
 
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 import torch
 from accelerate.state import AcceleratorState, PartialState
 from transformers import TrainerCallback
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 import ullava.train
 from ullava.configs.load import load
@@ -26,7 +28,19 @@ class Watched(StageTrainer):
     def __init__(self, *given, **named):
         super().__init__(*given, **named)
         self.seen: list[list[list[str]]] = []
-        self.add_callback(Gradients(self))
+        self.box_kinds: set[str] = set()
+        self.add_callback(Notes(self))
+        self.assembled.model.heads["box"].regress[0].register_forward_hook(self.note_box)
+
+    def note_box(self, layer, given, result):
+        self.box_kinds |= {str(given[0].dtype), str(layer.weight.dtype), str(result.dtype)}
+
+    def facts(self) -> dict:
+        """What became of weights."""
+        towers = {name: list(tower.module.parameters()) for name, tower in self.assembled.model.towers.items()}
+        cut = [name for name, found in towers.items() if any(hasattr(p, "ds_id") or not p.numel() for p in found)]
+        learns = {str(p.dtype) for p in self.assembled.model.parameters() if p.requires_grad}
+        return {"box": sorted(self.box_kinds), "cut towers": cut, "learns": sorted(learns)}
 
     def get_batch_samples(self, *given):
         batches, counts = super().get_batch_samples(*given)
@@ -34,8 +48,8 @@ class Watched(StageTrainer):
         return batches, counts
 
 
-class Gradients(TrainerCallback):
-    """Saves the gradients of the first step where the parameters hold them (one process, DDP)."""
+class Notes(TrainerCallback):
+    """Writes down what was seen, and the gradients of the first step where parameters hold them (one process, DDP)."""
 
     def __init__(self, trainer: StageTrainer):
         self.trainer = trainer
@@ -47,8 +61,8 @@ class Gradients(TrainerCallback):
             torch.save(found, Path(args.output_dir, f"gradients-{args.process_index}.pt"))
 
     def on_train_end(self, args, state, control, **_):
-        path = Path(args.output_dir, f"seen-{args.process_index}.json")
-        path.write_text(json.dumps(self.trainer.seen))
+        for name, noted in (("seen", self.trainer.seen), ("facts", self.trainer.facts())):
+            Path(args.output_dir, f"{name}-{args.process_index}.json").write_text(json.dumps(noted))
 
 
 def main(paths: list[str]) -> None:
@@ -60,6 +74,7 @@ def main(paths: list[str]) -> None:
             torch.distributed.barrier()
         AcceleratorState._reset_state()
         PartialState._reset_state()
+        unset_hf_deepspeed_config()
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
