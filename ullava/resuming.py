@@ -81,9 +81,10 @@ class ResumableTrainer(Trainer):
         self.terms.since = self.state.global_step
         if self.resumed and (self.resumed / self.running).is_file():
             with saving.readable(self.resumed):
-                kept = torch.load(self.resumed / self.running, map_location=self.args.device, weights_only=True)
-                self.terms.load(kept["terms"])
-                self._tr_loss, self._globalstep_last_logged = kept["loss"], kept["logged"]
+                kept = torch.load(self.resumed / self.running, map_location="cpu", weights_only=True)
+                self.terms.load(kept["terms"], self.args.device)
+                self._tr_loss += kept["loss"].to(self.args.device)
+                self._globalstep_last_logged = kept["logged"]
 
     def evaluation_is_due(self) -> bool:
         """Whether the process before us saved a step that it had to evaluate, and never did."""

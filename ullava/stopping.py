@@ -1,5 +1,6 @@
 """How a run is asked to stop: SIGTERM, or Ctrl-C once. It ends its step, saves, and exits with 0."""
 
+import os
 import signal
 import sys
 import threading
@@ -84,7 +85,15 @@ class Stopping(TrainerCallback):
 def undisturbed(worker: int) -> None:
     """Lets a data worker live until its step has ended: who stops a run often signals all of its processes at once.
 
-    Ctrl-C is for the main process alone. A second SIGTERM ends the worker: that is how a dying parent asks.
+    Ctrl-C is for the main process alone, and a SIGTERM ends a worker only where its parent sends it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=obey_parent, daemon=True).start()
+
+
+def obey_parent() -> None:
+    """Ends this process when its parent says so."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

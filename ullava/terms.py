@@ -32,6 +32,6 @@ class Terms:
         """What a checkpoint keeps."""
         return {"sums": self.sums, "since": self.since}
 
-    def load(self, state: Mapping[str, Any]) -> None:
+    def load(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Inverse of `state`."""
-        self.sums, self.since = dict(state["sums"]), state["since"]
+        self.sums, self.since = {name: term.to(device) for name, term in state["sums"].items()}, state["since"]

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -148,3 +149,39 @@ def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
+
+
+@dataclass(frozen=True)
+class End:
+    """How the processes of a training command ended (exit status, or minus the signal), and what they said."""
+
+    codes: tuple[int | None, ...]
+    said: str
+
+    @property
+    def message(self) -> str:
+        """The one message of a command that failed."""
+        assert self.codes == (1,) and "Traceback" not in self.said, f"{self.codes}: {self.said}"
+        return self.said.partition("error: ")[2].removesuffix("\n(--debug shows where)\n")
+
+
+@pytest.fixture(scope="session")
+def suffer(tmp_path_factory, cache) -> Callable:
+    """Runs stages by the command that a user types, one after the other, and harms them on the way; see mortal.py."""
+
+    def start(*jobs: tuple[dict, Sequence] | tuple[dict, Sequence, dict], timeout: float = 400) -> list[End]:
+        folder, told = tmp_path_factory.mktemp("suffer"), []
+        for n, (tree, harm, *more) in enumerate(jobs):
+            (folder / f"{n}.yaml").write_text(yaml.safe_dump(tree))
+            job = {"command": ["--cfg_path", str(folder / f"{n}.yaml")], "harm": harm, "output": tree["output_dir"]}
+            job |= {"ranks": 1, "beside": None, "port": str(free_port()), "workers": tree["training"]["workers"]}
+            told.append(job | (more[0] if more else {}))
+        (folder / "jobs.json").write_text(json.dumps(told))
+        own = {"OMP_NUM_THREADS": "1", "ULLAVA_CACHE": str(cache), "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, str(RANK.with_name("mortal.py")), str(folder / "jobs.json")]
+        done = subprocess.run(command, env=os.environ | own, cwd=ROOT, timeout=timeout, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        ended = json.loads((folder / "ended.json").read_text())
+        return [End(tuple(end["codes"]), end["said"]) for end in ended]
+
+    return start
