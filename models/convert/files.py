@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-WHOLE = ("model.safetensors", "pytorch_model.bin", "weights.safetensors")
+WHOLE = ("model.safetensors", "pytorch_model.bin")
 PICKLES = (".bin", ".pt", ".pth")
 DEEPSPEED = "mp_rank_00_model_states.pt"
 WRAPPERS = ("model", "state_dict", "module")  # keys under which programs put the weights
@@ -59,7 +59,10 @@ def read_shards(index: Path, *, trust: bool) -> dict[str, Tensor]:
         places = json.loads(index.read_text())["weight_map"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{index}: no index of shards ({error}); fetch it again") from error
-    shards = sorted(set(places.values()))
+    shards = sorted(set(map(str, places.values())))
+    astray = [name for name in shards if Path(name).name != name]
+    if astray:
+        raise ValueError(f"{index}: names {astray[0]!r} as a shard; expected files beside it")
     absent = [name for name in shards if not (index.parent / name).is_file()]
     if absent:
         raise FileNotFoundError(f"{index}: lists {len(shards)} shards, missing: {', '.join(absent)}; fetch them")

@@ -19,7 +19,7 @@ MLP = (("layers.0", "proj_in"), ("layers.1", "layers.0"), ("layers.2", "proj_out
 NECK = (("0", "conv1"), ("1", "layer_norm1"), ("2", "conv2"), ("3", "layer_norm2"))
 SHRINK = (("0", "conv1"), ("1", "layer_norm1"), ("3", "conv2"), ("4", "layer_norm2"), ("6", "conv3"))
 UPSCALE = (("0", "upscale_conv1"), ("1", "upscale_layer_norm"), ("3", "upscale_conv2"))
-BLOCK, LAYER = "image_encoder.blocks.{i}", "mask_decoder.transformer.layers.{i}"
+BLOCK, PROMPT, LAYER = "image_encoder.blocks.{i}", "prompt_encoder", "mask_decoder.transformer.layers.{i}"
 
 TABLE = Table(
     [
@@ -35,7 +35,7 @@ TABLE = Table(
                 "prompt_encoder.shared_embedding.positional_embedding",
             ),
         ),
-        *(Line(f"prompt_encoder.mask_downscaling.{a}.{{x}}", f"prompt_encoder.mask_embed.{b}.{{x}}") for a, b in SHRINK),
+        *(Line(f"{PROMPT}.mask_downscaling.{a}.{{x}}", f"{PROMPT}.mask_embed.{b}.{{x}}") for a, b in SHRINK),
         Line("prompt_encoder.point_embeddings.{i}.weight", "prompt_encoder.point_embed.{i}.weight"),
         Line("prompt_encoder.not_a_point_embed.weight", "prompt_encoder.not_a_point_embed.weight"),
         Line("prompt_encoder.no_mask_embed.weight", "prompt_encoder.no_mask_embed.weight"),

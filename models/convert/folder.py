@@ -1,0 +1,235 @@
+"""Writes a published model as a folder of ours: whole, movable, and opened by `models/assembly.py: reopen`.
+
+The layout is that of `ullava merge`: llm/, vision/, sam/, learned.safetensors, a tokenizer and the card. Weights keep
+their published precision; the language model goes from disk to disk, shard by shard.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import SamModel
+
+from ullava.configs.schema import LoraConfig, ModelConfig
+from ullava.models.checkpoints import ADAPTER, ADAPTER_CONFIG, LEARNED, write, write_card
+from ullava.models.convert.files import open_weights
+from ullava.models.convert.kinds import Kind, kind_of
+from ullava.models.convert.parts import Parts, config_of, measure, preprocessing, shapes
+from ullava.models.merge import LLM, OTHER_FRAMEWORKS, SAM, VISION
+from ullava.models.sam import MEAN, STD
+from ullava.models.tokenization import legacy, open_tokenizer
+
+SHARD = 4 * 2**30  # bytes of one file of the language model
+LORA = re.compile(r"(.*\.)lora_([AB])\.(?:default\.)?weight")
+WRAPPED = re.compile(r"base_model\.model\.")  # what peft puts before the names of what it wraps
+ADAPTERS = (ADAPTER, "adapter_model.bin")
+SET_ASIDE = "keyword.safetensors"  # KeySeg's own parts, which no head reads yet
+
+
+def convert(
+    kind: str,
+    source: str | Path,
+    destination: str | Path,
+    *,
+    vision: str | None = None,
+    base: str | None = None,
+    sam_heads: int | None = None,
+    trust: bool = False,
+) -> Path:
+    """Writes a published model as a folder of ours.
+
+    Args:
+        kind: a name in `kinds.py`.
+        source: its folder.
+        destination: the folder to write.
+        vision: folder of its CLIP, for kinds that do not hold it; else of its preprocessor_config.json.
+        base: folder of the language model that `source` holds the difference from (LLaVA v1's delta weights).
+        sam_heads: of the mask decoder's attention, where it is not published SAM's 8.
+        trust: admit pickles that may run code.
+
+    Raises:
+        FileExistsError: there is something at `destination`.
+        FileNotFoundError, LookupError, ValueError: what is there is not whole, or not of that kind; lists the keys.
+    """
+    source, target = Path(source), Path(destination)
+    if target.exists():
+        raise FileExistsError(f"{destination}: exists already; name another folder, or remove this one")
+    settings = config_of(source)
+    what = kind_of(kind, settings.get("model_type"))
+    theirs = {WRAPPED.sub("", name): tensor for name, tensor in open_weights(source, trust=trust).items()}
+    parts = measure(what, settings, theirs, str(source), vision=vision, sam_heads=sam_heads)
+    ours, unknown = what.table.read(theirs)
+    adapters, lora = find_adapters(source, ours, trust=trust)
+    aside = {name: ours.pop(name) for name in list(ours) if name.startswith("heads.keyword.")}
+    whole = ours | {f"llm.{name}": tensor for name, tensor in adapters.items()}
+    what.table.check(whole, unknown, shapes(what, parts, lora), str(source))
+    finish = onto(base, trust=trust) if base else lambda name, tensor: tensor
+    partial = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    write_llm(partial / LLM, parts, section(ours, "llm."), finish)
+    write_vision(partial / VISION, parts, section(ours, "vision.") if what.sees else None, vision or source)
+    if parts.sam:
+        write_sam(partial / SAM, parts, section(ours, "sam."))
+    config = model_section(what, parts, lora)
+    write_tokenizer(source, partial, len(ours["llm.model.embed_tokens.weight"]), legacy)
+    learned = {name: t for name, t in ours.items() if name.startswith(("projector.", "heads."))}
+    learned |= {f"heads.mask.{n}": t for n, t in section(ours, "sam.").items() if n.startswith("mask_decoder.")}
+    write(partial / LEARNED, learned)
+    if aside:
+        write(partial / SET_ASIDE, aside)
+    if adapters:
+        write_adapters(partial, adapters, lora)
+    write_card(partial, config, vocabulary=parts.llm.vocab_size, learned=learned, merged=True)
+    os.replace(partial, target)
+    return target
+
+
+def section(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors under a prefix, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def model_section(kind: Kind, parts: Parts, lora: LoraConfig | None) -> ModelConfig:
+    """What a YAML would say of this model."""
+    heads: dict[str, Any] = {name: {} for name in kind.heads}
+    if "mask" in heads:
+        heads["mask"] = {"sam": SAM}
+    if "box" in heads:
+        heads["box"] = {"channels": parts.channels}
+    return ModelConfig(
+        llm=LLM, vision={"tower": VISION, "layer": parts.layer, "aspect": kind.aspect}, projector=parts.projector,
+        conversation=kind.conversation, lora=lora, heads=heads, tokens=dict(kind.tokens), tokenization="legacy",
+    )  # fmt: skip
+
+
+def onto(base: str, *, trust: bool) -> Callable[[str, Tensor], Tensor]:
+    """Adds a base's weights to differences from it; a vocabulary that grew keeps its new rows (LLaVA's apply_delta)."""
+    held = open_weights(base, trust=trust)
+
+    def add(name: str, tensor: Tensor) -> Tensor:
+        if name not in held:
+            raise ValueError(f"{base}: {name} is missing; expected the model that the delta weights were taken from")
+        old, found = held[name], tensor.clone()
+        if old.ndim != found.ndim or any(a > b for a, b in zip(old.shape, found.shape, strict=True)):
+            raise ValueError(f"{base}: {name} has shape {tuple(old.shape)}, the delta {tuple(found.shape)}")
+        found[tuple(slice(length) for length in old.shape)] += old.to(found.dtype)
+        return found
+
+    return add
+
+
+def write_llm(
+    folder: Path, parts: Parts, tensors: Mapping[str, Tensor], finish: Callable[[str, Tensor], Tensor]
+) -> None:
+    """The language model as any program opens it; no more than one shard is in memory."""
+    folder.mkdir()
+    parts.llm.architectures = ["LlamaForCausalLM"]
+    parts.llm.save_pretrained(folder)
+    groups: list[list[str]] = [[]]
+    room = SHARD
+    for name, tensor in tensors.items():
+        if ".lora_" in name:
+            continue
+        if tensor.nbytes > room and groups[-1]:
+            groups.append([])
+            room = SHARD
+        groups[-1].append(name)
+        room -= tensor.nbytes
+    places = {}
+    for number, names in enumerate(groups, 1):
+        file = f"model-{number:05}-of-{len(groups):05}.safetensors" if len(groups) > 1 else "model.safetensors"
+        held = {name: finish(name, tensors[name]).contiguous() for name in names}
+        save_file(held, folder / file, {"format": "pt"})
+        places |= dict.fromkeys(names, file)
+    if len(groups) > 1:
+        total = {"total_size": sum(tensors[name].nbytes for name in places)}
+        index = {"metadata": total, "weight_map": places}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1))
+
+
+def write_vision(folder: Path, parts: Parts, tensors: Mapping[str, Tensor] | None, source: str | Path) -> None:
+    """CLIP's folder: copied, or written where the checkpoint holds it."""
+    if tensors is None:
+        shutil.copytree(source, folder, ignore=shutil.ignore_patterns(*OTHER_FRAMEWORKS))
+        return
+    folder.mkdir()
+    parts.vision.architectures = ["CLIPVisionModel"]
+    parts.vision.save_pretrained(folder)
+    save_file({name: t.contiguous() for name, t in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
+    said = Path(source, "preprocessor_config.json")
+    text = said.read_text() if said.is_file() else json.dumps(preprocessing(parts), indent=1)
+    (folder / "preprocessor_config.json").write_text(text)
+
+
+def write_sam(folder: Path, parts: Parts, tensors: Mapping[str, Tensor]) -> None:
+    """SAM's folder, as transformers lays it out."""
+    with torch.device("meta"):
+        sam = SamModel(parts.sam)
+    sam.load_state_dict(dict(tensors), assign=True)
+    save_sam(sam, folder)
+
+
+def save_sam(sam: SamModel, folder: Path) -> None:
+    """A SAM's folder, with the mean and deviation of its pictures."""
+    sam.save_pretrained(folder)
+    settings = {"image_processor_type": "SamImageProcessor", "image_mean": MEAN, "image_std": STD}
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings, indent=1))
+
+
+def write_tokenizer(source: Path, folder: Path, rows: int, rule: Callable) -> None:
+    """The tokenizer under its old rule, and the file that published programs read.
+
+    Raises:
+        ValueError: it knows more tokens than the model has rows for.
+    """
+    tokenizer = open_tokenizer(source)
+    if len(tokenizer) > rows:
+        raise ValueError(f"{source}: the tokenizer knows {len(tokenizer)} tokens, the model {rows}; one is of another")
+    for place in (folder, folder / LLM):
+        rule(tokenizer).save_pretrained(place)
+        if (source / "tokenizer.model").is_file():
+            shutil.copy(source / "tokenizer.model", place)
+
+
+def find_adapters(
+    source: Path, ours: Mapping[str, Tensor], *, trust: bool
+) -> tuple[dict[str, Tensor], LoraConfig | None]:
+    """LoRA's weights by the names of the language model's parameters, and its settings; from `ours` or from beside.
+
+    Raises:
+        ValueError: weights of another method.
+    """
+    held = {name.removeprefix("llm."): tensor for name, tensor in ours.items() if ".lora_" in name}
+    for file in ADAPTERS:
+        if not held and (source / file).is_file():
+            held = {WRAPPED.sub("", name): t for name, t in open_weights(source / file, trust=trust).items()}
+    if not held:
+        return {}, None
+    faults = [name for name in held if not LORA.fullmatch(name)]
+    if faults:
+        raise ValueError(f"{source}: {', '.join(faults[:5])}: no LoRA weights; expected lora_A and lora_B")
+    found = {LORA.sub(r"\1lora_\2.default.weight", name): tensor for name, tensor in held.items()}
+    said = Path(source, ADAPTER_CONFIG)
+    settings = json.loads(said.read_text()) if said.is_file() else {}
+    first = next(name for name in found if ".lora_A." in name)
+    targets = sorted({name.split(".lora_")[0].rpartition(".")[2] for name in found})
+    return found, LoraConfig(
+        rank=len(found[first]), alpha=settings.get("lora_alpha", 16), targets=tuple(targets),
+        dropout=settings.get("lora_dropout", 0.05),
+    )  # fmt: skip
+
+
+def write_adapters(folder: Path, adapters: Mapping[str, Tensor], lora: LoraConfig) -> None:
+    """The adapters, as peft reads them."""
+    write(folder / ADAPTER, {f"base_model.model.{name}".replace(".default.", "."): t for name, t in adapters.items()})
+    settings = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": lora.rank, "bias": "none"}
+    settings |= {"lora_alpha": lora.alpha, "lora_dropout": lora.dropout, "target_modules": list(lora.targets)}
+    (folder / ADAPTER_CONFIG).write_text(json.dumps(settings | {"base_model_name_or_path": LLM}, indent=2))
