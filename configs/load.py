@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from ullava.configs.registry import nearest
+from ullava.configs.registry import SHOWN, nearest
 
 S = TypeVar("S", bound=BaseModel)
 CONFIGS = Path(__file__).parent
@@ -153,7 +153,7 @@ def at(where: str, keys: Sequence[str | int]) -> str:
 
 def short(value: Any) -> str:
     """A value as a message shows it."""
-    text = "nothing" if value is None else repr(value)
+    text = "nothing" if value is None else SHOWN.repr(value)
     return text if len(text) <= 60 else f"{text[:56]} ..."
 
 

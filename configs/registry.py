@@ -3,11 +3,14 @@
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from reprlib import Repr
 from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 T = TypeVar("T")
+SHOWN = Repr()  # of a value in a message; stops early, for nine lines of YAML can name a list of 10 ** 9 items
+SHOWN.maxlevel, SHOWN.maxlist, SHOWN.maxdict, SHOWN.maxstring, SHOWN.maxother = 4, 16, 16, 80, 80
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -82,7 +85,7 @@ def make(maker: Callable[..., T], options: Mapping[str, Any], where: str, **give
             checked[key] = TypeAdapter(known[key]).validate_python(options[key])
         except ValidationError as error:
             problem = "; ".join(fault["msg"].lower() for fault in error.errors())
-            faults.append(f"{key}: {problem}, found {options[key]!r}")
+            faults.append(f"{key}: {problem}, found {SHOWN.repr(options[key])}")
     if faults:
         raise ValueError("\n".join(f"{where}: {fault}" for fault in sorted(faults)))
     return maker(**checked, **given)
