@@ -3,14 +3,17 @@
 The tiny tower gives 16 patches a picture; words of `TEXTS` in conftest are single tokens.
 """
 
+import os
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ullava.datasets import videos
 from ullava.datasets.masks import RunLengths
+from ullava.datasets.readers.llava_chat import LlavaChat
 from ullava.datasets.structures import Dialogue, Promise, Sample, Turn, Video
 from ullava.models.conversation import conversation
 from ullava.models.processor import Processor
@@ -309,3 +312,19 @@ def test_a_slow_tokenizer_is_refused(processor):
 
     with pytest.raises(ValueError, match=re.escape("old: expected a fast tokenizer")):
         Processor(Slow(), processor.conversation, view=processor.view, patches=PATCHES)
+
+
+@pytest.mark.shared
+def test_a_published_chat_shows_each_picture_in_its_turn(changed):
+    folder = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[2] / "../shared")) / "realdata"
+    file = next(iter(sorted(folder.glob("sharegpt*/*.json"))), None)
+    if file is None:
+        pytest.skip("no published chats here")
+    processor, several = changed(max_length=4096), 0
+    for sample in LlavaChat("chat", file, file.parent):
+        dialogue = Dialogue(sample.id, sample, sample.turns)
+        row = processor(dialogue)
+        assert len(row.media) == len(sample.media)
+        assert int(np.isin(row.input_ids, list(processor.patch_ids.values())).sum()) == PATCHES * len(row.media)
+        several += len(row.media) > 1
+    assert several
