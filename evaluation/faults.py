@@ -28,7 +28,7 @@ from ullava.tasks.rates import sampling_faults
 
 T = TypeVar("T")
 WRONG = (LookupError, ValueError, OSError)  # what a registry, a reader or a task raises about what it was given
-CARD = "ullava.json"  # in the folder of a run, models/checkpoints.py
+CARD = "ullava.json"  # in the folder of a run, models/manifest.py
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from ullava.models import checkpoints
 from ullava.models.conversation import conversation
 from ullava.models.heads.base import HEADS, Head
 from ullava.models.lora import add_lora
+from ullava.models.manifest import Card, check_foundations, known, read_card
 from ullava.models.processor import Processor
 from ullava.models.projector import projector
 from ullava.models.sam import open_sam
@@ -62,16 +63,22 @@ def assemble(
     precision: str = "fp32",
     max_length: int = 512,
     seed: int = 0,
+    allow_mismatch: bool = False,
 ) -> Assembled:
     """Builds what `config` names; every new weight is drawn from `seed`, foundations from scratch from their config.
+
+    Args:
+        allow_mismatch: stand on other foundations than the run that `llm` names was trained on.
 
     Raises:
         FileNotFoundError, LookupError, ValueError: a folder, name or checkpoint that does not fit; says the key.
     """
     torch.manual_seed(seed)
     losses, dtype = losses or LossConfig(), PRECISIONS[precision]
-    parent = checkpoints.read_card(config.llm)
+    parent = read_card(config.llm, allow_mismatch=allow_mismatch)
     config = inherit(config, parent)
+    if parent:
+        check_foundations(config, parent, allow_mismatch=allow_mismatch)
     tokenizer = open_tokenizer(parent.folder if parent else config.llm)
     llm = open_llm(config, dtype)
     if parent:
@@ -87,6 +94,7 @@ def assemble(
         if parent.config.lora:
             add_lora(llm, parent.config.lora)
         checkpoints.load_learned(model, parent)
+        model.trained = parent.trained
     spelling = {SPELT[name]: spelt for name, spelt in config.tokens.items()}
     own = [spelling.get(token, token) for token in (STAGE_TWO if heads else (*BEGIN.values(), *END.values()))]
     spaced = {spelling.get(token, token) for token in SPACED}
@@ -104,21 +112,18 @@ def assemble(
     return Assembled(model, processor, config, tuple(tokenizer.convert_tokens_to_ids([token for token in own if token])))
 
 
-def reopen(folder: str | Path, *, precision: str = "fp32") -> Assembled:
+def reopen(folder: str | Path, *, precision: str = "fp32", allow_mismatch: bool = False) -> Assembled:
     """What the folder of a run, a checkpoint or a merged model holds.
 
     Raises:
         FileNotFoundError, ValueError: there is no such folder, or it does not hold what it says.
     """
-    card = checkpoints.read_card(folder)
-    if card is None:
-        raise FileNotFoundError(
-            f"{folder}: holds no {checkpoints.CARD}; expected the folder of a run, a checkpoint or a merged model"
-        )
-    return assemble(card.config.model_copy(update={"llm": str(folder)}), precision=precision)
+    card = known(folder, allow_mismatch=allow_mismatch)
+    config = card.config.model_copy(update={"llm": str(folder)})
+    return assemble(config, precision=precision, allow_mismatch=allow_mismatch)
 
 
-def inherit(config: ModelConfig, parent: "checkpoints.Card | None") -> ModelConfig:
+def inherit(config: ModelConfig, parent: Card | None) -> ModelConfig:
     """`config` with what only the parent run knows: the language model's folder, the tower, the adapters."""
     if parent is None:
         if config.vision is None:

@@ -1,18 +1,16 @@
-"""Folders that say what they hold: what learned, what it learned on, and the hashes of what stayed frozen.
+"""Folders that hold what learned; what stayed frozen lies where it was.
 
-    ullava.json                the card: model section of the YAML, vocabulary, bases with their hashes
+    ullava.json                the card, `models/manifest.py`: what this is, and on which foundations
     learned.safetensors        every weight that no base holds
     adapter_model.safetensors, adapter_config.json    LoRA, apart, as peft reads it
     tokenizer files
 """
 
-import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -20,96 +18,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-import ullava
 from ullava.configs.schema import ModelConfig
+from ullava.models.manifest import CARD, Card, read_card, write_card
 from ullava.models.shards import fill, whole
 from ullava.models.ullava import REGISTERED
 
-CARD, LEARNED = "ullava.json", "learned.safetensors"
+LEARNED = "learned.safetensors"
+__all__ = ["CARD", "Card", "read_card", "write_card"]  # of the manifest, for those who know a folder from here
 ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """What a folder says of itself.
-
-    Attributes:
-        folder: where it lies.
-        config: the model section; `llm` is the language model's own folder.
-        vocabulary: rows of the embeddings.
-        bases: folder of each foundation -> sha256 of its weights.
-        learned: names of the weights that no base holds.
-        merged: the language model inside the folder holds all that it learned, vocabulary too.
-    """
-
-    folder: Path
-    config: ModelConfig
-    vocabulary: int
-    bases: dict[str, str]
-    learned: frozenset[str]
-    merged: bool = False
-
-
-def read_card(folder: str | Path) -> Card | None:
-    """The card of an ullava folder; None where there is none.
-
-    Raises:
-        ValueError: the card is broken, or a base is not the one that this run was trained on.
-    """
-    path = Path(folder, CARD)
-    if not path.is_file():
-        return None
-    try:
-        card = json.loads(path.read_text())
-        config = rehouse(ModelConfig.model_validate(card["model"]), lambda base: place(folder, base))
-        bases = {place(folder, base): digest for base, digest in card["bases"].items()}
-        learned = frozenset(card["learned"])
-        found = Card(Path(folder), config, card["vocabulary"], bases, learned, card.get("merged", False))
-    except (ValueError, KeyError) as error:
-        raise ValueError(f"{path}: not a card of ullava {ullava.__version__}: {error}") from error
-    for base, expected in found.bases.items():
-        actual = fingerprint(base)
-        if actual != expected:
-            raise ValueError(
-                f"{folder} was trained on {base} with sha256 {expected[:12]}, found {actual[:12]} there; put those "
-                "weights back, or train again"
-            )
-    return found
-
-
-def place(folder: str | Path, base: str) -> str:
-    """Where a foundation lies: inside a merged folder, or where its path says."""
-    inside = Path(folder, base)
-    return str(inside) if inside.is_dir() else base
-
-
-def rehouse(config: ModelConfig, to: Callable[[str], str]) -> ModelConfig:
-    """`config` with the folder of each foundation as `to` says."""
-    heads = {
-        name: {key: to(value) if key == "sam" else value for key, value in (options or {}).items()}
-        for name, options in config.heads.items()
-    }
-    vision = config.vision.model_copy(update={"tower": to(config.vision.tower)})
-    return config.model_copy(update={"llm": to(config.llm), "vision": vision, "heads": heads})
-
-
-def fingerprint(folder: str | Path) -> str:
-    """sha256 of the weight files of a folder, in name order; of config.json where it holds no weights."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder; a run was trained on it, put it back there")
-    files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]) or [folder / "config.json"]
-    return _fingerprint(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
-
-
-@lru_cache
-def _fingerprint(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """Of files as they were at their size and time: a foundation is read once, not at every checkpoint."""
-    digest = hashlib.sha256()
-    for file, _, _ in files:
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
 
 
 def plain(name: str) -> str:
@@ -151,11 +67,13 @@ def save(
     tokenizer: PreTrainedTokenizerBase,
     *,
     writes: bool = True,
+    run: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes a folder that `assemble` opens again, bit for bit.
 
     Args:
         writes: whether this rank does; the others only bring their pieces of what is shared out.
+        run: the whole YAML of the run that saves.
     """
     learned, adapters = state(model, keep=writes)
     if not writes:
@@ -170,28 +88,10 @@ def save(
         settings |= {"target_modules": list(config.lora.targets), "base_model_name_or_path": config.llm}
         (folder / ADAPTER_CONFIG).write_text(json.dumps(settings, indent=2))
     tokenizer.save_pretrained(folder)
-    write_card(folder, config, vocabulary=model.llm.get_input_embeddings().num_embeddings, learned=learned)
-
-
-def write_card(
-    folder: Path, config: ModelConfig, *, vocabulary: int, learned: Iterable[str], merged: bool = False
-) -> None:
-    """Writes what `read_card` reads, last of all: a folder with a card is complete."""
-    card = {
-        "ullava": ullava.__version__,
-        "model": config.model_dump(mode="json"),
-        "vocabulary": vocabulary,
-        "bases": {base: fingerprint(place(folder, base)) for base in bases(config)},
-        "learned": sorted(learned),
-        "merged": merged,
-    }
-    (folder / CARD).write_text(json.dumps(card, indent=2))
-
-
-def bases(config: ModelConfig) -> list[str]:
-    """Folders of the foundations that a model stands on."""
-    sam = (config.heads.get("mask") or {}).get("sam")
-    return [config.llm, config.vision.tower, *([sam] if sam else [])]
+    vocabulary = model.llm.get_input_embeddings().num_embeddings
+    write_card(
+        folder, config, vocabulary=vocabulary, learned=learned, trained=getattr(model, "trained", ()), run=run
+    )  # fmt: skip
 
 
 def write(path: Path, tensors: dict[str, Tensor]) -> None:

@@ -1,6 +1,7 @@
 """Bad input through the commands that a user types: one message that says where and how to cure it, no traceback."""
 
 import json
+import os
 import shutil
 from functools import partial
 from pathlib import Path
@@ -209,6 +210,69 @@ def test_a_record_without_a_key_is_named(fail, train_yaml):
     assert "a.0: the record has no key 'height'; there are: image_path" in fail(train, "--cfg_path", train_yaml)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_path": "../a.jpg"}, "toy/a.0: '../a.jpg' leads out of {home}; expected a path below it"),
+        ({"image_path": 5}, "refs.json: a record holds another kind of value than its format has"),
+        ({"image_path": "link/a.jpg"}, "toy/a.0: {home}/link is a link to /, out of {home}; name that folder in the"),
+        ({"bbox": [0, 0, float("nan"), 1]}, "toy/a.0: cat: box: expected four finite numbers, found (0, 0, nan, nan)"),
+        ({"segmentation": [[0, 0, 1e9, 0, 1e9, 1e9]]}, "toy/a.0: cat: a polygon: expected pixels of a picture (40, 60)"),
+        (
+            {"segmentation": {"size": [9, 9], "counts": [81]}},
+            "toy/a.0: cat: segmentation: the mask is 9 x 9 (H x W), its picture 40 x 60",
+        ),
+        (
+            {"segmentation": {"size": list(SIZE), "counts": "0"}},
+            "run lengths cover 0 pixels, their size (40, 60) has another number",
+        ),
+    ],
+)
+def test_what_an_annotation_may_not_say(fail, train_yaml, changes, message):
+    home = train_yaml.parent
+    (home / "link").symlink_to("/")
+    (home / "refs.json").write_text(json.dumps([record("a") | changes]))
+    assert message.format(home=home) in fail(train, "--cfg_path", train_yaml)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "patience", "message"),
+    [
+        ("film.mp4", b"ffconcat version 1.0\nfile a.jpg\n", "", "film.mp4: the video is truncated or broken"),
+        ("film.gif", "a.jpg", "1e-9", "film.gif: not read in 1e-09 s; the disk or the file is stuck: take it out"),
+        ("film.gif", "a.jpg", "soon", "ULLAVA_VIDEO_TIMEOUT: expected seconds above 0, found 'soon'"),
+        ("film.mp4", None, "", "film.mp4: expected a video, found no regular file; take it out of the annotation file"),
+    ],
+)
+def test_films_that_cannot_be_watched(fail, train_yaml, monkeypatch, name, content, patience, message):
+    home, turns = train_yaml.parent, [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "A film."}]
+    (home / "chat.json").write_text(json.dumps([{"video": name, "conversations": turns}]))
+    if content is None:
+        os.mkfifo(home / name)
+    elif isinstance(content, str):
+        Image.open(home / content).save(home / name)
+    else:
+        (home / name).write_bytes(content)
+    monkeypatch.setenv("ULLAVA_VIDEO_TIMEOUT", patience)
+    films = "datasets.films={reader: llava_chat, annotations: chat.json, images: .}"
+    assert message in fail(train, "--cfg_path", train_yaml, films, "data=[{dataset: films, task: vqa}]")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("7 0.5 0.5 0.1 0.1", "a.txt:1: no class '7' in names.txt from 0 on"),
+        ("0 50 50 10 10", "a.txt:1: expected fractions of the picture, 0 to 1, found '50 50 10 10'"),
+    ],
+)
+def test_lines_of_yolo_that_do_not_fit(fail, train_yaml, line, message):
+    (home := train_yaml.parent).joinpath("texts").mkdir()
+    (home / "texts" / "a.txt").write_text(line)
+    (home / "names.txt").write_text("cat\n")
+    own = "datasets.own={reader: yolo, images: pictures, labels: texts, classes: names.txt}"
+    assert message in fail(train, "--cfg_path", train_yaml, own, "data=[{dataset: own, task: rec}]")
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_truncated_picture_is_named_whoever_reads_it(fail, train_yaml, workers):
     picture = train_yaml.with_name("b.jpg")
@@ -229,7 +293,7 @@ def test_a_text_too_long_for_its_promises(fail, train_yaml):
 
 
 def test_a_checkpoint_of_another_architecture(fail, train_yaml, eval_yaml, foundations):
-    from ullava.models.checkpoints import fingerprint
+    from ullava.models.manifest import fingerprint
 
     run_command(train, ["--cfg_path", str(train_yaml)])
     card_file = train_yaml.parent / "run" / "ullava.json"
@@ -253,14 +317,19 @@ def test_a_checkpoint_of_another_architecture(fail, train_yaml, eval_yaml, found
         ("clip/model.safetensors", b"cut", "model.vision.tower: {folder}/clip: no readable weights"),
         ("clip/config.json", b"{", "model.vision.tower: {folder}/clip/config.json: broken JSON"),
         ("llm/model.safetensors", "wide/model.safetensors", "model.llm: {folder}/llm lacks"),
+        ("llm/config.json", b'{"model_type": "x", "auto_map": {"AutoConfig": "x.X"}}', "model.llm: {folder}/llm holds code"),
+        ("clip/config.json", b'{"attn_implementation": "x/y"}', "model.vision.tower: {folder}/clip/config.json asks for"),
+        ("clip/model.safetensors.index.json", b'{"weight_map": {"x": "../x"}}', "model.vision.tower: {folder}/clip/model.sa"),
+        ("llm/adapter_config.json", b"{}", "model.llm: {folder}/llm is a LoRA for another model; merge it into that one"),
     ],
 )
 def test_weights_that_are_not_their_configurations(fail, train_yaml, foundations, file, content, message):
-    kept = (foundations / file).read_bytes()
+    path = foundations / file
+    kept = path.read_bytes() if path.is_file() else None
     broken = (foundations / content).read_bytes() if isinstance(content, str) else content
-    (foundations / file).write_bytes(broken)
+    path.write_bytes(broken)
     said = fail(train, "--cfg_path", train_yaml)
-    (foundations / file).write_bytes(kept)
+    path.unlink() if kept is None else path.write_bytes(kept)
     assert f"{train_yaml}: {message.format(folder=foundations)}" in said
 
 

@@ -172,7 +172,7 @@ class StageTrainer(ResumableTrainer):
         """Writes our folder: every rank brings its pieces, the first one writes."""
         checkpoints.save(
             output_dir or self.args.output_dir, self.assembled.model, self.assembled.config,
-            self.assembled.processor.tokenizer, writes=self.args.should_save,
+            self.assembled.processor.tokenizer, writes=self.args.should_save, run=self.config.model_dump(mode="json"),
         )  # fmt: skip
         self.accelerator.wait_for_everyone()
 
