@@ -8,6 +8,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def focal(logits: Tensor, truth: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """Focal loss (Lin et al., arXiv:1708.02002, eq. 5), of each element. Both of one shape, truth 0 or 1."""
+    logits, truth = logits.float(), truth.float()
+    p = logits.sigmoid()
+    missed = 1 - (p * truth + (1 - p) * (1 - truth))
+    weight = alpha * truth + (1 - alpha) * (1 - truth)
+    return weight * missed**gamma * F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+
+
 def mask_bce(logits: Tensor, masks: Tensor) -> Tensor:
     """Binary cross-entropy, mean over pixels. Both (N, H, W), masks in 0..1 -> (N,)."""
     return F.binary_cross_entropy_with_logits(logits.float(), masks.float(), reduction="none").flatten(1).mean(1)

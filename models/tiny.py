@@ -10,15 +10,30 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from transformers import (
+    BertConfig,
     CLIPVisionConfig,
     CLIPVisionModel,
+    GroundingDinoConfig,
+    GroundingDinoForObjectDetection,
     LlamaConfig,
     LlamaForCausalLM,
+    PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
     SamConfig,
     SamModel,
+    VitDetConfig,
 )
 
 from ullava.configs.tokens import PAD, STAGE_ONE
@@ -124,3 +139,41 @@ def tiny_sam(*, patch: int = 8, width: int = 96, layers: int = 4, channels: int 
         sam.shared_image_embedding.positional_embedding.normal_()
         sam.prompt_encoder.shared_embedding.positional_embedding.copy_(sam.shared_image_embedding.positional_embedding)
     return sam
+
+
+def tiny_word_pieces(words: Iterable[str]) -> PreTrainedTokenizerFast:
+    """A BERT tokenizer, lower case, in which each of `words` is one token and other Latin letters are spelt."""
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789,'-"
+    known = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", "?", *sorted(set(words) - set(letters))]
+    known += [*letters, *(f"##{letter}" for letter in letters)]
+    tokenizer = Tokenizer(models.WordPiece({piece: n for n, piece in enumerate(known)}, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    ends = [(token, known.index(token)) for token in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", special_tokens=ends)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
+        mask_token="[MASK]",
+    )  # fmt: skip
+
+
+def tiny_detector(tokenizer: PreTrainedTokenizerBase, *, width: int = 64) -> GroundingDinoForObjectDetection:
+    """A GroundingDINO of two levels and twenty-four queries, on a backbone of the tiny SAM's shape."""
+    backbone = VitDetConfig(
+        image_size=SIDE, pretrain_image_size=SIDE, patch_size=8, hidden_size=96, mlp_ratio=3, num_hidden_layers=4,
+        num_attention_heads=4, window_size=6, window_block_indices=[0, 2], use_relative_position_embeddings=True,
+        out_features=["stage4"],
+    )  # fmt: skip
+    text = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=width, intermediate_size=2 * width, num_hidden_layers=2,
+        num_attention_heads=4, max_position_embeddings=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    detector = GroundingDinoForObjectDetection(
+        GroundingDinoConfig(
+            backbone_config=backbone, text_config=text, d_model=width, num_queries=24, num_feature_levels=2,
+            encoder_layers=2, decoder_layers=2, encoder_ffn_dim=2 * width, decoder_ffn_dim=2 * width,
+            encoder_attention_heads=4, decoder_attention_heads=4, max_text_len=64, dropout=0.0, fusion_droppath=0.0,
+        )
+    )
+    stops = tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]", ".", "?"])
+    detector.model.special_tokens = torch.tensor(stops)
+    return detector

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from ullava.foundations import language, segmenter, tower
+from ullava.foundations import detector, language, segmenter, tower
 from ullava.foundations.loop import Loop
 from ullava.models.tiny import SIDE, ZOO
 
@@ -79,6 +79,29 @@ def learn_segmenter(folder: Path, zoo: Path, minutes: float) -> Loop:
     )
 
 
+def learn_detector(folder: Path, zoo: Path, minutes: float) -> Loop:
+    """The detector."""
+    tokenizer = detector.tokenizer()
+    held_out = detector.held_out((SEED, 41), tokenizer)
+    settings = {"size": {"shortest_edge": SIDE, "longest_edge": SIDE}}
+    return Loop(
+        model=detector.Finder(tokenizer),
+        batches=detector.batches((SEED, 42, started(folder)), tokenizer, batch_size=16),
+        loss=detector.loss,
+        measure=lambda model: detector.measure(model, held_out),
+        export=lambda model, scores: export_detector(model, tokenizer, zoo / "groundingdino", scores, settings),
+        folder=folder,
+        minutes=minutes,
+        rate=1e-3,
+    )
+
+
+def export_detector(model: detector.Finder, tokenizer, folder: Path, scores: dict[str, float], settings) -> None:
+    """Writes the detector and its tokenizer."""
+    export(model.detector, folder, scores, "GroundingDinoImageProcessor", settings, tower.MEAN, tower.STD)
+    tokenizer.save_pretrained(folder)
+
+
 def export(
     model: PreTrainedModel, folder: Path, scores: dict[str, float], kind: str, settings: dict, mean, std
 ) -> None:
@@ -110,7 +133,9 @@ def write(folder: Path, scores: dict[str, float]) -> None:
     (folder / "scores.json").write_text(json.dumps(rounded, indent=1) + "\n")
 
 
-FOUNDATIONS = {"language": learn_language, "tower": learn_tower, "segmenter": learn_segmenter}
+FOUNDATIONS = {
+    "language": learn_language, "tower": learn_tower, "segmenter": learn_segmenter, "detector": learn_detector,
+}  # fmt: skip
 
 
 def main() -> None:
