@@ -20,6 +20,9 @@ from ullava.models.conversation import Conversation
 from ullava.models.rows import PlacedMedium, PlacedPromise, Row
 from ullava.models.script import Script
 
+Tokens = tuple[np.ndarray, np.ndarray, np.ndarray]
+Placed = Mapping[int, PlacedMedium]  # by place in the sample
+
 
 class Processor:
     """Writes rows.
@@ -76,7 +79,7 @@ class Processor:
         promises = self.promises(dialogue, script, starts, shift, media) if answered else ()
         return Row(dialogue.id, input_ids, full, tuple(media.values()), promises)
 
-    def fit(self, dialogue: Dialogue, answered: bool):
+    def fit(self, dialogue: Dialogue, answered: bool) -> tuple[Dialogue, Script, list[int], Tokens]:
         """The dialogue without the turns beyond `max_length`, its script, the media it shows, and its tokens."""
         marked = {n for turn in dialogue.turns for n in turn.media}
         marked |= {n for turn in dialogue.sample.turns for n in turn.media} if marked else set()
@@ -93,7 +96,7 @@ class Processor:
             kept = tuple(promise for promise in dialogue.promises if promise.turn < last)
             dialogue = replace(dialogue, turns=dialogue.turns[:last], promises=kept)
 
-    def cut(self, dialogue: Dialogue, tokens, surplus: int):
+    def cut(self, dialogue: Dialogue, tokens: Tokens, surplus: int) -> Tokens:
         """The only turn without its last `surplus` tokens: a long answer may end early, a promise may not."""
         if dialogue.promises or surplus >= tokens[1].sum():
             raise ValueError(
@@ -138,7 +141,7 @@ class Processor:
             text = text.replace(theirs, ours) if theirs else text
         return text
 
-    def tokenize(self, script: Script) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def tokenize(self, script: Script) -> Tokens:
         """Ids, whether each is supervised, and the character each begins at; all (L,), patches not yet unrolled."""
         ids, starts, ends = self.encode(script.text)
         torn = [first for first, _ in script.answers if ((starts < first) & (first < ends)).any()]
@@ -151,7 +154,7 @@ class Processor:
             supervised |= (starts >= first) & (starts < last) & (ends > starts)
         return ids, supervised, starts
 
-    def encode(self, text: str, offset: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def encode(self, text: str, offset: int = 0) -> Tokens:
         """Ids, and the characters at which each begins and ends, counted from `offset`; what begins a text first.
 
         Only the begin is the tokenizer's to add: an end behind an open question would end the answer before it begins.
@@ -168,7 +171,7 @@ class Processor:
         """How many patch tokens a medium becomes."""
         return self.patches + (self.frames if isinstance(medium, Video) else 0)
 
-    def unroll(self, dialogue: Dialogue, shown: Sequence[int], ids: np.ndarray):
+    def unroll(self, dialogue: Dialogue, shown: Sequence[int], ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How far each token moves when every patch token becomes many (L,), and the columns of the shown media."""
         media = [dialogue.sample.media[n] for n in shown]
         for kind, patch in self.patch_ids.items():
@@ -194,7 +197,9 @@ class Processor:
         frame = self.mask_view.apply(picture) if framed and self.mask_view else None
         return PlacedMedium(IMAGE, column, self.view.apply(picture), frame, picture.shape[:2], str(medium.path))
 
-    def promises(self, dialogue: Dialogue, script: Script, starts, shift, media) -> tuple[PlacedPromise, ...]:
+    def promises(
+        self, dialogue: Dialogue, script: Script, starts: np.ndarray, shift: np.ndarray, media: Placed
+    ) -> tuple[PlacedPromise, ...]:
         """Where each promise stands, and its target."""
         said = [
             first + match.start()
@@ -207,8 +212,8 @@ class Processor:
             for promise, column in zip(dialogue.promises, columns, strict=True)
         )
 
-    def keep(self, dialogue: Dialogue, promise: Promise, column: int, media: Mapping[int, PlacedMedium]):
-        """One promise with its drawn mask and its box in the tower's square; media by their place in the sample."""
+    def keep(self, dialogue: Dialogue, promise: Promise, column: int, media: Placed) -> PlacedPromise:
+        """One promise with its drawn mask and its box in the tower's square."""
         region = promise.region
         if region.picture not in media:
             raise ValueError(

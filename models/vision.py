@@ -113,7 +113,7 @@ class VisionTower(Tower):
         if not 0 < count <= len(layers):
             raise ValueError(f"model.vision.layer: expected -{len(layers)} to -1, found {layer}")
         network.encoder.layers = layers[:count]  # what lies behind the layer that is read need not run
-        if isinstance(network, SiglipVisionModel):
+        if hasattr(network, "use_head"):  # SigLIP's norm and head stand behind the last layer
             network.post_layernorm, network.use_head, network.head = nn.Identity(), False, None
         self.classes = int(hasattr(network.embeddings, "class_embedding"))  # tokens before the patches
         config = network.config

@@ -24,24 +24,24 @@ class Captioning(Task):
     questions: ClassVar[phrases.Questions] = phrases.DESCRIBE_PICTURE
 
     def dialogue(self, sample, rng):
-        question, captions = self.captions(sample)
-        question = question or pick(self.questions.drawn, rng)
-        return Dialogue(sample.id, sample, (Turn(question, pick(captions, rng)),))
+        asked, captions = self.captions(sample)
+        question = asked.question or pick(self.questions.drawn, rng)
+        return Dialogue(sample.id, sample, (Turn(question, pick(captions, rng), media=asked.media),))
 
     def exams(self, sample):
-        question, captions = self.captions(sample)
-        turn = Turn(question or self.questions.exam, captions[0], captions)
+        asked, captions = self.captions(sample)
+        turn = Turn(asked.question or self.questions.exam, captions[0], captions, asked.media)
         yield Dialogue(f"{sample.id}#0", sample, (turn,))
 
     def read(self, answer):
         return words(answer)
 
-    def captions(self, sample) -> tuple[str, tuple[str, ...]]:
-        """The written question, "" where there is none, and all captions that answer it."""
+    def captions(self, sample) -> tuple[Turn, tuple[str, ...]]:
+        """A turn with the written question, "" where there is none, and all captions that answer it."""
         if not any(isinstance(medium, self.about) for medium in sample.media):
             found = ", ".join(type(medium).__name__.lower() for medium in sample.media) or "text only"
             raise ValueError(f"{sample.id}: task {self.name} expects a {self.about.__name__.lower()}, found {found}")
-        questions = {turn.question for turn in sample.turns}
+        questions = {(turn.question, turn.media) for turn in sample.turns}
         if len(questions) != 1:
             raise ValueError(
                 f"{sample.id}: task {self.name} expects captions of one question, found {len(questions)} questions"
@@ -50,7 +50,7 @@ class Captioning(Task):
         captions = tuple(text for turn in sample.turns for text in (turn.references or (turn.answer,)) if text.strip())
         if not captions:
             raise ValueError(f"{sample.id}: task {self.name} expects a caption, found an empty one")
-        return questions.pop(), captions
+        return sample.turns[0], captions
 
 
 @TASKS.register("video_captioning")

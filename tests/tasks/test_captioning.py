@@ -61,3 +61,11 @@ def test_what_cannot_be_captioned_names_the_sample(task, sample, message):
 
 def test_an_answer_is_read_as_its_words():
     assert Captioning().read(" a dog ") == Reading("a dog") and Captioning().read("") is None
+
+
+def test_a_written_question_keeps_its_pictures():
+    media = (Picture("a.jpg"), Picture("b.jpg"))
+    sample = Sample("toy/1", media, turns=(Turn("Compare <image> with <image>", "alike", media=(0, 1)),))
+    (exam,) = Captioning().exams(sample)
+    drawn = Captioning().dialogue(sample, np.random.default_rng(0))
+    assert exam.turns[0].media == drawn.turns[0].media == (0, 1)
