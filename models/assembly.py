@@ -21,8 +21,10 @@ from transformers import (
 from ullava.configs.registry import make, nearest
 from ullava.configs.schema import LossConfig, ModelConfig
 from ullava.configs.tokens import BEGIN, END, IMAGE, KEY, LOC, NEG, PAD, PATCH, SEG, SPACED, STAGE_ONE, STAGE_TWO
+from ullava.datasets.images import View
 from ullava.models import checkpoints
 from ullava.models.conversation import conversation
+from ullava.models.detector_files import open_detector
 from ullava.models.heads.base import HEADS, Head
 from ullava.models.lora import add_lora
 from ullava.models.manifest import Card, check_foundations, known, read_card
@@ -64,11 +66,13 @@ def assemble(
     max_length: int = 512,
     seed: int = 0,
     allow_mismatch: bool = False,
+    grow: bool = True,
 ) -> Assembled:
     """Builds what `config` names; every new weight is drawn from `seed`, foundations from scratch from their config.
 
     Args:
         allow_mismatch: stand on other foundations than the run that `llm` names was trained on.
+        grow: give the tokens that this stage may say and the vocabulary lacks their rows.
 
     Raises:
         FileNotFoundError, LookupError, ValueError: a folder, name or checkpoint that does not fit; says the key.
@@ -80,6 +84,7 @@ def assemble(
     if parent:
         check_foundations(config, parent, allow_mismatch=allow_mismatch)
     tokenizer = open_tokenizer(parent.folder if parent else config.llm)
+    speech = conversation(config.conversation, tokenizer)
     llm = open_llm(config, dtype)
     if parent:
         llm.resize_token_embeddings(parent.vocabulary, mean_resizing=False)
@@ -98,18 +103,20 @@ def assemble(
     spelling = {SPELT[name]: spelt for name, spelt in config.tokens.items()}
     own = [spelling.get(token, token) for token in (STAGE_TWO if heads else (*BEGIN.values(), *END.values()))]
     spaced = {spelling.get(token, token) for token in SPACED}
-    added = [spelling.get(token, token) for token in STAGE_ONE] + (own if heads else [])
-    add_tokens(tokenizer, llm, [token for token in added if token], spaced)  # a checkpoint may do without a token
+    if grow:
+        added = [spelling.get(token, token) for token in STAGE_ONE] + (own if heads else [])
+        add_tokens(tokenizer, llm, [token for token in added if token], spaced)  # a checkpoint may do without a token
     tokenizer = legacy(tokenizer) if config.tokenization == "legacy" else tokenizer
     if config.lora and not (parent and parent.config.lora):
         add_lora(llm, config.lora)
-    mask = heads.get("mask")
+    framed = [heads[name] for name in ("mask", "detector") if name in heads]  # all look at the first one's frames
     processor = Processor(
-        tokenizer, conversation(config.conversation, tokenizer), view=vision.view, patches=vision.patches,
-        frames=config.vision.frames, mask_view=mask.tower.view if mask else None,
-        spelling=spelling, max_length=max_length,
+        tokenizer, speech, view=vision.view, patches=vision.patches,
+        frames=config.vision.frames, mask_view=framed[0].tower.view if framed else None,
+        framed={head.token for head in framed}, spelling=spelling, max_length=max_length,
     )  # fmt: skip
-    return Assembled(model, processor, config, tuple(tokenizer.convert_tokens_to_ids([token for token in own if token])))
+    known_tokens = tokenizer.get_vocab()
+    return Assembled(model, processor, config, tuple(known_tokens[token] for token in own if token in known_tokens))
 
 
 def reopen(folder: str | Path, *, precision: str = "fp32", allow_mismatch: bool = False) -> Assembled:
@@ -120,7 +127,7 @@ def reopen(folder: str | Path, *, precision: str = "fp32", allow_mismatch: bool 
     """
     card = known(folder, allow_mismatch=allow_mismatch)
     config = card.config.model_copy(update={"llm": str(folder)})
-    return assemble(config, precision=precision, allow_mismatch=allow_mismatch)
+    return assemble(config, precision=precision, allow_mismatch=allow_mismatch, grow=False)  # no row more than there
 
 
 def inherit(config: ModelConfig, parent: Card | None) -> ModelConfig:
@@ -176,7 +183,10 @@ def build_heads(
 ) -> dict[str, Head]:
     """The heads that the YAML names, in one order whatever order it names them in."""
     sam = {"losses": losses, "dtype": dtype, "from_scratch": "sam" in config.from_scratch}
-    makers = {"mask": (mask_head, sam), "box": (HEADS["box"], {"view": vision.view})}
+    makers = {
+        "mask": (mask_head, sam), "box": (HEADS["box"], {"view": vision.view}),
+        "detector": (detector_head, {"view": vision.view, "dtype": dtype}),
+    }  # fmt: skip
     heads = {}
     for name in sorted(config.heads):
         if name not in makers:
@@ -190,6 +200,12 @@ def mask_head(width: int, losses: LossConfig, dtype: torch.dtype, from_scratch: 
     """A mask head on the SAM in the folder `sam`."""
     whole, tower = open_sam(sam, from_scratch=from_scratch, dtype=dtype)
     return HEADS["mask"](width, whole, tower, resolution=losses.resolution)
+
+
+def detector_head(width: int, view: View, dtype: torch.dtype, *, weights: str, text: str | None = None) -> Head:
+    """A detector head on the GroundingDINO in `weights`, a folder, or a file beside its text encoder's folder."""
+    opened = open_detector(weights, text, key="model.heads.detector.weights")
+    return HEADS["detector"](width, view, opened, dtype=dtype)
 
 
 def add_tokens(
