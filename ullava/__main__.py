@@ -19,7 +19,11 @@ def train(arguments: list[str]) -> None:
 
 
 def check(arguments: list[str]) -> None:
-    """say what a YAML would do, and every fault in it, without weights or GPU: ullava check X.yaml"""
+    """say what a YAML would do, and every fault in it: ullava check X.yaml; see a stopped step: --replay FILE"""
+    if any(argument.startswith("--replay") for argument in arguments):
+        from ullava.replay import main
+
+        return main(arguments)
     from ullava.evaluation.check import main
 
     main(arguments)

@@ -13,8 +13,8 @@ LOCK = ".lock"
 
 
 @contextmanager
-def claimed(folder: str | Path) -> Iterator[None]:
-    """Makes a run's folder, holds it for this process until it ends, however it ends, and sweeps it.
+def claimed(folder: str | Path) -> Iterator[list[str]]:
+    """Makes a run's folder, holds it for this process until it ends, however it ends, and yields what it swept there.
 
     Rank 0 holds it for all. The lock is the process's own (POSIX), so that a data worker which outlives its parent for
     a moment does not keep the next run out.
@@ -23,7 +23,7 @@ def claimed(folder: str | Path) -> Iterator[None]:
         ValueError: another run holds the folder, or nobody may write there.
     """
     if int(os.environ.get("RANK", 0)):
-        yield
+        yield []
         return
     path = Path(folder, LOCK)
     try:
@@ -45,6 +45,4 @@ def claimed(folder: str | Path) -> Iterator[None]:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
-        for name in sweep(folder):
-            print(f"removed {Path(folder, name)}: a process was killed before it was whole")
-        yield
+        yield sweep(folder)

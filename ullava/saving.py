@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 
 from safetensors import SafetensorError
 
@@ -83,8 +84,9 @@ def readable(folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except (RuntimeError, EOFError, OSError, LookupError, TypeError, ValueError, UnpicklingError) as error:
+        cause = (str(error).splitlines() or [type(error).__name__])[0]
+        cause = "a file holds what is no state" if isinstance(error, UnpicklingError) else cause
         raise ValueError(
             f"{folder}: cannot be gone on from ({cause}); {cure(folder)}; or name another output_dir"
         ) from error

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,14 @@ from types import FrameType
 from typing import Any
 
 from transformers import TrainerCallback
+
+
+class Stopped(SystemExit):
+    """Ends a process that was asked to stop, with 0; `message` is None on all ranks but the first."""
+
+    def __init__(self, message: str | None):
+        super().__init__(0)
+        self.message = message
 
 
 class Stop:
@@ -57,8 +64,7 @@ class Stop:
     def leave_if_free(self) -> None:
         """Ends the process if it was asked to, and may."""
         if self.asked and self.loses:
-            print(f"stopped by {self.asked} in {self.loses}; the same command begins it again and goes on", flush=True)
-            sys.exit(0)
+            raise Stopped(f"stopped by {self.asked} in {self.loses}; the same command begins it again and goes on")
 
 
 class Stopping(TrainerCallback):
@@ -75,11 +81,9 @@ class Stopping(TrainerCallback):
     def on_save(self, args, state, control, **_: Any) -> None:
         """Leaves; what follows a step, an evaluation too, is for the process that goes on."""
         if self.leaving:
-            if state.is_world_process_zero:
-                name = self.trainer.stop.asked or "another rank"
-                done = f"step {state.global_step}, which is saved"
-                print(f"stopped by {name} after {done}; the same command goes on", flush=True)
-            sys.exit(0)
+            name = self.trainer.stop.asked or "another rank"
+            message = f"stopped by {name} after step {state.global_step}, which is saved; the same command goes on"
+            raise Stopped(message if state.is_world_process_zero else None)
 
 
 def undisturbed(worker: int) -> None:

@@ -25,6 +25,7 @@ from ullava.models.stages import Learning, prepare
 from ullava.preflight import look_ahead, open_mixture
 from ullava.saving import last_checkpoint, room
 from ullava.spread import read_deepspeed, spread
+from ullava.stopping import Stopped
 from ullava.tasks.mixture import Mixture
 from ullava.trainer import StageTrainer
 
@@ -44,19 +45,31 @@ def train(config: RunConfig) -> None:
     """Trains a stage, or goes on with it from its last checkpoint.
 
     Raises:
-        SystemExit: 0, when a signal asked to stop and everything is saved.
+        Stopped: a signal asked for it, and everything is saved; exits with 0.
     """
     set_seed(config.training.seed)
     mixture = open_mixture(config)
     look_ahead(config, mixture)
-    with claimed(config.output_dir):
+    with claimed(config.output_dir) as swept:
+        for name in swept:
+            print(f"removed {Path(config.output_dir, name)}: a process was killed before it was whole")
         last = last_checkpoint(config.output_dir)
         trainer = prepare_trainer(config, mixture)
-        evaluating = partial(getattr, trainer, "evaluating")
-        with trainer.stop.listening(), explained(trainer.watch, config.training, evaluating=evaluating):
-            trainer.train(resume_from_checkpoint=last)
+        learn(trainer, config, last)
         with room(config.output_dir):
             trainer.save_model(config.output_dir)
+
+
+def learn(trainer: StageTrainer, config: RunConfig, last: Path | None) -> None:
+    """Takes every step from the checkpoint `last` on, listens to who asks to stop, and explains what goes wrong."""
+    evaluating = partial(getattr, trainer, "evaluating")
+    try:
+        with trainer.stop.listening(), explained(trainer.watch, config.training, evaluating=evaluating):
+            trainer.train(resume_from_checkpoint=last)
+    except Stopped as stop:
+        if stop.message:
+            print(stop.message, flush=True)
+        raise
 
 
 def prepare_trainer(config: RunConfig, mixture: Mixture) -> StageTrainer:

@@ -57,7 +57,8 @@ def second(suffer, configure, tmp_path_factory):
     deaths += [[CARD, 2, SIGKILL], None]
     ends = suffer(
         (one, []), *((killed, [death] if death else []) for death in deaths),
-        (stopped, [[STEP, 5, SIGTERM]]), (stopped, [[ANSWER, 2, SIGINT]]), (stopped, [[STEP, 12, SIGTERM]]), (stopped, []),
+        (stopped, [[STEP, 5, SIGTERM]]), (stopped, [[ANSWER, 2, SIGINT]]), (stopped, [[STEP, 12, SIGTERM]]),
+        (stopped, []),
         (worked, []), (shared, [[STEP, 7, "stop_all"]]), (shared, []),
     )  # fmt: skip
     return folder, ends
