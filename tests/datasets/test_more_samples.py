@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from ullava.configs.load import CONFIGS, read_yaml
@@ -17,6 +18,15 @@ pytestmark = pytest.mark.shared
 @pytest.fixture(autouse=True)
 def shared(realdata, monkeypatch):
     monkeypatch.setenv("ULLAVA_SHARED", str(realdata.parent))
+
+
+ENTRIES = read_yaml(CONFIGS / "datasets" / "more_samples.yaml")
+TASKS_OF = {"label_map": "semantic", "salient_pairs": "salient", "coco_instances": "res", "phrase_boxes": "rec"}
+ROWS = [
+    (name, task or TASKS_OF.get(entry["reader"], "vqa"))
+    for name, entry in ENTRIES.items()
+    for task in entry.get("by_task", [None])
+]
 
 
 def by_name(sample):
@@ -124,3 +134,26 @@ def test_davis_sequences_are_folders(realdata):
     assert [sample.regions[0].mask.path for sample in reader] == masks
     for sample, mask in zip(reader, masks, strict=True):
         assert sample.media[0].path.parts[-2:] == (mask.parent.name, f"{mask.stem}.jpg")
+
+
+@pytest.mark.parametrize(("name", "task"), ROWS)
+def test_every_sample_can_be_asked(name, task):
+    import ullava.tasks  # noqa: F401, registers them
+    from ullava.tasks.base import TASKS
+
+    asked, rng = TASKS.build(task, {}), np.random.default_rng(0)
+    for sample in open_dataset(name, task if "by_task" in ENTRIES[name] else None):
+        assert asked.dialogue(sample, rng).turns and list(asked.exams(sample))
+
+
+@pytest.mark.parametrize("name", ["sharegpt_sample", "sharegpt_video_sample"])
+def test_every_medium_of_a_chat_gets_its_place_in_the_row(name, recipe):
+    from ullava.datasets.structures import Dialogue
+    from ullava.models.assembly import assemble
+
+    processor = assemble(recipe(heads={}), max_length=2048).processor
+    for sample in open_dataset(name):
+        row = processor(Dialogue(sample.id, sample, sample.turns))
+        patch = {kind: (row.input_ids == number).sum() for kind, number in processor.patch_ids.items()}
+        assert len(row.media) == len(sample.media)
+        assert sum(patch.values()) == sum(processor.tokens_of(medium) for medium in sample.media), sample.id
