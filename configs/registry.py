@@ -21,6 +21,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"{hint}there are: {', '.join(known) or 'none'}"
 
 
+def listing(head: str, faults: Iterable[str], limit: int = 8) -> str:
+    """A message: `head`, and the first faults."""
+    faults = list(faults)
+    more = [f"... and {len(faults) - limit} more"] if len(faults) > limit else []
+    return "; ".join([head, *faults[:limit], *more])
+
+
 class Registry(dict):
     """Maps names to classes, and says what it knows when asked for something it does not.
 

@@ -8,7 +8,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from ullava.configs.registry import listing
 from ullava.configs.schema import ModelConfig
 from ullava.models.manifest import CARD, Card, read_card, write_card
 from ullava.models.shards import fill, whole
 from ullava.models.ullava import REGISTERED
 
 LEARNED = "learned.safetensors"
-__all__ = ["CARD", "Card", "read_card", "write_card"]  # of the manifest, for those who know a folder from here
+__all__ = ["CARD", "Card", "listing", "read_card", "write_card"]  # for those who know a folder
 ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
@@ -150,10 +151,3 @@ def promised(name: str, card: Card) -> bool:
     if name.startswith("llm."):
         return (own(name) and not card.merged) or (".lora_" in name and card.config.lora is not None)
     return own(name) and (not name.startswith("heads.") or name.split(".")[1] in card.config.heads)
-
-
-def listing(head: str, faults: Iterable[str], limit: int = 8) -> str:
-    """`head`, and the first faults."""
-    faults = list(faults)
-    more = [f"... and {len(faults) - limit} more"] if len(faults) > limit else []
-    return "; ".join([head, *faults[:limit], *more])

@@ -25,9 +25,10 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import GENERATION_CONFIG_NAME
 
+from ullava.configs.registry import listing
 from ullava.configs.schema import ModelConfig
 from ullava.models.assembly import open_llm
-from ullava.models.checkpoints import ADAPTER, LEARNED, listing, read, write
+from ullava.models.checkpoints import ADAPTER, LEARNED, read, write
 from ullava.models.convert.files import INDEXES, WHOLE, read_file
 from ullava.models.manifest import Card, foundations, known, rehouse, write_card
 from ullava.models.tokenization import open_tokenizer

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import SamConfig, SamModel
 
-from ullava.models.checkpoints import listing
+from ullava.configs.registry import listing
 from ullava.models.convert.files import open_weights
 from ullava.models.convert.table import Line, Table
 

@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ullava.models.checkpoints import listing
+from ullava.configs.registry import listing
 
 FIELD = re.compile(r"\{(\w)\}")
 
