@@ -147,6 +147,10 @@ def ullava(verb: str):
         ("evaluate=[{dataset: toy, task: ress}]", "evaluate[0]: no task 'ress'; did you mean 'res'?"),
         ("training.deepspeed=zero9", "training.deepspeed: no file 'zero9'; did you mean 'zero3'?"),
         ("model.llm=nowhere", "model.llm: nowhere: no such folder; expected"),
+        ("model.conversation=vicuna", "no conversation 'vicuna'; did you mean 'vicuna_v1'?"),
+        ("model.conversation=chat_template", "model.conversation: the chat template of the tokenizer"),
+        ("sampling={rates: [1, 2], samples_per_epoch: 9}", "sampling.rates: expected 1, one each for data[0]; found 2"),
+        ("data.0.rate=2", "data[0].rate: says nothing without `sampling:`; add that, or take `portion` instead"),
         ("other.yaml", "'other.yaml': expected key=value, e.g. training.batch_size=4; a YAML is named by --cfg_path"),
     ],
 )
@@ -174,7 +178,7 @@ def test_a_missing_key_and_a_missing_file(fail, train_yaml, command):
         ("model.heads.box={channels: many}", "model.heads.box: channels: input should be a valid integer"),
         ("model.heads.mask={}", "model.heads.mask: option 'sam' is missing"),
         ("model.heads.mask.sam=nowhere", "model.heads.mask.sam: nowhere/config.json: no such file"),
-        ("model.vision.tower={sam}", "model.vision.tower: {sam} holds a 'sam', expected 'clip_vision_model'"),
+        ("model.vision.tower={sam}", "model.vision.tower: {sam} holds a 'sam', expected one of clip, "),
         ("model.llm={clip}", "model.llm: {clip}: holds no tokenizer.json"),
         ("model.vision.layer=-9", "model.vision.layer: expected -3 to -1, found -9"),
     ],
@@ -255,7 +259,8 @@ def test_films_that_cannot_be_watched(fail, train_yaml, monkeypatch, name, conte
         (home / name).write_bytes(content)
     monkeypatch.setenv("ULLAVA_VIDEO_TIMEOUT", patience)
     films = "datasets.films={reader: llava_chat, annotations: chat.json, images: .}"
-    assert message in fail(train, "--cfg_path", train_yaml, films, "data=[{dataset: films, task: vqa}]")
+    workers = f"training.workers={int(patience == '1e-9')}"
+    assert message in fail(train, "--cfg_path", train_yaml, films, "data=[{dataset: films, task: vqa}]", workers)
 
 
 @pytest.mark.parametrize(
