@@ -8,6 +8,7 @@ Part = Literal[
     "projector", "embeddings", "lm_head", "llm", "lora", "vision", "mask_decoder", "sam_encoder", "heads", "detector",
     "iou_head",
 ]  # fmt: skip
+Precision = Literal["bf16", "fp16", "fp32", "8bit", "4bit"]  # of answering; the last two: of the language model
 Options = dict[str, Any]  # arguments of the class that a registry finds; checked where it is built
 
 
@@ -95,7 +96,7 @@ class EvaluationRow(Section):
     answers: Literal["generated", "given"] = "generated"
     limit: int | None = Field(None, ge=1)  # at most this many samples, evenly spread over the dataset
     shuffled: bool = False  # control: each question is asked of another sample's picture
-    boxes: str | None = None  # which head or source gives the box; None: the task's own
+    boxes: str | dict[str, Options] | None = None  # where boxes come from: a source, or {source: its options}
     trivial: str | None = None  # also score the baselines that never look, learned from this training dataset
     options: Options = {}
 
@@ -134,7 +135,8 @@ class GenerationConfig(Section):
     num_beams: int = Field(1, ge=1)
     temperature: float = Field(0.0, ge=0)  # 0: greedy
     top_p: float = Field(1.0, gt=0, le=1)
-    precision: Literal["bf16", "fp16", "fp32"] = "fp32"
+    precision: Precision = "fp32"
+    options: Options = {}  # any more of transformers' `generate`, e.g. {repetition_penalty: 1.2}
     workers: int = Field(2, ge=0)
     seed: int = 42
 

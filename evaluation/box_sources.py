@@ -1,22 +1,32 @@
 """Where the box of an answer comes from: a row of an evaluation names its source (`boxes:`), the results repeat it.
 
+    box         the [LOC] state through an MLP                                   boxes: box
+    detector    the [LOC] state in the place of a GroundingDINO's text           boxes: detector
+    mask2box    the frame of the [SEG] mask                                      boxes: mask2box
+    grounding   a GroundingDINO asked for the [tag]ged words of the answer       boxes: {grounding: {weights: ...}}
+
 u-LLaVA's editions differ in nothing so much as in this: its first took the box of the mask or of a detector, its second
 the [LOC] head's (arXiv:2311.05348, section 4.5).
 """
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, ClassVar
 
 import numpy as np
+from scipy import ndimage
 
 from ullava.configs.registry import Registry
-from ullava.configs.tokens import LOC, SEG
-from ullava.datasets.boxes import box_of
-from ullava.datasets.structures import Answer, Box, Dialogue
+from ullava.configs.tokens import END_TAG, LOC, SEG, TAG
+from ullava.datasets.boxes import box_of, iou
+from ullava.datasets.structures import Answer, Box, Dialogue, Picture
 
 BOX_SOURCES = Registry("box source")
+NAMED = re.compile(re.escape(TAG) + "(.+?)" + re.escape(END_TAG))
 THRESHOLD = 0.5  # of a mask's probabilities: logit 0, as LISA's evaluation
+TOUCHING = np.ones((3, 3), bool)  # pixels of one part touch by sides or corners
 
 
 class BoxSource(ABC):
@@ -34,6 +44,31 @@ class BoxSource(ABC):
         """One box per `token` in the answer, in the order of the text; None where there is nothing to frame."""
 
 
+def source_of(boxes: str | Mapping[str, Any] | None) -> tuple[str, Mapping[str, Any]]:
+    """The name and the options of a source as a row writes it.
+
+    Raises:
+        ValueError: more than one source, or none.
+    """
+    if boxes is None or isinstance(boxes, str):
+        return boxes or "box", {}
+    if len(boxes) != 1:
+        raise ValueError(f"boxes: expected one source a row, found {', '.join(boxes) or 'none'}; write a row for each")
+    ((name, options),) = boxes.items()
+    return name, options or {}
+
+
+def open_source(boxes: str | Mapping[str, Any] | None) -> BoxSource:
+    """The source that a row names; None: the box head.
+
+    Raises:
+        LookupError: no such source.
+        FileNotFoundError, ValueError: an option, or the detector it names, is not there or not right.
+    """
+    name, options = source_of(boxes)
+    return BOX_SOURCES.build(name, options)
+
+
 @BOX_SOURCES.register("box")
 class HeadBox(BoxSource):
     """The box head's own prediction under [LOC]."""
@@ -44,11 +79,88 @@ class HeadBox(BoxSource):
         return answer.predictions.get("box", ())
 
 
+@BOX_SOURCES.register("detector")
+class DetectorBox(BoxSource):
+    """The detector head's own prediction under [LOC]."""
+
+    token = LOC
+
+    def __call__(self, question, answer):
+        if "detector" not in answer.predictions:
+            raise LookupError("boxes: detector: the model has no detector head; train one (model.heads.detector)")
+        return answer.predictions["detector"]
+
+
 @BOX_SOURCES.register("mask2box")
 class MaskFrame(BoxSource):
-    """The frame of the mask predicted under [SEG]."""
+    """The frame of the mask predicted under [SEG], without its crumbs.
+
+    Args:
+        least: parts of less than this share of the largest one's pixels are crumbs; 0 keeps all.
+    """
 
     token = SEG
 
+    def __init__(self, least: float = 0.1):
+        self.least = least
+
     def __call__(self, question, answer):
-        return [box_of(np.asarray(mask) > THRESHOLD) for mask in answer.predictions.get("mask", ())]
+        drawn = [np.asarray(mask) > THRESHOLD for mask in answer.predictions.get("mask", ())]
+        return [box_of(without_crumbs(mask, self.least)) for mask in drawn]
+
+
+@BOX_SOURCES.register("grounding")
+class GroundedBox(BoxSource):
+    """Of the boxes that a GroundingDINO finds for the tagged words, the one that fits the mask's frame best.
+
+    It answers for [SEG], as in u-LLaVA's first edition, which fell back on the mask's frame where nothing was found.
+    Here that is a miss: the detector is scored, not the mask.
+
+    Args:
+        weights: folder of transformers, or a published file; text: for a file, folder of its text encoder.
+        threshold: of a box's best token; text_threshold: of a token it answers to.
+        least: as of `mask2box`.
+    """
+
+    token = SEG
+
+    def __init__(
+        self, weights: str, text: str | None = None, threshold: float = 0.25, text_threshold: float = 0.2,
+        least: float = 0.1,
+    ):  # fmt: skip
+        self.frame = MaskFrame(least)
+        self.find = open_prompter(weights, text, threshold, text_threshold)
+
+    def __call__(self, question, answer):
+        frames, names = self.frame(question, answer), NAMED.findall(answer.text)
+        media = question.sample.media
+        places = [promise.region.picture for promise in question.promises if promise.token == SEG]
+        found: list[Box | None] = []
+        for number, frame in enumerate(frames):
+            medium = media[places[number] if number < len(places) else -1]
+            known = names and isinstance(medium, Picture)
+            boxes = self.find(medium, names[min(number, len(names) - 1)]) if known else []
+            if frame:
+                boxes = sorted(boxes, key=lambda box: -iou(box, frame))
+            found.append(boxes[0] if boxes else None)
+        return found
+
+
+@lru_cache(maxsize=1)
+def open_prompter(weights: str, text: str | None, threshold: float, text_threshold: float):
+    """A detector to be asked; rows that name the same one share it."""
+    from ullava.models.detector_files import open_detector  # torch and all: only where a row wants it
+    from ullava.models.prompting import Prompter
+
+    opened = open_detector(weights, text, key="boxes.grounding.weights")
+    return Prompter(opened, threshold=threshold, text_threshold=text_threshold)
+
+
+def without_crumbs(mask: np.ndarray, least: float) -> np.ndarray:
+    """A drawn mask without the connected parts that have less than `least` of the largest one's pixels."""
+    parts, count = ndimage.label(mask, TOUCHING)
+    if count < 2:
+        return mask
+    pixels = np.bincount(parts.ravel())
+    pixels[0] = 0  # the ground
+    return (pixels >= least * pixels.max())[parts] & mask

@@ -12,7 +12,7 @@ from typing import Any
 from ullava.configs.schema import EvaluationRow
 from ullava.datasets.catalogue import open_dataset
 from ullava.evaluation import ranks
-from ullava.evaluation.box_sources import BOX_SOURCES
+from ullava.evaluation.box_sources import open_source
 from ullava.evaluation.predictions import replacing
 from ullava.evaluation.questions import open_task
 from ullava.evaluation.results import Results, write_results
@@ -30,7 +30,7 @@ def open_rows(rows: Sequence[EvaluationRow], own: Mapping[str, Any]) -> None:
     for number, row in enumerate(rows):
         with located(f"evaluate[{number}]"):
             open_metrics(open_task(row), row)
-            _ = BOX_SOURCES[row.boxes or "box"]
+            open_source(row.boxes)
             for dataset in filter(None, (row.dataset, row.trivial)):
                 open_dataset(dataset, row.task, own)
 

@@ -20,7 +20,7 @@ from ullava.configs.registry import nearest
 from ullava.configs.schema import DataRow, EvaluationRow, ModelConfig, Part, RunConfig
 from ullava.datasets.catalogue import open_dataset
 from ullava.datasets.readers.base import Reader
-from ullava.evaluation.box_sources import BOX_SOURCES
+from ullava.evaluation.box_sources import BOX_SOURCES, source_of
 from ullava.models.conversation import known_name
 from ullava.models.heads.base import HEADS
 from ullava.tasks.base import TASKS, Task
@@ -117,8 +117,13 @@ def dataset_faults(opened: Opened) -> Iterator[str]:
         opened.task.dialogue(opened.reader[0], np.random.default_rng(0))
     except WRONG as error:
         yield f"{opened.place}: {error}"
-    if isinstance(opened.row, EvaluationRow) and opened.row.boxes and opened.row.boxes not in BOX_SOURCES:
-        yield f"{opened.place}: no box source {opened.row.boxes!r}; {nearest(opened.row.boxes, BOX_SOURCES)}"
+    if isinstance(opened.row, EvaluationRow):
+        name, options = source_of(opened.row.boxes)
+        if name not in BOX_SOURCES:
+            yield f"{opened.place}: no box source {name!r}; {nearest(name, BOX_SOURCES)}"
+        for key in ("weights", "text"):
+            if options.get(key) and not Path(options[key]).exists():
+                yield f"{opened.place}: boxes.{name}.{key}: {options[key]}: no such file or folder"
 
 
 def model_faults(model: ModelConfig, opened: Sequence[Opened]) -> Iterator[str]:
@@ -128,6 +133,7 @@ def model_faults(model: ModelConfig, opened: Sequence[Opened]) -> Iterator[str]:
     elif model.vision is None and card(model.llm) is None:
         yield f"model.vision: missing; {model.llm} is no run that could say which tower it saw with"
     towers = {"heads.mask.sam": (model.heads.get("mask") or {}).get("sam")}
+    towers["heads.detector.weights"] = (model.heads.get("detector") or {}).get("weights")
     towers["vision.tower"] = model.vision.tower if model.vision else None
     for key, tower in towers.items():
         if tower and not Path(tower).exists():

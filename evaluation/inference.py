@@ -7,7 +7,6 @@
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
@@ -17,18 +16,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ullava.configs.tokens import END_TAG, TAG
 from ullava.datasets import images
 from ullava.datasets.masks import RunLengths
 from ullava.datasets.structures import Answer, Dialogue, Picture, Region, Sample, Turn, Video
-from ullava.evaluation.box_sources import THRESHOLD
+from ullava.evaluation.box_sources import NAMED, THRESHOLD
 from ullava.evaluation.rows import Answerer
 from ullava.evaluation.visualise import overlay
 from ullava.tasks.base import TASKS
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif")
-NAMED = re.compile(re.escape(TAG) + "(.+?)" + re.escape(END_TAG))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +143,8 @@ def write(folder: Path, answered: Iterable[tuple[int, Ask, Answer]]) -> Iterator
 def draw(folder: Path, ask: Ask, name: str, said: Answer) -> dict[str, Any]:
     """Writes what an answer points at; returns the names of the files, and the boxes."""
     masks = [np.asarray(mask) > THRESHOLD for mask in said.predictions.get("mask", ())]
-    boxes = [[round(float(side), 2) for side in box] for box in said.predictions.get("box", ())]
+    found = said.predictions.get("box") or said.predictions.get("detector", ())
+    boxes = [[round(float(side), 2) for side in box] for box in found]
     line: dict[str, Any] = {"masks": [f"{name}_mask_{i}.png" for i in range(len(masks))], "boxes": boxes}
     for file, mask in zip(line["masks"], masks, strict=True):
         Image.fromarray(mask.astype(np.uint8) * 255).save(folder / file)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from ullava.configs.schema import EvaluationRow, GenerationConfig
 from ullava.datasets.structures import Answer, Dialogue, Video
 from ullava.evaluation import ranks
-from ullava.evaluation.box_sources import BOX_SOURCES
+from ullava.evaluation.box_sources import open_source
 from ullava.evaluation.form import Form
 from ullava.evaluation.marking import Mark, Marker
 from ullava.evaluation.metrics.base import METRICS, Metric
@@ -45,7 +45,7 @@ def evaluate_row(
     began = time.perf_counter()
     task = open_task(row)
     metrics = open_metrics(task, row)
-    source = BOX_SOURCES[row.boxes or "box"]()
+    source = open_source(row.boxes)
     dataset = f"{row.dataset}_shuffled" if row.shuffled else row.dataset
     head = {"dataset": dataset, "task": row.task, "answers": row.answers}
     questions = open_questions(row, task, own, answerer.generation.seed)

@@ -14,7 +14,7 @@ from ullava.configs.schema import EvaluationRow, GenerationConfig
 from ullava.evaluation.baselines import Baseline
 from ullava.evaluation.blind_masks import AllObjects, ClassPrior, ConstantBox, MeanMask
 from ullava.evaluation.blind_words import AnotherCaption, MajorityAnswer, RandomAttributes
-from ullava.evaluation.box_sources import BOX_SOURCES, BoxSource
+from ullava.evaluation.box_sources import BOX_SOURCES, BoxSource, source_of
 from ullava.evaluation.marking import Marker
 from ullava.evaluation.metrics.base import METRICS
 from ullava.evaluation.questions import open_questions, open_task
@@ -65,7 +65,7 @@ def evaluate_trivial(
     lessons = open_questions(training, task, own, generation.seed)
     exams = open_questions(plain, task, own, generation.seed)
     head = {"dataset": f"{row.dataset}_trivial", "task": row.task, "answers": "given"}
-    source = BlindBox(BOX_SOURCES[row.boxes or "box"].token)
+    source = BlindBox(BOX_SOURCES[source_of(row.boxes)[0]].token)
     rows = {}
     for baseline in (kind(plain, own, generation) for kind in rivals):
         if not baseline.suits():

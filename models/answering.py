@@ -171,6 +171,6 @@ def cast(assembled: Assembled, precision: str) -> None:
     """Brings every weight to the precision, but the box head, whose coordinates need float32; picks the device."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     for name, parameter in assembled.model.named_parameters():
-        kept = torch.float32 if name.startswith("heads.box.") else PRECISIONS[precision]
+        kept = torch.float32 if name.startswith(("heads.box.", "heads.detector.")) else PRECISIONS[precision]
         parameter.data = parameter.data.to(kept)
     assembled.model.to(device)

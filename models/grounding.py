@@ -10,11 +10,14 @@ centre y, width, height in 0..1 of the picture without its padding.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import GroundingDinoForObjectDetection
 from transformers.models.grounding_dino import modeling_grounding_dino as theirs
+
+from ullava.datasets.structures import Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,3 +154,16 @@ def in_line(maps: Iterable[Tensor]) -> Tensor:
 def scores(states: Tensor, text: Tensor, words: Words) -> Tensor:
     """How much each of (B, N, D) is what each token says: (B, N, T), -inf on padding."""
     return (states @ text.transpose(1, 2)).masked_fill(~words.valid[:, None], float("-inf"))
+
+
+def corners(boxes: Tensor) -> Tensor:
+    """Centre x, centre y, width, height -> x0, y0, x1, y1."""
+    centre, half = boxes[..., :2], boxes[..., 2:] / 2
+    return torch.cat([centre - half, centre + half], -1)
+
+
+def to_pixels(boxes: np.ndarray, size: tuple[int, int]) -> list[Box]:
+    """(K, 4) of a picture of size (H, W) -> boxes in its pixels, inside it."""
+    height, width = size
+    found = corners(torch.from_numpy(boxes)).clamp(0, 1).numpy() * (width, height, width, height)
+    return [tuple(row) for row in found.tolist()]

@@ -5,7 +5,7 @@ it was written, never from counting tokens again. No task and no dataset is know
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -33,6 +33,7 @@ class Processor:
         view: what the vision tower sees of a picture; patches: how many tokens that becomes.
         frames: of a video; it becomes frames + patches tokens.
         mask_view: what SAM sees; None without a mask head.
+        framed: owner tokens whose pictures are drawn for it.
         spelling: our spelling of a token -> the checkpoint's.
         max_length: tokens of a row; whole turns are cut beyond it.
     """
@@ -46,6 +47,7 @@ class Processor:
         patches: int,
         frames: int = 8,
         mask_view: View | None = None,
+        framed: Collection[str] = (SEG,),
         spelling: Mapping[str, str] | None = None,
         max_length: int = 512,
     ):
@@ -53,10 +55,12 @@ class Processor:
             raise ValueError(f"{tokenizer.name_or_path}: expected a fast tokenizer (tokenizer.json), found a slow one")
         self.tokenizer, self.conversation = tokenizer, conversation
         self.view, self.patches, self.frames, self.mask_view = view, patches, frames, mask_view
+        self.framed = frozenset(framed)
         self.spelling, self.max_length = dict(spelling or {}), max_length
         self.owners = re.compile("|".join(re.escape(self.spell(token)) for token in OWNERS))
         self.begin = [i for i in tokenizer("")["input_ids"] if i == tokenizer.bos_token_id and conversation.special]
-        self.patch_ids = {kind: tokenizer.convert_tokens_to_ids(self.spell(token)) for kind, token in PATCH.items()}
+        known, spelt = tokenizer.get_vocab(), {kind: self.spell(token) for kind, token in PATCH.items()}
+        self.patch_ids = {kind: known[token] for kind, token in spelt.items() if token in known}
 
     def __call__(self, dialogue: Dialogue, *, answered: bool = True) -> Row:
         """Writes one row; with `answered` false the last answer is left to the model, and no target is drawn.
@@ -71,7 +75,7 @@ class Processor:
         full = np.zeros(width, bool)
         full[np.arange(len(ids)) + shift] = supervised
         pictures = [n for n in shown if isinstance(dialogue.sample.media[n], Picture)]
-        framed = {p.region.picture for p in dialogue.promises if p.token == SEG} if answered else pictures[-1:]
+        framed = {p.region.picture for p in dialogue.promises if p.token in self.framed} if answered else pictures[-1:]
         media = {
             n: self.place(dialogue.sample.media[n], int(column), n in framed)
             for n, column in zip(shown, columns, strict=True)
@@ -174,8 +178,11 @@ class Processor:
     def unroll(self, dialogue: Dialogue, shown: Sequence[int], ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How far each token moves when every patch token becomes many (L,), and the columns of the shown media."""
         media = [dialogue.sample.media[n] for n in shown]
-        for kind, patch in self.patch_ids.items():
-            found, expected = int((ids == patch).sum()), sum(kind_of(medium) == kind for medium in media)
+        for kind in PATCH:
+            expected = sum(kind_of(medium) == kind for medium in media)
+            if expected and kind not in self.patch_ids:
+                raise ValueError(f"{dialogue.id}: shows a {kind}, for which this model has no token {PATCH[kind]}")
+            found = int((ids == self.patch_ids.get(kind, -1)).sum())
             if found != expected:
                 raise ValueError(
                     f"{dialogue.id}: {PATCH[kind]} stands {found} times in a text with {expected} {kind}; "

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from ullava.datasets import images
 from ullava.datasets.structures import Box, Picture
 from ullava.models.detector_files import Opened
-from ullava.models.grounding import Found, find, look, read
+from ullava.models.grounding import Found, find, look, read, to_pixels
 
 KEPT = 16  # pictures whose maps are kept
 
@@ -111,11 +111,3 @@ def phrase(tokenizer: PreTrainedTokenizerBase, ids: Tensor, answered: Tensor) ->
     inner = answered.clone()
     inner[0] = inner[-1] = False
     return tokenizer.decode(ids[inner]).replace(".", "")
-
-
-def to_pixels(boxes: np.ndarray, size: tuple[int, int]) -> list[Box]:
-    """(K, 4) centre x, centre y, width, height in 0..1 -> boxes in pixels, inside the picture."""
-    height, width = size
-    centre, half = boxes[:, :2], boxes[:, 2:] / 2
-    corners = np.concatenate([centre - half, centre + half], 1).clip(0, 1) * (width, height, width, height)
-    return [tuple(row) for row in corners.tolist()]

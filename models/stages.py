@@ -20,6 +20,7 @@ PARTS = {  # part -> pattern of parameter names; the first match owns the parame
     "sam_encoder": r"^sam_encoder\.",
     "iou_head": r"\.mask_decoder\.iou_prediction_head\.",  # no loss reaches it
     "mask_decoder": r"\.mask_decoder\.",
+    "detector": r"^heads\.detector\.finder\.",
     "heads": r"^heads\.",
 }
 

@@ -12,7 +12,9 @@ from ullava.models.batch import Batch, Media
 from ullava.models.heads.base import Head
 from ullava.models.vision import VisionTower
 
-GROUPS = {"mask_bce": "mask", "mask_dice": "mask", "box_l1": "box", "box_giou": "box"}  # loss -> what it is a mean over
+GROUPS = {  # loss -> what it is a mean over
+    "mask_bce": "mask", "mask_dice": "mask", "box_l1": "box", "box_giou": "box", "detector_focal": "box",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)  # no slots: ZeRO-3 asks for vars() of what modules return
@@ -23,7 +25,10 @@ class Losses:
     parts: Mapping[str, Tensor]
 
 
-REGISTERED = {"vision": "vision_module", "sam_encoder": "sam_encoder"}  # tower -> its name among the parameters
+REGISTERED = {  # tower -> its name among the parameters
+    "vision": "vision_module", "sam_encoder": "sam_encoder", "detector_backbone": "detector_backbone",
+}  # fmt: skip
+FRAMED = {"mask": "sam_encoder", "detector": "detector_backbone"}  # head -> the part that its tower is
 
 
 def names(media: Media) -> list[str]:
@@ -80,8 +85,9 @@ class Ullava(nn.Module):
     @property
     def towers(self) -> dict[str, Any]:
         """Everything that stands outside the module tree while it is frozen, by the part that it is."""
-        heads = [head for head in self.heads.values() if hasattr(head, "tower")]
-        return {"vision": self.vision} | ({"sam_encoder": heads[0].tower} if heads else {})
+        return {"vision": self.vision} | {
+            part: self.heads[name].tower for name, part in FRAMED.items() if name in self.heads
+        }
 
     def let_learn(self, part: str) -> None:
         """Registers a tower that learns: from now on it has gradients, is saved, and runs on every rank."""
@@ -154,7 +160,8 @@ class Ullava(nn.Module):
         ).last_hidden_state
         sums = {"lm": self.say(states, batch).sum()}
         for head, predicted in self.keep_promises(states, batch):
-            sums |= {name: losses.sum() for name, losses in head.losses(predicted, batch).items()}
+            for name, losses in head.losses(predicted, batch).items():  # two heads may draw boxes
+                sums[name] = sums.get(name, 0) + losses.sum()
         parts = {name: total / as_divisor(counts[GROUPS.get(name, name)]) for name, total in sums.items()}
         return Losses(sum(self.weights[name] * part for name, part in parts.items()), parts)
 

@@ -22,5 +22,5 @@ def test_mask2box_frames_each_mask_and_nothing_of_an_empty_one():
 
 
 def test_an_unknown_source_lists_those_there_are():
-    with pytest.raises(LookupError, match="no box source 'mask2bx'; did you mean 'mask2box'. there are: box, mask2box"):
+    with pytest.raises(LookupError, match="no box source 'mask2bx'; did you mean 'mask2box'. there are: box, detector, grounding, mask2box"):
         BOX_SOURCES["mask2bx"]

@@ -20,7 +20,7 @@ from ullava.datasets.tiny_world_scene import KINDS, SIDE, Scene, sample_scene
 from ullava.datasets.tiny_world_words import EXTREMES, SIDES, WORDS, noun, pick
 from ullava.foundations.tower import normalise
 from ullava.models import losses
-from ullava.models.grounding import Found, find, look, read
+from ullava.models.grounding import Found, corners, find, look, read
 from ullava.models.tiny import ZOO, tiny_detector, tiny_word_pieces
 
 ASKED = (("shape",),) * 5 + (("color",), ("color", "shape"), ("size", "shape"), ("texture", "shape"), KINDS)
@@ -91,12 +91,6 @@ def seen(encoder: nn.Module) -> dict[str, Tensor]:
                 name = name.replace(theirs, ours)
             weights[name] = tensor
     return weights
-
-
-def corners(boxes: Tensor) -> Tensor:
-    """Centre x, centre y, width, height -> x0, y0, x1, y1."""
-    centre, half = boxes[..., :2], boxes[..., 2:] / 2
-    return torch.cat([centre - half, centre + half], -1)
 
 
 def loss(model: Finder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

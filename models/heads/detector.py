@@ -1,0 +1,171 @@
+"""Boxes from [LOC] by a GroundingDINO: the token's state stands where the words' features stood.
+
+Nothing is read and nothing is written: the projected state is the whole text, the detector's encoder looks for it, its
+decoder draws the box. Each promise is a text of its own, so that no box depends on what else was promised.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import GroundingDinoForObjectDetection
+
+from ullava.configs.tokens import LOC
+from ullava.datasets.images import View
+from ullava.datasets.structures import Box
+from ullava.models import losses
+from ullava.models.batch import Batch
+from ullava.models.detector_files import Opened
+from ullava.models.grounding import Found, Words, corners, find, to_pixels
+from ullava.models.heads.base import HEADS, Head
+from ullava.models.vision import Tower
+
+COSTS = {"focal": 2.0, "l1": 5.0, "giou": 2.0}  # by which a query is matched; arXiv:2303.05499, section 4
+
+
+class DetectorTower(Tower):
+    """A detector's backbone; what it gives is one vector a picture, so that it can be kept.
+
+    It looks at whatever frame a batch has: SAM's, where there is a mask head.
+
+    Attributes:
+        shapes: (C, h, w) of its maps, known when it has seen a picture.
+    """
+
+    shapes: tuple[tuple[int, ...], ...] = ()
+
+    def features(self, pixels: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
+        """(N, 3, S, S) -> (N, numbers). The padding is zero after normalisation, as the reference's."""
+        maps = self.module(pixels * self.inside(sizes, pixels.shape[-1], pixels.device)[:, None]).feature_maps
+        self.shapes = tuple(tuple(some.shape[1:]) for some in maps)
+        return torch.cat([some.flatten(1) for some in maps], 1)
+
+    def maps(self, features: Tensor) -> list[Tensor]:
+        """Inverse of what `features` did to the maps."""
+        parts = features.split([c * h * w for c, h, w in self.shapes], 1)
+        return [part.unflatten(1, shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    def inside(self, sizes: Sequence[tuple[int, int]], side: int, device: torch.device) -> Tensor:
+        """(N, side, side) bool, which pixels of the frames are picture."""
+        view, line = replace(self.view, side=side), torch.arange(side, device=device)
+        ends = torch.tensor([view.resized(size) for size in sizes], device=device)[..., None] > line
+        return ends[:, 0, :, None] & ends[:, 1, None, :]
+
+
+@dataclass(frozen=True)  # no slots: ZeRO-3 asks for vars() of what modules return
+class Detected:
+    """What was found for each of N promises; with none of them, for nothing."""
+
+    found: Found
+    count: int
+
+
+@HEADS.register("detector")
+class DetectorHead(Head):
+    """Finds what each [LOC] state means.
+
+    Args:
+        width: of the language model.
+        view: the vision tower's, in whose square the targets are.
+        opened: the detector; its backbone stays outside, its text encoder is not needed.
+    """
+
+    token = LOC
+    losses_named = ("box_l1", "box_giou", "detector_focal")
+
+    def __init__(self, width: int, view: View, opened: Opened, *, dtype: torch.dtype = torch.float32):
+        super().__init__()
+        finder, backbone = without_senses(opened.detector)
+        self.view, self.finder = view, finder
+        self.project = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, finder.config.d_model))
+        frame = View(opened.longest, "corner", background=(0, 0, 0))
+        self.tower = DetectorTower(backbone.to(dtype), frame, opened.mean, opened.std, opened.source)
+
+    def train(self, mode: bool = True):
+        """Puts the head to work; the detector is never shaken, it is there to be asked."""
+        super().train(mode)
+        self.finder.eval()
+        return self
+
+    def forward(self, states: Tensor, batch: Batch) -> Detected:
+        """What the detector finds for each [LOC] state, in float32: a coordinate is finer than bf16's 1/256."""
+        used = states if len(states) else states.new_zeros(1, states.shape[1])
+        maps, inside = self.see(batch) if len(states) else self.blank(states.device)
+        with torch.autocast(states.device.type, enabled=False):
+            meant = self.project(used.to(self.project[0].weight.dtype)).float()[:, None]
+            one = torch.ones(len(used), 1, 1, dtype=torch.bool, device=used.device)
+            words = Words(meant, one[..., 0], one, torch.zeros_like(one[..., 0], dtype=torch.long))
+            found = find(self.finder, [some.float() for some in maps], inside, words)
+        return Detected(found, len(states))
+
+    def see(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
+        """The maps (N, C, h, w) and the extent of each promise's picture; a picture is seen once."""
+        promised = batch.promised[LOC]
+        owners = list(promised.owners)
+        sizes, keys = ([given[n] for n in owners] for given in (batch.frame_sizes, batch.frame_keys))
+        frames = batch.frames[owners]
+        maps = self.tower.maps(self.tower.encode(frames, keys, sizes))
+        inside = self.tower.inside(sizes, frames.shape[1], frames.device)
+        return [some[promised.pictures] for some in maps], inside[promised.pictures]
+
+    def blank(self, device: torch.device) -> tuple[list[Tensor], Tensor]:
+        """The maps and the extent of a picture of nothing: every rank uses every parameter."""
+        side = self.tower.view.side
+        pixels = torch.zeros(1, side, side, 3, dtype=torch.uint8, device=device)
+        maps = self.tower.maps(self.tower.encode(pixels, [""], [(side, side)]))
+        return maps, self.tower.inside([(side, side)], side, device)
+
+    def losses(self, predicted: Detected, batch: Batch) -> Mapping[str, Tensor]:
+        """box_l1, box_giou and detector_focal, (M,) each: means over the decoder's layers and the proposals.
+
+        Our own: transformers' loss writes the wrong class columns from the third picture of a batch on, and reaches no
+        parameter that proposes.
+        """
+        found, kept = predicted.found, list(batch.promised[LOC].with_box)
+        truth = self.targets(batch)
+        stages = [*zip(found.logits, found.boxes, strict=True), (found.proposal_logits, found.proposal_boxes)]
+        sums = {name: truth.new_zeros(len(truth)) for name in self.losses_named}
+        for logits, boxes in stages:
+            logits, boxes = logits[kept, :, 0], corners(boxes[kept])  # (M, Q), (M, Q, 4)
+            best = match(logits.detach(), boxes.detach(), truth)
+            chosen = boxes.gather(1, best[:, None, None].expand(-1, -1, 4))[:, 0]
+            focal = losses.focal(logits, F.one_hot(best, logits.shape[1])).sum(1)
+            terms = losses.box_l1(chosen, truth), losses.box_giou(chosen, truth), focal
+            sums = {name: total + term for (name, total), term in zip(sums.items(), terms, strict=True)}
+        return {name: total / len(stages) for name, total in sums.items()}
+
+    def targets(self, batch: Batch) -> Tensor:
+        """(M, 4) corners as fractions of each picture, from those in the vision tower's square."""
+        promised = batch.promised[LOC]
+        sizes = [promised.sizes[n] for n in promised.with_box]
+        rows = [(*self.view.placement((height, width)), (width, height) * 2) for height, width in sizes]
+        scale, shift, sides = promised.boxes.new_tensor(np.array(rows)).view(-1, 3, 4).unbind(1)
+        return (promised.boxes * self.view.side - shift) / scale / sides
+
+    def results(self, predicted: Detected, batch: Batch) -> list[Box]:
+        """The box of each promise's best query, in pixels of its picture, inside it."""
+        logits, boxes = predicted.found.logits[-1, : predicted.count, :, 0], predicted.found.boxes[-1]
+        best = boxes[torch.arange(len(logits)), logits.argmax(1)].detach().cpu().double().numpy()
+        sizes = batch.promised[LOC].sizes
+        return [to_pixels(row[None], size)[0] for row, size in zip(best, sizes, strict=True)]
+
+
+def match(logits: Tensor, boxes: Tensor, truth: Tensor) -> Tensor:
+    """The query (M,) of least cost: (M, Q) logits, (M, Q, 4) and (M, 4) corners. One box a text needs no assignment."""
+    p = logits.float().sigmoid()
+    gain, loss = 0.75 * p**2 * -(1 - p + 1e-8).log(), 0.25 * (1 - p) ** 2 * -(p + 1e-8).log()
+    pairs = boxes.flatten(0, 1), truth[:, None].expand(boxes.shape).flatten(0, 1)
+    l1, giou = (loss(*pairs).view(p.shape) for loss in (losses.box_l1, losses.box_giou))
+    return (COSTS["focal"] * (loss - gain) + COSTS["l1"] * l1 + COSTS["giou"] * giou).argmin(1)
+
+
+def without_senses(detector: GroundingDinoForObjectDetection) -> tuple[GroundingDinoForObjectDetection, nn.Module]:
+    """The detector without its backbone and its text encoder, and the backbone."""
+    model = detector.model
+    backbone = model.backbone.conv_encoder.model
+    model.backbone.conv_encoder = nn.Identity()
+    model.text_backbone, model.text_projection = nn.Identity(), nn.Identity()
+    return detector, backbone
