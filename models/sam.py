@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import SamConfig, SamModel
 
 from ullava.datasets.images import View
+from ullava.models.convert.sam import open_file
 from ullava.models.vision import Tower, chance_of, open_module, read_settings
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # segment-anything, modeling/sam.py; for folders without them
@@ -18,19 +19,29 @@ class SamTower(Tower):
     """SAM's image encoder."""
 
     def features(self, pixels: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
-        """(N, 3, S, S) -> (N, C, h, w). The padding right of and below each picture is zero after normalisation."""
+        """(N, 3, S, S) -> (N, C, h, w)."""
+        return self.module(self.inside(pixels, sizes))[0]
+
+    def inside(self, pixels: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
+        """Normalised (N, 3, S, S) pixels with zeros right of and below each picture, as SAM pads."""
         line = torch.arange(self.view.side, device=pixels.device)
         inside = torch.tensor([self.view.resized(size) for size in sizes], device=pixels.device)[..., None] > line
-        return self.module(pixels * (inside[:, 0, :, None] & inside[:, 1, None, :])[:, None])[0]
+        return pixels * (inside[:, 0, :, None] & inside[:, 1, None, :])[:, None]
 
 
 def open_sam(folder: str, *, from_scratch: bool, dtype: torch.dtype) -> tuple[SamModel, SamTower]:
-    """Opens a SAM folder: the whole model, for the mask head, and its encoder as a tower.
+    """Opens a SAM, a folder or a published file: the whole model, for the mask head, and its encoder as a tower.
 
     Raises:
-        FileNotFoundError, ValueError: as `open_module`.
+        FileNotFoundError, ValueError: as `open_module` and `convert/sam.py: open_file`.
     """
-    sam = open_module(SamModel, SamConfig, folder, "model.heads.mask.sam", from_scratch, torch.float32)
+    key = "model.heads.mask.sam"
+    if Path(folder).is_file():
+        if from_scratch:
+            raise ValueError(f"model.from_scratch: sam: {folder} is a file of weights; name a folder with config.json")
+        sam = open_file(folder)
+    else:
+        sam = open_module(SamModel, SamConfig, folder, key, from_scratch, torch.float32)
     for module in sam.mask_decoder.transformer.modules():
         if isinstance(module, torch.nn.LayerNorm):
             module.eps = 1e-5  # the published weights' own; transformers' default of 1e-6 moves logits by 4e-3
@@ -39,7 +50,7 @@ def open_sam(folder: str, *, from_scratch: bool, dtype: torch.dtype) -> tuple[Sa
             revive(sam)
     settings = {"image_mean": MEAN, "image_std": STD}
     if Path(folder, "preprocessor_config.json").is_file():
-        settings = read_settings(folder, "preprocessor_config.json", "model.heads.mask.sam")
+        settings = read_settings(folder, "preprocessor_config.json", key)
     view = View(sam.config.vision_config.image_size, "corner", background=(0, 0, 0))
     tower = SamTower(sam.vision_encoder.to(dtype), view, settings["image_mean"], settings["image_std"], folder)
     return sam, tower

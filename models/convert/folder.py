@@ -8,7 +8,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +78,8 @@ def convert(
     write_vision(partial / VISION, parts, section(ours, "vision.") if what.sees else None, vision or source)
     if parts.sam:
         write_sam(partial / SAM, parts, section(ours, "sam."))
-    config = model_section(what, parts, lora)
-    write_tokenizer(source, partial, len(ours["llm.model.embed_tokens.weight"]), legacy)
+    known = write_tokenizer(source, partial, parts.llm.vocab_size)
+    config = model_section(what, parts, lora, spelling(what, known))
     learned = {name: t for name, t in ours.items() if name.startswith(("projector.", "heads."))}
     learned |= {f"heads.mask.{n}": t for n, t in section(ours, "sam.").items() if n.startswith("mask_decoder.")}
     write(partial / LEARNED, learned)
@@ -97,7 +97,17 @@ def section(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def model_section(kind: Kind, parts: Parts, lora: LoraConfig | None) -> ModelConfig:
+def spelling(kind: Kind, known: Collection[str]) -> dict[str, str]:
+    """`model.tokens` of a checkpoint that knows these tokens.
+
+    LLaVA's marks around a picture may be missing, and then nothing stands around one; where `<im_patch>` is missing
+    `<unk>` holds the places of a picture's features, which no text can say either.
+    """
+    absent = {"IMAGE_BEGIN": "", "IMAGE_END": "", "IMAGE_PATCH": "<unk>"}
+    return {name: spelt if spelt in known else absent.get(name, spelt) for name, spelt in kind.tokens.items()}
+
+
+def model_section(kind: Kind, parts: Parts, lora: LoraConfig | None, tokens: dict[str, str]) -> ModelConfig:
     """What a YAML would say of this model."""
     heads: dict[str, Any] = {name: {} for name in kind.heads}
     if "mask" in heads:
@@ -106,7 +116,7 @@ def model_section(kind: Kind, parts: Parts, lora: LoraConfig | None) -> ModelCon
         heads["box"] = {"channels": parts.channels}
     return ModelConfig(
         llm=LLM, vision={"tower": VISION, "layer": parts.layer, "aspect": kind.aspect}, projector=parts.projector,
-        conversation=kind.conversation, lora=lora, heads=heads, tokens=dict(kind.tokens), tokenization="legacy",
+        conversation=kind.conversation, lora=lora, heads=heads, tokens=tokens, tokenization="legacy",
     )  # fmt: skip
 
 
@@ -184,8 +194,8 @@ def save_sam(sam: SamModel, folder: Path) -> None:
     (folder / "preprocessor_config.json").write_text(json.dumps(settings, indent=1))
 
 
-def write_tokenizer(source: Path, folder: Path, rows: int, rule: Callable) -> None:
-    """The tokenizer under its old rule, and the file that published programs read.
+def write_tokenizer(source: Path, folder: Path, rows: int) -> set[str]:
+    """The tokenizer under its old rule, and the file that published programs read; returns the tokens it knows.
 
     Raises:
         ValueError: it knows more tokens than the model has rows for.
@@ -193,10 +203,13 @@ def write_tokenizer(source: Path, folder: Path, rows: int, rule: Callable) -> No
     tokenizer = open_tokenizer(source)
     if len(tokenizer) > rows:
         raise ValueError(f"{source}: the tokenizer knows {len(tokenizer)} tokens, the model {rows}; one is of another")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.unk_token  # as all of these programs do
     for place in (folder, folder / LLM):
-        rule(tokenizer).save_pretrained(place)
+        legacy(tokenizer).save_pretrained(place)
         if (source / "tokenizer.model").is_file():
             shutil.copy(source / "tokenizer.model", place)
+    return set(tokenizer.get_vocab())
 
 
 def find_adapters(
