@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from ullava.datasets import videos
+from ullava.datasets.structures import Dialogue, Promise, Sample, Turn, Video
 from ullava.models.collator import Collator
 
 SEG, LOC = "[SEG]", "[LOC]"
@@ -69,6 +72,23 @@ def test_patches_stand_where_media_say(batch, still):
     assert batch.pictures.rows.tolist() == [1, 2, 2]
     assert (batch.input_ids[batch.pictures.rows[:, None], columns] == patch).all()
     assert int((batch.input_ids == patch).sum()) == 3 * 16
+
+
+def test_a_row_may_mix_pictures_and_a_video(world, still, collate, monkeypatch):
+    monkeypatch.setattr(videos, "read_frames", lambda video, count: np.full((count, 30, 40, 3), 128, np.uint8))
+    media = (world.picture(1), Video("film.mp4"), world.picture(0))
+    turns = (Turn("<image>, <video>?", "It.", media=(0, 1)), Turn("<image>?", "[SEG]", media=(2,)))
+    promise = Promise("[SEG]", world.region(0, place=2), 1)
+    mixed = Dialogue("toy/mix", Sample("toy/mix", media), turns, (promise,))
+    batch = collate([still.processor(world.segment(2)), still.processor(mixed)])
+    assert batch.pictures.rows.tolist() == [0, 1, 1] and batch.videos.rows.tolist() == [1]
+    for found, token, width in ((batch.pictures, "<image_patch>", 16), (batch.videos, "<video_patch>", 8 + 16)):
+        patch = still.processor.tokenizer.convert_tokens_to_ids(token)
+        columns = found.columns[:, None] + torch.arange(width)
+        assert (batch.input_ids[found.rows[:, None], columns] == patch).all()
+    assert batch.frame_sizes == ((50, 50), (60, 80))  # the picture that owns the mask, and no other of its row
+    assert batch.promised[SEG].pictures.tolist() == [0, 1]
+    assert torch.isfinite(still.model(batch).total)
 
 
 def test_counts_are_what_losses_are_means_over(batch, rows):
