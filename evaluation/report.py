@@ -14,6 +14,7 @@ from typing import Any
 
 from ullava.configs.schema import LossConfig
 from ullava.evaluation.charts import Bar, bars, curve
+from ullava.evaluation.contest import verdict
 from ullava.evaluation.exhibits import Exhibit, choose, texts
 from ullava.evaluation.headlines import Headline, headlines, is_asked
 from ullava.evaluation.results import Results, Row, read_results
@@ -60,7 +61,8 @@ def summary(results: Results) -> str:
     names = ", ".join(dict.fromkeys(row["dataset"] for row in asked))
     model = results["run"].get("model")
     count = sum(row["count"] for row in asked)
-    return f"{count} generated answers on {names}" + (f", model {model}." if isinstance(model, str) else ".")
+    said = f"{count} generated answers on {names}" + (f", model {model}." if isinstance(model, str) else ".")
+    return f"{said} {verdict(results)}".rstrip()
 
 
 def write_scores(results: Results) -> str:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 
@@ -43,33 +44,41 @@ class Step:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Trains both stages on the embedded world, evaluates every task, and writes a page about it."""
     parser = argparse.ArgumentParser(prog="ullava demo", description=main.__doc__)
-    parser.add_argument("--output", type=Path, default=Path("runs/demo"), help="default: %(default)s")
+    parser.add_argument("--output", type=Path, help="default: runs/demo; with --boxes: runs/boxes")
+    parser.add_argument("--boxes", action="store_true", help="four ways to a box, trained and scored side by side")
     parser.add_argument("--quick", action="store_true", help="two steps of each stage, a small world: does it run?")
     parser.add_argument(
         "--random_tower", action="store_true", help="contrast: a vision tower of random weights, frozen all the same"
     )
     options = parser.parse_args(arguments)
-    output = options.output
+    output = options.output or Path("runs/boxes" if options.boxes else "runs/demo")
     os.chdir(ROOT)  # the recipes name their foundations from here
     begin_anew(output)
     if options.quick:
         os.environ["ULLAVA_DATA"] = str(output / "data")
     seen = ("model.from_scratch=[vision]",) if options.random_tower else ()
-    steps = [run(command) for command in commands(output, quick=options.quick, seen=seen)]
-    logs = {title: output / folder for title, folder in STAGES.items()}
-    page = write_report(
-        output / "report.html", output / "results.json", output / "predictions.jsonl", logs, {},
-        commands=[str(step) for step in steps], title="u-LLaVA on the embedded world",
-    )  # fmt: skip
+    job = import_module("ullava.demo_boxes" if options.boxes else __name__)
+    steps = [run(command) for command in job.commands(output, quick=options.quick, seen=seen)]
+    page, said = job.report(output, [str(step) for step in steps])
     print("\n" + "\n".join(f"{step.seconds:6.0f} s {step.memory:5.1f} GiB  {step.command}" for step in steps))
     print(f"{sum(step.seconds for step in steps):6.0f} s in all\n")
-    print(summary_table(read_results(output / "results.json")))
+    print(said)
     print(f"\nopen {page}: scores, loss curves, and answers beside the truth")
+
+
+def report(output: Path, steps: Sequence[str]) -> tuple[Path, str]:
+    """Writes the page; returns its path and what it comes to."""
+    logs = {title: output / folder for title, folder in STAGES.items()}
+    page = write_report(
+        output / "report.html", output / "results.json", output / "predictions.jsonl", logs, {}, commands=steps,
+        title="u-LLaVA on the embedded world",
+    )  # fmt: skip
+    return page, summary_table(read_results(output / "results.json"))
 
 
 def begin_anew(output: Path) -> None:
     """Removes what an earlier demo left, which training would otherwise go on from."""
-    for name in (*STAGES.values(), "merged", "answers"):
+    for name in (*STAGES.values(), "merged", "answers", "detector"):
         shutil.rmtree(output / name, ignore_errors=True)
 
 

@@ -19,6 +19,7 @@ POINTS = 4  # sampled by each head on each level
 ENCODER, DECODER = "transformer.encoder", "transformer.decoder"
 SWIN, OURS = "backbone.0", "model.backbone.conv_encoder.model"
 BLOCK = f"{OURS}.swin.encoder.layers.{{i}}.blocks.{{j}}"
+BIAS = SWIN + ".layers.{}.blocks.0.attn.relative_position_bias_table"
 TEXT = "model.encoder.layers.{i}.text_enhancer_layer"
 FUSION = "model.encoder.layers.{i}.fusion_layer"
 DEFORMABLE = "model.encoder.layers.{i}.deformable_layer"
@@ -129,7 +130,7 @@ def build(theirs: Mapping[str, Tensor], where: str, text: BertConfig) -> Groundi
 
 def differs(tensors: Mapping[str, Tensor], name: str, other: str) -> bool:
     """Whether two tensors are there and are not the same."""
-    return other in tensors and not tensors[name].equal(tensors[other])
+    return name in tensors and other in tensors and not tensors[name].equal(tensors[other])
 
 
 def settings(theirs: Mapping[str, Tensor], where: str, text: BertConfig) -> GroundingDinoConfig:
@@ -138,12 +139,13 @@ def settings(theirs: Mapping[str, Tensor], where: str, text: BertConfig) -> Grou
     Raises:
         ValueError: a key that says a size is missing; lists them.
     """
+    biases = [BIAS.format(n) for n in range(count(theirs, f"{SWIN}.layers."))]
     needed = (
         "transformer.level_embed", "transformer.tgt_embed.weight", f"{SWIN}.patch_embed.proj.weight",
         f"{ENCODER}.layers.0.linear1.weight", f"{DECODER}.layers.0.linear1.weight",
         f"{ENCODER}.layers.0.self_attn.attention_weights.bias",
     )  # fmt: skip
-    missing = [f"{name} is missing" for name in needed if name not in theirs]
+    missing = [f"{name} is missing" for name in (*needed, *biases) if name not in theirs]
     if missing:
         raise ValueError(f"{listing(f'{where}: no checkpoint of GroundingDINO', missing)}; nothing was loaded")
     levels, queries, patch, wide, narrow, sampled = (theirs[name].shape for name in needed)
@@ -162,7 +164,7 @@ def backbone(theirs: Mapping[str, Tensor], patch: tuple[int, ...]) -> SwinConfig
     """The sizes of a published Swin."""
     stages = range(count(theirs, f"{SWIN}.layers."))
     depths = [count(theirs, f"{SWIN}.layers.{n}.blocks.") for n in stages]
-    tables = [theirs[f"{SWIN}.layers.{n}.blocks.0.attn.relative_position_bias_table"].shape for n in stages]
+    tables = [theirs[BIAS.format(n)].shape for n in stages]
     return SwinConfig(
         embed_dim=patch[0], patch_size=patch[-1], depths=depths, num_heads=[table[1] for table in tables],
         window_size=(isqrt(tables[0][0]) + 1) // 2, drop_path_rate=0.0,
