@@ -61,7 +61,10 @@ class Tower:
         module: the network.
         view: how a picture gets into its square.
         mean, std: (3,) of its normalisation, for pixels in 0..255.
+        at_once: pictures that a frozen one encodes together: enough to keep a GPU busy, and not all of a batch's memory.
     """
+
+    at_once = 64
 
     def __init__(self, module: nn.Module, view: View, mean: Sequence[float], std: Sequence[float], source: str):
         self.module, self.view, self.source = module.requires_grad_(False).eval(), view, source
@@ -88,8 +91,12 @@ class Tower:
             return self.features(self.normalise(pixels), *extras)
 
         def frozen(some: Tensor, numbers: list[int]) -> Tensor:
+            portions = [numbers[k : k + self.at_once] for k in range(0, len(numbers), self.at_once)]
             with torch.no_grad(), torch.autocast(some.device.type, enabled=False):
-                return self.features(self.normalise(some), *([extra[n] for n in numbers] for extra in extras))
+                return torch.cat([
+                    self.features(self.normalise(part), *([extra[n] for n in portion] for extra in extras))
+                    for part, portion in zip(some.split(self.at_once), portions, strict=True)
+                ])  # fmt: skip
 
         return self.cache.encode(pixels, keys, frozen)
 

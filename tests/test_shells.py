@@ -25,16 +25,24 @@ def root(tmp_path):
     programs = tmp_path / ".venv" / "bin"
     programs.mkdir(parents=True)
     (programs / "python").write_text(PYTHON)
-    (programs / "torchrun").write_text('#!/usr/bin/env bash\necho "torchrun $*"\n')
+    for name in ("torchrun", "deepspeed"):
+        (programs / name).write_text(f'#!/usr/bin/env bash\necho "{name} $*"\n')
+    (programs / "srun").write_text('#!/usr/bin/env bash\nshift\nexec "$@"\n')
+    (programs / "scontrol").write_text('#!/usr/bin/env bash\nprintf "n1\\nn2\\n"\n')
     for program in programs.iterdir():
         program.chmod(program.stat().st_mode | stat.S_IEXEC)
     return tmp_path
 
 
-def run(root: Path, shell: str, *arguments: str, **variables: str) -> str:
-    kept = {key: value for key, value in os.environ.items() if key not in ("NNODES", "PROCESSES", "TORCH_INDEX_URL")}
+OURS = ("NNODES", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT", "PROCESSES", "HOSTFILE", "TORCH_INDEX_URL")
+
+
+def run(root: Path, shell: str, *arguments: str, at: Path | None = None, **variables: str) -> str:
+    kept = {key: value for key, value in os.environ.items() if key not in OURS}
+    kept["PATH"] = f"{root / '.venv' / 'bin'}:{kept['PATH']}"
     command = [root / "shells" / shell, *arguments]
-    done = subprocess.run(command, env=kept | variables, cwd=root.parent, capture_output=True, text=True, check=True)
+    where = at or root.parent
+    done = subprocess.run(command, env=kept | variables, cwd=where, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
@@ -81,6 +89,21 @@ def test_all_local_gpus(root):
         "torchrun --standalone --nproc_per_node 8 train_ullava_core.py --cfg_path configs/train/ullava_stage2.yaml"
     )
     assert said == expected
+
+
+def test_a_hostfile_is_deepspeeds(root):
+    said = run(root, "finetune_lora.sh", "training.epochs=1", HOSTFILE="hosts")
+    expected = "deepspeed --hostfile hosts --no_local_rank train_ullava_core.py --cfg_path"
+    assert said == f"{expected} configs/train/ullava_stage2_lora.yaml training.epochs=1"
+
+
+def test_slurm_gives_each_node_its_rank(root):
+    job = {"SLURM_NNODES": "2", "SLURM_JOB_ID": "40007", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_NODEID": "1"}
+    said = run(root, "slurm.sh", "shells/finetune.sh", "training.epochs=1", at=root, FAKE_GPUS="8", **job)
+    assert said == (
+        "torchrun --nnodes 2 --node_rank 1 --master_addr n1 --master_port 20007 --nproc_per_node 8 "
+        "train_ullava_core.py --cfg_path configs/train/ullava_stage2.yaml training.epochs=1"
+    )
 
 
 def test_several_nodes(root):

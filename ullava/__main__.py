@@ -36,6 +36,13 @@ def evaluate(arguments: list[str]) -> None:
     main(arguments)
 
 
+def plan(arguments: list[str]) -> None:
+    """say what memory a stage takes on GPUs that need not be here: ullava plan X.yaml --gpus 4x24 [--size 7b]"""
+    from ullava.plan import main
+
+    main(arguments)
+
+
 def infer(arguments: list[str]) -> None:
     """answer questions about pictures, with masks and boxes: ullava infer --help"""
     from ullava.evaluation.inference_ullava import main
@@ -89,7 +96,8 @@ def demo(arguments: list[str]) -> None:
 
 WORLD = {"tiny_train": (6000, 1000), "tiny_val": (200, 50), "tiny_test": (400, 100)}  # split -> scenes, videos
 VERBS: dict[str, Callable[[list[str]], None]] = {
-    "train": train, "check": check, "eval": evaluate, "infer": infer, "merge": merge, "prepare": prepare, "demo": demo,
+    "train": train, "check": check, "plan": plan, "eval": evaluate, "infer": infer, "merge": merge,
+    "prepare": prepare, "demo": demo,
 }  # fmt: skip
 
 

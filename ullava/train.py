@@ -22,6 +22,7 @@ from ullava.faults import explained, fp16_warning
 from ullava.messages import located, run_command
 from ullava.models.assembly import PRECISIONS, Assembled, assemble
 from ullava.models.stages import Learning, prepare
+from ullava.models.ullava import REGISTERED
 from ullava.preflight import look_ahead, open_mixture
 from ullava.saving import last_checkpoint, room
 from ullava.spread import read_deepspeed, spread
@@ -96,7 +97,7 @@ def choose(assembled: Assembled, config: RunConfig) -> tuple[list[dict], list[Le
     What learns stays float32, and so does what is ours and frozen: rounded weights would be saved, and boxes be coarse.
     """
     model = assembled.model
-    for part in {"vision", "sam_encoder"} & set(config.learn):
+    for part in [tower for tower in REGISTERED if tower in config.learn]:  # in one order on every rank
         if part not in model.towers:
             raise LookupError(f"learn.{part}: this model has no such tower; name heads.mask first")
         model.let_learn(part)

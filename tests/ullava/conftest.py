@@ -151,6 +151,12 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
+@pytest.fixture
+def port() -> str:
+    """A free one, for processes that a test starts itself."""
+    return str(free_port())
+
+
 @dataclass(frozen=True)
 class End:
     """How the processes of a training command ended (exit status, or minus the signal), and what they said."""

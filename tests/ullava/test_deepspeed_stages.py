@@ -10,6 +10,7 @@ from ullava.configs.schema import RunConfig
 from ullava.models.assembly import assemble, reopen
 from ullava.spread import HERE
 
+pytest.importorskip("deepspeed")
 pytestmark = pytest.mark.slow
 KINDS = ("zero2", "zero2_offload", "zero3")
 TERMS = ("loss", "lm", "mask_bce", "mask_dice", "box_l1", "box_giou", "grad_norm")
