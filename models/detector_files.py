@@ -13,6 +13,7 @@ from transformers import (
 )
 
 from ullava.models.convert import groundingdino
+from ullava.models.trust import NEVER, no_code
 from ullava.models.vision import load_weights, read_settings
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # IDEA-Research/GroundingDINO, util/inference.py
@@ -68,7 +69,8 @@ def open_detector(weights: str | Path, text: str | Path | None = None, *, key: s
         detector = load_weights(GroundingDinoForObjectDetection, str(weights), key, dtype=torch.float32)
     else:
         detector = groundingdino.open_file(weights, text)
-    tokenizer = AutoTokenizer.from_pretrained(text, local_files_only=True)
+    with no_code(text, key):
+        tokenizer = AutoTokenizer.from_pretrained(text, **NEVER)
     detector.model.special_tokens = stops(tokenizer, text, key)
     kind = detector.model.text_backbone.config._attn_implementation
     if kind == "eager":  # it would add the mask of phrases as zeros and ones

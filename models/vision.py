@@ -185,11 +185,11 @@ def open_module(kind, config_kind, folder: str, key: str, from_scratch: bool, dt
         ValueError: the folder's weights are not those of its configuration, or of another architecture.
     """
     settings = read_settings(folder, "config.json", key)
-    check_folder(folder, key)
     known = {config_kind.model_type, config_kind.model_type.removesuffix("_vision_model")}
     if settings.get("model_type") not in known:
         raise ValueError(f"{key}: {folder} holds a {settings.get('model_type')!r}, expected {config_kind.model_type!r}")
     if from_scratch:
+        check_folder(folder, key)
         with chance_of(folder):
             return kind(config_kind.from_pretrained(folder, **changes)).to(dtype)
     return load_weights(kind, folder, key, dtype=dtype, **changes)
@@ -201,6 +201,7 @@ def load_weights(kind, folder: str, key: str, **options):
     Raises:
         ValueError: weights are missing, broken, or not those of the folder's configuration.
     """
+    check_folder(folder, key)
     try:
         with no_code(folder, key):
             module, loading = kind.from_pretrained(

@@ -109,7 +109,7 @@ def test_a_run_stands_on_no_other_weights_than_it_was_trained_on(tmp_path, recip
     shutil.copytree(zoo / "llm", tmp_path / "other")
     (tmp_path / "other" / "model.safetensors").write_bytes((zoo / "clip" / "model.safetensors").read_bytes())
     card.write_text(sound.replace(str(zoo / "llm"), str(tmp_path / "other")))
-    with pytest.raises(ValueError, match="run was trained on .*other with sha256 .*, found .* there"):
+    with pytest.raises(ValueError, match="run was trained on .*other with sha256 .*, found .* put those weights back"):
         reopen(tmp_path / "run")
     card.write_text(sound.replace(str(zoo / "llm"), "somebody/model"))
     with pytest.raises(FileNotFoundError, match="somebody/model: no such folder"):
