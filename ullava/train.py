@@ -140,7 +140,8 @@ def training_arguments(config: RunConfig, spreading: dict[str, Any]) -> Training
         lr_scheduler_type={"constant": "constant_with_warmup"}.get(how.schedule, how.schedule),
         warmup_steps=how.warmup_ratio, max_grad_norm=how.max_grad_norm, learning_rate=max(config.learn.values()),
         dataloader_num_workers=how.workers, dataloader_pin_memory=torch.cuda.is_available(),
-        logging_steps=how.log_every, logging_nan_inf_filter=False, report_to=list(how.report_to),
+        logging_steps=how.log_every, logging_nan_inf_filter=False,
+        report_to=[name for name in how.report_to if name != "tensorboard"],  # ullava/board.py
         eval_strategy="epoch" if config.evaluate else "no",
         save_strategy="steps" if how.save_every else "epoch", save_steps=how.save_every or 500,
         metric_for_best_model=config.best, greater_is_better=True,

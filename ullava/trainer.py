@@ -58,6 +58,10 @@ class StageTrainer(ResumableTrainer):
             callbacks=[Log(Path(config.output_dir, "log.jsonl")), Resuming(self), Stopping(self)],
         )  # fmt: skip
         self.loss_is_scaled_for_ga = True
+        if "tensorboard" in config.training.report_to:
+            from ullava.board import Board  # two seconds, which only this costs
+
+            self.add_callback(Board())
         self.model.register_load_state_dict_post_hook(forgive_frozen)
 
     def get_train_dataloader(self) -> DataLoader:

@@ -6,7 +6,10 @@ from signal import SIGINT, SIGKILL, SIGTERM
 
 import pytest
 
-from ullava.saving import checkpoints
+from ullava.configs.load import build
+from ullava.configs.schema import RunConfig
+from ullava.saving import checkpoints, discard
+from ullava.train import train
 
 STEP, SAVE, SEAL = "ullava.trainer:StageTrainer.compute_loss", "torch:save", "ullava.saving:seal"
 ANSWER, CARD = "ullava.models.answering:Answerer.__call__", "ullava.models.checkpoints:write_card"
@@ -111,3 +114,18 @@ def test_resume_of_the_first_stage_and_of_two_ranks(suffer, configure, tmp_path)
     assert deeds(tmp_path / "other") == deeds(tmp_path / "one")
     assert ends[5].said.count("stopped by another rank after step ") == 1
     assert deeds(tmp_path / "pair") == deeds(tmp_path / "two")
+
+
+def test_resume_shows_no_step_twice_on_the_board(run_of, cache, tmp_path, monkeypatch):
+    """A process that went on from step 1 hides what one before it wrote of step 2."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.setenv("ULLAVA_CACHE", str(cache))
+    training = {"max_steps": 2, "batch_size": 2, "save_every": 1, "report_to": ["tensorboard"]}
+    config = build(RunConfig, run_of(tmp_path, ("talk",), training=training), "test")
+    train(config)
+    discard(tmp_path / "checkpoint-2")
+    train(config)
+    (board,) = tmp_path.glob("tensorboard")
+    events = EventAccumulator(str(board)).Reload()
+    assert [event.step for event in events.Scalars("train/lm")] == [1, 2]
