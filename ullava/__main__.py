@@ -55,11 +55,26 @@ def merge(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="ullava merge", description=merge.__doc__)
     parser.add_argument("run", help="folder of a run or a checkpoint")
     parser.add_argument("destination", help="folder to write: config, tokenizer, safetensors")
+    parser.add_argument("--allow-mismatch", action="store_true", help="fold into other weights than it was trained on")
     options = parser.parse_args(arguments)
     from ullava.models.merge import merge as write
 
-    write(options.run, options.destination)
+    write(options.run, options.destination, allow_mismatch=options.allow_mismatch)
     print(f"wrote {options.destination}")
+
+
+def convert(arguments: list[str]) -> None:
+    """open a published checkpoint: ullava convert KIND SOURCE DESTINATION [--vision CLIP]"""
+    from ullava.converting import convert as main
+
+    main(arguments)
+
+
+def export(arguments: list[str]) -> None:
+    """write u-LLaVA's or SAM's own files: ullava export KIND SOURCE DESTINATION"""
+    from ullava.converting import export as main
+
+    main(arguments)
 
 
 def prepare(arguments: list[str]) -> None:
@@ -97,7 +112,7 @@ def demo(arguments: list[str]) -> None:
 WORLD = {"tiny_train": (6000, 1000), "tiny_val": (200, 50), "tiny_test": (400, 100)}  # split -> scenes, videos
 VERBS: dict[str, Callable[[list[str]], None]] = {
     "train": train, "check": check, "plan": plan, "eval": evaluate, "infer": infer, "merge": merge,
-    "prepare": prepare, "demo": demo,
+    "convert": convert, "export": export, "prepare": prepare, "demo": demo,
 }  # fmt: skip
 
 

@@ -15,12 +15,13 @@ from ullava.configs.tokens import BEGIN, END, IMAGE, LOC, PATCH, SEG, VIDEO
 from ullava.models.checkpoints import LEARNED, read
 from ullava.models.convert import sam
 from ullava.models.convert.files import PICKLES, open_weights
+from ullava.models.convert.folder import SHARD, new, section
 from ullava.models.convert.kinds import STAGE_ONE, Kind, kind_of
 from ullava.models.manifest import Card, known, read_card
 from ullava.models.sam import open_sam
 from ullava.models.tokenization import open_tokenizer
+from ullava.models.trust import NEVER
 
-SHARD = 4 * 2**30  # bytes of one file
 TOWERS = {"sam_encoder.": "sam.vision_encoder.", "heads.mask.mask_decoder.": "sam.mask_decoder."}  # learned -> base
 PROJECTORS = {"linear": "mlp", "mlp2": "mlp2x"}  # u-LLaVA's names
 
@@ -79,21 +80,9 @@ def export_ullava(source: str | Path, destination: str | Path, kind: str = "ulla
     return target
 
 
-def new(destination: str | Path) -> Path:
-    """A place where nothing is."""
-    if Path(destination).exists():
-        raise FileExistsError(f"{destination}: exists already; name another place, or remove this one")
-    return Path(destination)
-
-
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors with something before their names."""
     return {prefix + name: tensor for name, tensor in tensors.items()}
-
-
-def section(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Inverse of `under`, of those that have it."""
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def taught(card: Card) -> dict[str, Tensor]:
@@ -156,19 +145,19 @@ def plain(config: PretrainedConfig) -> dict[str, Any]:
 
 def config_of(card: Card, kind: Kind) -> dict[str, Any]:
     """u-LLaVA's config.json."""
-    tokenizer, eyes = open_tokenizer(card.folder), AutoConfig.from_pretrained(card.config.vision.tower)
+    tokenizer, eyes = open_tokenizer(card.folder), AutoConfig.from_pretrained(card.config.vision.tower, **NEVER)
     id_of = tokenizer.convert_tokens_to_ids
     marks = {"IMG": IMAGE, "VID": VIDEO}
     tokens = {f"{name}_{place}": id_of(of[mark]) for name, mark in marks.items()
               for place, of in (("PATCH", PATCH), ("START", BEGIN), ("END", END))}  # fmt: skip
-    core = plain(AutoConfig.from_pretrained(card.config.llm)) | {
+    core = plain(AutoConfig.from_pretrained(card.config.llm, **NEVER)) | {
         "model_type": "ullava_core", "architectures": ["UllavaCoreForCausalLM"], "mm_token_ids": tokens,
         "vision_config": plain(getattr(eyes, "vision_config", eyes)), "vision_hidden_layer": card.config.vision.layer,
         "projector_type": PROJECTORS[card.config.projector], "projector_from_scratch": False,
     }  # fmt: skip
     if not kind.heads:
         return core
-    width = AutoConfig.from_pretrained(card.config.heads["mask"]["sam"]).mask_decoder_config.hidden_size
+    width = AutoConfig.from_pretrained(card.config.heads["mask"]["sam"], **NEVER).mask_decoder_config.hidden_size
     spelt = card.config.tokens
     owners = {"seg_token_idx": id_of(spelt.get("SEG", SEG)), "loc_token_idx": id_of(spelt.get("LOC", LOC))}
     return {

@@ -22,6 +22,7 @@ from ullava.models.checkpoints import ADAPTER, ADAPTER_CONFIG, LEARNED, write, w
 from ullava.models.convert.files import open_weights
 from ullava.models.convert.kinds import Kind, kind_of
 from ullava.models.convert.parts import Parts, config_of, measure, preprocessing, shapes
+from ullava.models.convert.sam import open_file
 from ullava.models.merge import LLM, OTHER_FRAMEWORKS, SAM, VISION
 from ullava.models.sam import MEAN, STD
 from ullava.models.tokenization import legacy, open_tokenizer
@@ -58,9 +59,7 @@ def convert(
         FileExistsError: there is something at `destination`.
         FileNotFoundError, LookupError, ValueError: what is there is not whole, or not of that kind; lists the keys.
     """
-    source, target = Path(source), Path(destination)
-    if target.exists():
-        raise FileExistsError(f"{destination}: exists already; name another folder, or remove this one")
+    source, target = Path(source), new(destination)
     settings = config_of(source)
     what = kind_of(kind, settings.get("model_type"))
     theirs = {WRAPPED.sub("", name): tensor for name, tensor in open_weights(source, trust=trust).items()}
@@ -79,7 +78,8 @@ def convert(
     if parts.sam:
         write_sam(partial / SAM, parts, section(ours, "sam."))
     known = write_tokenizer(source, partial, parts.llm.vocab_size)
-    config = model_section(what, parts, lora, spelling(what, known))
+    aspect = "pad" if settings.get("image_aspect_ratio") == "pad" else what.aspect
+    config = model_section(what, parts, lora, spelling(what, known), aspect)
     learned = {name: t for name, t in ours.items() if name.startswith(("projector.", "heads."))}
     learned |= {f"heads.mask.{n}": t for n, t in section(ours, "sam.").items() if n.startswith("mask_decoder.")}
     write(partial / LEARNED, learned)
@@ -90,6 +90,17 @@ def convert(
     write_card(partial, config, vocabulary=parts.llm.vocab_size, learned=learned, merged=True)
     os.replace(partial, target)
     return target
+
+
+def new(destination: str | Path) -> Path:
+    """A place where nothing is.
+
+    Raises:
+        FileExistsError: there is something.
+    """
+    if Path(destination).exists():
+        raise FileExistsError(f"{destination}: exists already; name another place, or remove this one")
+    return Path(destination)
 
 
 def section(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -107,7 +118,9 @@ def spelling(kind: Kind, known: Collection[str]) -> dict[str, str]:
     return {name: spelt if spelt in known else absent.get(name, spelt) for name, spelt in kind.tokens.items()}
 
 
-def model_section(kind: Kind, parts: Parts, lora: LoraConfig | None, tokens: dict[str, str]) -> ModelConfig:
+def model_section(
+    kind: Kind, parts: Parts, lora: LoraConfig | None, tokens: dict[str, str], aspect: str
+) -> ModelConfig:
     """What a YAML would say of this model."""
     heads: dict[str, Any] = {name: {} for name in kind.heads}
     if "mask" in heads:
@@ -115,7 +128,7 @@ def model_section(kind: Kind, parts: Parts, lora: LoraConfig | None, tokens: dic
     if "box" in heads:
         heads["box"] = {"channels": parts.channels}
     return ModelConfig(
-        llm=LLM, vision={"tower": VISION, "layer": parts.layer, "aspect": kind.aspect}, projector=parts.projector,
+        llm=LLM, vision={"tower": VISION, "layer": parts.layer, "aspect": aspect}, projector=parts.projector,
         conversation=kind.conversation, lora=lora, heads=heads, tokens=tokens, tokenization="legacy",
     )  # fmt: skip
 
@@ -185,6 +198,18 @@ def write_sam(folder: Path, parts: Parts, tensors: Mapping[str, Tensor]) -> None
         sam = SamModel(parts.sam)
     sam.load_state_dict(dict(tensors), assign=True)
     save_sam(sam, folder)
+
+
+def convert_sam(
+    source: str | Path, destination: str | Path, *, heads: int | None = None, trust: bool = False
+) -> Path:
+    """Writes segment-anything's file as the folder of a SAM, which `model.heads.mask.sam` names."""
+    target, sam = new(destination), open_file(source, heads=heads, trust=trust)
+    partial = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    save_sam(sam, partial)
+    os.replace(partial, target)
+    return target
 
 
 def save_sam(sam: SamModel, folder: Path) -> None:

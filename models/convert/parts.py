@@ -73,8 +73,9 @@ def measure(kind: Kind, settings: Mapping[str, Any], theirs: Mapping[str, Tensor
     inside = {n.removeprefix(kind.sam): t for n, t in theirs.items() if kind.sam and n.startswith(kind.sam)}
     two = any(name.endswith(("mm_projector.2.weight", "vision_projector.2.weight")) for name in theirs)
     box = [len(tensor) for name, tensor in theirs.items() if name == "det_projector.2.weight"]
+    segmenter = sam.settings(inside, where, heads=given.get("sam_heads"), prefix=kind.sam) if kind.sam else None
     return Parts(
-        llm, vision, sam.settings(inside, where, heads=given.get("sam_heads")) if kind.sam else None,
+        llm, vision, segmenter,
         "mlp2" if two else "linear",
         spoken.get("vision_hidden_layer", settings.get("mm_vision_select_layer", -2)), *(box or [0]),
     )  # fmt: skip

@@ -88,8 +88,13 @@ def build(theirs: Mapping[str, Tensor], where: str, *, heads: int | None = None)
     return sam.float().eval()
 
 
-def settings(theirs: Mapping[str, Tensor], where: str, *, heads: int | None = None) -> SamConfig:
+def settings(
+    theirs: Mapping[str, Tensor], where: str, *, heads: int | None = None, prefix: str = ""
+) -> SamConfig:
     """The sizes of a published SAM, from its shapes.
+
+    Args:
+        prefix: what stands before its names inside another model, for messages.
 
     Raises:
         ValueError: a key that says a size is missing; lists them.
@@ -101,7 +106,7 @@ def settings(theirs: Mapping[str, Tensor], where: str, *, heads: int | None = No
         "mask_decoder.transformer.layers.0.mlp.lin1.weight", "mask_decoder.iou_prediction_head.layers.0.weight",
         "mask_decoder.mask_tokens.weight", "mask_decoder.transformer.final_attn_token_to_image.q_proj.weight",
     )  # fmt: skip
-    missing = [f"{name} is missing" for name in needed if name not in theirs]
+    missing = [f"{prefix}{name} is missing" for name in needed if name not in theirs]
     if missing:
         raise ValueError(f"{listing(f'{where}: no checkpoint of segment-anything', missing)}; nothing was loaded")
     pos, patch, rel, mlp, neck, no_mask, matrix, shrink, lin, iou, masks, inner = (theirs[n].shape for n in needed)
