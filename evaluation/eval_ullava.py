@@ -16,6 +16,7 @@ from ullava import __version__
 from ullava.configs.load import CONFIGS, load
 from ullava.configs.schema import EvaluationConfig
 from ullava.evaluation import ranks
+from ullava.evaluation.precision import add_precision, precision_of
 from ullava.evaluation.results import Results, table
 from ullava.messages import located, run_command
 
@@ -25,10 +26,11 @@ RES = CONFIGS / "eval" / "eval_res.yaml"
 def main(arguments: Sequence[str], default: Path = RES) -> None:
     """Evaluates as the YAML and the arguments say; writes results.json and predictions.jsonl to its output_dir."""
     options = parse(arguments, default)
-    overrides = [*options.overrides, *([f"generation.precision={options.dtype}"] if options.dtype else [])]
+    dtype = precision_of(options)
+    overrides = [*options.overrides, *([f"generation.precision={dtype}"] if dtype else [])]
     config = load(options.cfg_path, EvaluationConfig, overrides)
     with located(str(options.cfg_path)):
-        results = score(config, options.cfg_path)
+        results = score(config, options.cfg_path, allow_mismatch=options.allow_mismatch)
     output = Path(config.output_dir)
     if ranks.place()[0] == 0:
         print(table(results), f"\nwrote {output / 'results.json'}, {output / 'predictions.jsonl'}", sep="\n")
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str], default: Path = RES) -> None:
             log.write_text(table(results) + "\n", encoding="utf-8")
 
 
-def score(config: EvaluationConfig, source: Path) -> Results:
+def score(config: EvaluationConfig, source: Path, *, allow_mismatch: bool = False) -> Results:
     """Evaluates every row of `config`, read from `source`."""
     from ullava.evaluation.evaluator import evaluate, open_rows  # torch and all: only once the YAML is known to be good
     from ullava.models.answering import open_answerer
@@ -47,7 +49,7 @@ def score(config: EvaluationConfig, source: Path) -> Results:
     open_rows(config.evaluate, config.datasets)
     run = {"model": config.model, "config": str(source), "ullava": __version__}
     run["generation"] = config.generation.model_dump()
-    answerer = open_answerer(config.model, config.generation)
+    answerer = open_answerer(config.model, config.generation, allow_mismatch=allow_mismatch)
     return evaluate(config.evaluate, answerer, own=config.datasets, output=Path(config.output_dir), run=run)
 
 
@@ -56,7 +58,7 @@ def parse(arguments: Sequence[str], default: Path) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Scores a trained model on the rows of a YAML.")
     parser.add_argument("--cfg_path", type=Path, default=default, help="default: %(default)s")
     parser.add_argument("--log_dir", help="also write the table to LOG_DIR/<model>.log")
-    parser.add_argument("--dtype", choices=["bf16", "fp16", "fp32"], help="overrides generation.precision")
+    add_precision(parser)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. model=runs/mine evaluate.0.limit=100")
     return parser.parse_intermixed_args(list(arguments))
 

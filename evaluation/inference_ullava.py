@@ -16,6 +16,7 @@ if not __package__:  # run as a file: `ullava` lies beside this folder, not in i
 
 from ullava.configs.load import build
 from ullava.configs.schema import GenerationConfig
+from ullava.evaluation.precision import add_precision, precision_of
 from ullava.messages import run_command
 
 GENERATION = ("batch_size", "max_new_tokens", "num_beams", "temperature", "top_p")
@@ -35,8 +36,9 @@ def main(arguments: Sequence[str], model: str = "runs/ullava_stage2") -> None:
     asks = collect(options)
     from ullava.models.answering import open_answerer  # torch and all: only once the questions are known to be good
 
-    generation = {"precision": options.dtype} | {key: getattr(options, key) for key in GENERATION}
-    answerer = open_answerer(options.llm_path, build(GenerationConfig, generation, "command line"))
+    generation = {"precision": precision_of(options) or "fp32"} | {key: getattr(options, key) for key in GENERATION}
+    how = build(GenerationConfig, generation, "command line")
+    answerer = open_answerer(options.llm_path, how, allow_mismatch=options.allow_mismatch)
     answered = answer(asks, answerer) if asks else converse(answerer)
     for line in write(Path(options.result_dir), answered):
         print(f"{line['image'] or 'text'}\n  {line['question']}\n  {line['answer']}")
@@ -100,7 +102,7 @@ def parse(arguments: Sequence[str], model: str) -> argparse.Namespace:
     add("--task", help="asks as this task does, e.g. res, rec, salient, captioning")
     add("--phrase", nargs="+", help="what --task asks for")
     add("--result_dir", default="runs/inference", help="default: %(default)s")
-    add("--dtype", choices=["bf16", "fp16", "fp32"], default="fp32")
+    add_precision(parser)
     add("--batch_size", type=int, default=16, help="questions at once; default: %(default)s")
     add("--max_new_tokens", type=int, default=128)
     add("--num_beams", type=int, default=1)

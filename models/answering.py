@@ -19,6 +19,7 @@ from ullava.datasets.structures import Answer, Dialogue
 from ullava.models.assembly import PRECISIONS, Assembled, reopen
 from ullava.models.batch import Batch, Promised
 from ullava.models.collator import Collator, stand
+from ullava.models.quantisation import QUANTISED, open_bitsandbytes, quantise
 from ullava.models.rows import Row
 
 SPACES = re.compile(rf"\s*(?={'|'.join(map(re.escape, SPACED))})")  # decoding loses what the tokens own
@@ -42,6 +43,7 @@ class Answerer:
 
     def __init__(self, assembled: Assembled, generation: GenerationConfig):
         self.model, self.processor, self.generation = assembled.model.eval(), assembled.processor, generation
+        self.config = assembled.config
         tokenizer = self.processor.tokenizer
         self.tokens = [head.token for head in self.model.heads.values()]
         self.ids = {token: tokenizer.convert_tokens_to_ids(self.processor.spell(token)) for token in self.tokens}
@@ -89,14 +91,19 @@ class Answerer:
         """Greedy or sampled ids after (B, L, D) prompts padded at the left."""
         how = self.generation
         sampling = {"temperature": how.temperature, "top_p": how.top_p, "top_k": 0} if how.temperature else {}
+        told = {"max_new_tokens": how.max_new_tokens, "num_beams": how.num_beams, "do_sample": bool(sampling)}
         result = self.model.llm.generate(
-            inputs_embeds=embeds, attention_mask=attention_mask, max_new_tokens=how.max_new_tokens,
-            num_beams=how.num_beams, do_sample=bool(sampling), **sampling,
+            inputs_embeds=embeds, attention_mask=attention_mask, **told | sampling | how.options,
             eos_token_id=self.stop_ids, pad_token_id=self.processor.tokenizer.pad_token_id,
             stop_strings=self.stop_strings, tokenizer=self.processor.tokenizer if self.stop_strings else None,
             return_dict_in_generate=True, use_cache=True, synced_gpus=False,
         )  # fmt: skip
-        cache = result.past_key_values if how.num_beams == 1 else None
+        if len(result.sequences) != len(embeds):
+            raise ValueError(
+                f"generation.options: expected one answer a question, found {len(result.sequences)} for {len(embeds)}"
+            )
+        one_by_one = how.num_beams == how.options.get("num_beams", 1) == 1
+        cache = result.past_key_values if one_by_one else None
         return Said(result.sequences, cache)
 
     def reread(self, embeds: Tensor, batch: Batch, said: Said, rows: Sequence[Row]) -> tuple[Batch, Tensor]:
@@ -156,13 +163,19 @@ def last_id(tokenizer: PreTrainedTokenizerBase, closing: str) -> int | None:
     return ends.pop() if known else None
 
 
-def open_answerer(folder: str, generation: GenerationConfig) -> Answerer:
+def open_answerer(folder: str, generation: GenerationConfig, *, allow_mismatch: bool = False) -> Answerer:
     """Opens a run, a checkpoint or a merged folder to be asked.
+
+    Args:
+        allow_mismatch: stand on other foundations than it was trained on.
 
     Raises:
         FileNotFoundError, ValueError: there is no such folder, or it does not hold what it says.
+        ImportError: the precision needs a library that is not installed.
     """
-    assembled = reopen(folder, precision=generation.precision)
+    if generation.precision in QUANTISED:
+        open_bitsandbytes(generation.precision)
+    assembled = reopen(folder, precision=generation.precision, allow_mismatch=allow_mismatch)
     cast(assembled, generation.precision)
     return Answerer(assembled, generation)
 
@@ -173,4 +186,6 @@ def cast(assembled: Assembled, precision: str) -> None:
     for name, parameter in assembled.model.named_parameters():
         kept = torch.float32 if name.startswith(("heads.box.", "heads.detector.")) else PRECISIONS[precision]
         parameter.data = parameter.data.to(kept)
+    if precision in QUANTISED:
+        quantise(assembled.model.llm, precision, device)
     assembled.model.to(device)

@@ -36,7 +36,10 @@ from ullava.models.trust import NEVER, check_folder, no_code
 from ullava.models.ullava import Ullava
 from ullava.models.vision import VisionTower, chance_of, load_weights, open_vision
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = {  # with 8bit and 4bit: of all that is not quantised (models/quantisation.py)
+    "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16,
+    "8bit": torch.bfloat16, "4bit": torch.bfloat16,
+}  # fmt: skip
 SPELT = {  # keys of `model.tokens`
     "SEG": SEG, "LOC": LOC, "KEY": KEY, "NEG": NEG,
     "IMAGE_PATCH": PATCH[IMAGE], "IMAGE_BEGIN": BEGIN[IMAGE], "IMAGE_END": END[IMAGE],

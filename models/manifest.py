@@ -29,6 +29,7 @@ from ullava.configs.schema import ModelConfig
 CARD = "ullava.json"
 PACKAGES = ("torch", "transformers", "tokenizers", "peft", "safetensors", "numpy", "bitsandbytes", "deepspeed")
 FOUNDED = {"mask": "sam", "detector": "weights"}  # head -> its option that names a foundation
+AUTO = {"model_type": "ullava", "architectures": ["UllavaForCausalLM"]}  # config.json, for transformers' Auto classes
 ROOT = Path(__file__).resolve().parents[1]
 log = logging.getLogger("ullava")
 
@@ -93,7 +94,8 @@ def known(folder: str | Path, *, allow_mismatch: bool = False) -> Card:
     card = read_card(folder, allow_mismatch=allow_mismatch)
     if card is None:
         raise FileNotFoundError(
-            f"{folder}: holds no {CARD}; expected the folder of a run, a checkpoint or a merged model"
+            f"{folder}: holds no {CARD}; expected the folder of a run, a checkpoint or a merged model; published "
+            "weights become one by `ullava convert`"
         )
     return card
 
@@ -153,6 +155,7 @@ def write_card(
         "learned": sorted(learned),
         "merged": merged,
     }
+    (folder / "config.json").write_text(json.dumps(AUTO, indent=2))
     (folder / CARD).write_text(json.dumps(card, indent=2))
 
 

@@ -11,3 +11,7 @@ __version__ = "0.1.0"
 _root = Path(__file__).resolve().parents[1]
 if (_root / "pyproject.toml").is_file() and not (Path(__file__).parent / "models").is_dir():
     __path__.append(str(_root))
+
+from ullava.auto_classes import register  # noqa: E402, of a room that had to be opened first
+
+register()

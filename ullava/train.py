@@ -36,14 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Trains one stage of ullava.")
     parser.add_argument("--cfg_path", default="configs/train/ullava_core_stage1.yaml", help="default: %(default)s")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. training.batch_size=4 data.0.portion=2")
+    parser.add_argument("--allow-mismatch", action="store_true", help="stand on other weights than the parent run")
     chosen = parser.parse_intermixed_args(arguments)
     config = load(chosen.cfg_path, RunConfig, chosen.overrides)
     with located(chosen.cfg_path):
-        train(config)
+        train(config, allow_mismatch=chosen.allow_mismatch)
 
 
-def train(config: RunConfig) -> None:
+def train(config: RunConfig, *, allow_mismatch: bool = False) -> None:
     """Trains a stage, or goes on with it from its last checkpoint.
+
+    Args:
+        allow_mismatch: stand on other foundations than the run that `model.llm` names was trained on.
 
     Raises:
         Stopped: a signal asked for it, and everything is saved; exits with 0.
@@ -55,7 +59,7 @@ def train(config: RunConfig) -> None:
         for name in swept:
             print(f"removed {Path(config.output_dir, name)}: a process was killed before it was whole")
         last = last_checkpoint(config.output_dir)
-        trainer = prepare_trainer(config, mixture)
+        trainer = prepare_trainer(config, mixture, allow_mismatch)
         learn(trainer, config, last)
         with room(config.output_dir):
             trainer.save_model(config.output_dir)
@@ -73,14 +77,14 @@ def learn(trainer: StageTrainer, config: RunConfig, last: Path | None) -> None:
         raise
 
 
-def prepare_trainer(config: RunConfig, mixture: Mixture) -> StageTrainer:
+def prepare_trainer(config: RunConfig, mixture: Mixture, allow_mismatch: bool = False) -> StageTrainer:
     """The network, what of it learns, and the Trainer; writes down what learns."""
     if config.training.precision == "fp16" and not torch.cuda.is_available():
         raise ValueError("training.precision: fp16 needs a GPU, and none is here; take bf16 or fp32")
     told = read_deepspeed(config.training)
     assembled = assemble(
         config.model, losses=config.losses, precision=config.training.precision,
-        max_length=config.training.max_length, seed=config.training.seed,
+        max_length=config.training.max_length, seed=config.training.seed, allow_mismatch=allow_mismatch,
     )  # fmt: skip
     groups, table = choose(assembled, config)
     arguments = training_arguments(config, spread(config.training, told, assembled.model.llm))

@@ -1,17 +1,22 @@
 """A merged folder: whole, movable, and of the same mind."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from safetensors.torch import save_file
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from ullava.configs.schema import GenerationConfig
 from ullava.models.answering import open_answerer
 from ullava.models.assembly import assemble, reopen
-from ullava.models.checkpoints import read_card, save
+from ullava.models.checkpoints import ADAPTER, read_card, save
 from ullava.models.merge import merge
 
 
@@ -118,4 +123,105 @@ def test_nothing_is_written_over(run, tmp_path):
 def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no ullava.json"):
         merge(str(tmp_path), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+ROOT = Path(__file__).resolve().parents[2]
+PEAK = """
+import resource, sys
+from ullava.models.merge import merge
+
+def peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+small, large, place = sys.argv[1:]
+merge(small, f"{place}/merged_small")
+before = peak()  # all libraries are loaded
+merge(large, f"{place}/merged_large")
+print(peak() - before)
+"""
+
+
+@pytest.fixture
+def sharded(recipe, zoo, tmp_path):
+    """Makes a run with adapters on a language model of four files: its folder, and the bytes of its largest file."""
+
+    def make(name: str, width: int) -> tuple[Path, list[int]]:
+        base = shutil.copytree(zoo / "llm", tmp_path / name)
+        (base / "model.safetensors").unlink()
+        settings = AutoConfig.from_pretrained(zoo / "llm")
+        settings.update({"hidden_size": width, "intermediate_size": 8 * width, "num_hidden_layers": 4})
+        settings.head_dim = width // settings.num_attention_heads
+        settings.save_pretrained(base)
+        cut(AutoModelForCausalLM.from_config(settings).state_dict(), base)
+        assembled = assemble(recipe(llm=str(base), heads={}, lora={"rank": 4}))
+        with torch.no_grad():
+            for parameter_name, parameter in assembled.model.named_parameters():
+                if ".lora_B." in parameter_name:
+                    parameter.normal_(0, 0.1)
+        run = tmp_path / f"{name}_run"
+        save(run, assembled.model, assembled.config, assembled.processor.tokenizer)
+        return run, [file.stat().st_size for file in base.glob("*.safetensors")]
+
+    return make
+
+
+def cut(tensors: dict, folder: Path) -> None:
+    """Writes a language model of four layers in four files and their index."""
+    places = {name: 3 for name in tensors} | {name: 0 for name in tensors if "embed" in name}
+    places |= {name: int(name.split(".")[2]) for name in tensors if ".layers." in name}
+    names = {name: f"model-{number + 1:05}-of-00004.safetensors" for name, number in places.items()}
+    for file in set(names.values()):
+        held = {name: tensor for name, tensor in tensors.items() if names[name] == file}
+        save_file(held, folder / file, {"format": "pt"})
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": names}))
+
+
+@pytest.mark.slow
+def test_merge_holds_no_more_than_twice_the_largest_file_and_the_adapters(sharded, tmp_path):
+    """The process's own peak (ru_maxrss), over that of a small merge before: pages mapped from files count, too."""
+    (small, _), (large, sizes) = sharded("small", 16), sharded("large", 320)
+    assert len(sizes) == 4
+    told = [sys.executable, "-c", PEAK, str(small), str(large), str(tmp_path)]
+    found = subprocess.run(told, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, cwd=ROOT)
+    assert found.returncode == 0, found.stderr
+    bound = 2 * max(sizes) + (large / ADAPTER).stat().st_size
+    assert int(found.stdout.split()[-1]) <= bound + 2**20
+    assert bound < 0.75 * sum(sizes)  # so that the whole would not go in
+
+
+def test_merged_files_are_cut_as_their_base(sharded, world, batch, tmp_path):
+    run, sizes = sharded("base", 32)
+    merge(str(run), str(tmp_path / "merged"))
+    index = json.loads((tmp_path / "merged" / "llm" / "model.safetensors.index.json").read_text())
+    assert len(set(index["weight_map"].values())) == len(sizes) == 4
+    assert index["metadata"]["total_size"] == sum(
+        parameter.nbytes for parameter in reopen(tmp_path / "merged").model.llm.parameters()
+    )
+    ids = batch(world.chat()).input_ids
+    with torch.no_grad():
+        mine, yours = (reopen(folder).model.eval().llm(ids).logits for folder in (tmp_path / "merged", run))
+    torch.testing.assert_close(mine, yours, atol=1e-5, rtol=0)
+
+
+def test_a_drawn_language_model_is_written_whole(recipe, tmp_path):
+    assembled = assemble(recipe(heads={}, from_scratch=["llm"], lora={"rank": 2}))
+    save(tmp_path / "run", assembled.model, assembled.config, assembled.processor.tokenizer)
+    merge(str(tmp_path / "run"), str(tmp_path / "merged"))
+    one, other = (dict(reopen(tmp_path / name).model.llm.named_parameters()) for name in ("run", "merged"))
+    assert [name for name in other if not torch.equal(other[name], one.get(name, one.get(layered(name))))] == []
+
+
+def layered(name: str) -> str:
+    """A linear layer's weight beside an adapter, which begins as nothing."""
+    return name.replace(".weight", ".base_layer.weight")
+
+
+def test_weights_that_are_not_the_cards_are_refused(run, tmp_path):
+    folder = shutil.copytree(run / "run", tmp_path / "run")
+    card = json.loads((folder / "ullava.json").read_text())
+    card["learned"].remove("projector.0.bias")
+    (folder / "ullava.json").write_text(json.dumps(card))
+    with pytest.raises(ValueError, match="learned.safetensors: 1 weights are not those of its card; projector.0.bias"):
+        merge(str(folder), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()

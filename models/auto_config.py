@@ -1,0 +1,9 @@
+"""Our folders, as transformers' `AutoConfig` knows them; apart from the model, so that it is cheap to import."""
+
+from transformers.configuration_utils import PreTrainedConfig
+
+
+class UllavaConfig(PreTrainedConfig):
+    """The `config.json` of a folder of ours; what it says in full stands in `ullava.json` (models/manifest.py)."""
+
+    model_type = "ullava"
