@@ -13,12 +13,16 @@ from ullava.tasks.mixture import Mixture
 class Places(Sampler):
     """Yields (epoch, position): with them, workers need to know nothing of time.
 
-    The mixture's epochs, one after the other, are cut into stretches of equal length: portions that cut a record in two
-    let epochs differ by a few places, and the Trainer counts its steps once.
+    The mixture's epochs, one after the other, are cut into stretches of equal length, a whole number of optimizer steps
+    each: what an epoch lacks for its last step comes from the next one, and is not repeated there. So ranks get equally
+    many rows, none twice, and as long as a step has as many rows they get the same ones, however many ranks there are.
+
+    Args:
+        step: rows of an optimizer step, of all ranks together.
     """
 
-    def __init__(self, mixture: Mixture):
-        self.mixture, self.epoch, self.length = mixture, 0, mixture.size(0)
+    def __init__(self, mixture: Mixture, step: int = 1):
+        self.mixture, self.epoch, self.length = mixture, 0, -(-mixture.size(0) // step) * step
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the Trainer when an epoch begins."""

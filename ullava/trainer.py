@@ -50,7 +50,9 @@ class StageTrainer(ResumableTrainer):
         self.stop, self.watch, self.terms, self.keep = Stop(), Watch(), Terms(), config.training.keep
         self.stop_of_any: torch.Tensor | None = None
         self.evaluating = False
-        self.assembled, self.config, self.groups, self.places = assembled, config, groups, Places(mixture)
+        self.assembled, self.config, self.groups = assembled, config, groups
+        rows = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
+        self.places = Places(mixture, rows)
         super().__init__(
             model=assembled.model, args=arguments, train_dataset=Rows(mixture, assembled.processor),
             eval_dataset=list(config.evaluate) or None,
