@@ -15,6 +15,7 @@ from ullava.evaluation import ranks
 from ullava.evaluation.box_sources import open_source
 from ullava.evaluation.predictions import replacing
 from ullava.evaluation.questions import open_task
+from ullava.evaluation.remembering import Remembering
 from ullava.evaluation.results import Results, write_results
 from ullava.evaluation.rows import Answerer, evaluate_row, open_metrics
 from ullava.evaluation.trivial import evaluate_trivial
@@ -52,12 +53,14 @@ def evaluate(
         run: what the results belong to (model, config); kept beside the rows.
     """
     results: Results = {"rows": [], "run": dict(run)}
+    asked = Remembering(answerer, rows)
     with ExitStack() as stack:
         keep = output is not None
         file = stack.enter_context(replacing(output / "predictions.jsonl")) if keep and ranks.place()[0] == 0 else None
         for number, row in enumerate(rows):
+            asked.begin(number)
             with located(f"evaluate[{number}]"):
-                scored, marks = evaluate_row(row, answerer, own=own, keep_lines=keep, progress=progress)
+                scored, marks = evaluate_row(row, asked, own=own, keep_lines=keep, progress=progress)
             results["rows"].append(scored)
             if file:
                 file.writelines(json.dumps(mark.line, ensure_ascii=False) + "\n" for mark in marks)

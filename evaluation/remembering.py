@@ -1,0 +1,58 @@
+"""Answers that rows share: rows that differ in nothing but where boxes come from ask a model once.
+
+So they are scored on the very same answers, sampled ones too, and a contest of four sources costs one generation.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ullava.configs.schema import EvaluationRow
+from ullava.datasets.structures import Answer, Dialogue
+from ullava.evaluation.rows import Answerer
+
+BUDGET = 2**31  # bytes of predictions that are kept; what is beyond is asked again
+
+
+def same_questions(row: EvaluationRow, other: EvaluationRow | None) -> bool:
+    """Whether two rows ask the same questions for the same answers."""
+    bare = {"boxes": None, "trivial": None}
+    return other is not None and row.model_copy(update=bare) == other.model_copy(update=bare)
+
+
+class Remembering:
+    """An answerer that keeps its answers while the next row wants them.
+
+    Args:
+        answerer: who is asked.
+        rows: of the evaluation, in their order.
+    """
+
+    def __init__(self, answerer: Answerer, rows: Sequence[EvaluationRow]):
+        self.answerer, self.rows, self.generation = answerer, rows, answerer.generation
+        self.kept: dict[str, Answer] = {}
+        self.bytes, self.keeps = 0, False
+
+    def begin(self, number: int) -> None:
+        """Says which row's questions come next."""
+        before = self.rows[number - 1] if number else None
+        after = self.rows[number + 1] if number + 1 < len(self.rows) else None
+        if not same_questions(self.rows[number], before):
+            self.kept, self.bytes = {}, 0
+        self.keeps = same_questions(self.rows[number], after)
+
+    def __call__(self, dialogues: Sequence[Dialogue], *, given: bool) -> list[Answer]:
+        """One answer per dialogue, in order; only those are asked that nobody has asked before."""
+        new = [dialogue for dialogue in dialogues if dialogue.id not in self.kept]
+        found = dict(zip((d.id for d in new), self.answerer(new, given=given) if new else (), strict=True))
+        answers = [found.get(dialogue.id) or self.kept[dialogue.id] for dialogue in dialogues]
+        if self.keeps:
+            for name, answer in found.items():
+                self.keep(name, answer)
+        return answers
+
+    def keep(self, name: str, answer: Answer) -> None:
+        """Keeps an answer while there is room."""
+        size = sum(np.asarray(one).nbytes for found in answer.predictions.values() for one in found)
+        if self.bytes + size <= BUDGET:
+            self.kept[name], self.bytes = answer, self.bytes + size
