@@ -45,9 +45,10 @@ TOLERANCES = (  # name -> atol, rtol, as the folders' READMEs say; the first tha
 
 @dataclass
 class Golden:
-    """One folder of golden tensors, and our model of it."""
+    """One folder of golden tensors, the place where it is converted, and our model of it."""
 
     folder: Path
+    place: Path
     opened: Assembled
     inputs: dict[str, Tensor] = field(init=False)
     outputs: dict[str, Tensor] = field(init=False)
@@ -297,7 +298,7 @@ def golden(publish, tmp_path_factory):
             eyes = next(PARITY / name / n for n in ("clip-vit-tiny", "clip_processor") if (PARITY / name / n).is_dir())
             heads = (sizes.get("sam") or {}).get("decoder_heads")
             convert(kind, source, place, vision=str(eyes), sam_heads=heads)
-            opened[name] = Golden(PARITY / name, reopen(place))
+            opened[name] = Golden(PARITY / name, place, reopen(place))
         return opened[name]
 
     return open_golden
