@@ -35,6 +35,7 @@ from ullava.models.lora import add_lora
 from ullava.models.projector import projector
 from ullava.models.sam import SamTower
 from ullava.models.stages import prepare
+from ullava.models.trust import NEVER
 from ullava.models.ullava import REGISTERED, Ullava
 from ullava.models.vision import Tower, VisionTower
 
@@ -246,7 +247,7 @@ def shapes(section: ModelConfig, part: str, size: str | None) -> PretrainedConfi
     if part == "sam" and sam is None:
         return None
     if Path(folder, "config.json").is_file():
-        found = AutoConfig.from_pretrained(folder, local_files_only=True)
+        found = AutoConfig.from_pretrained(folder, **NEVER)
         return getattr(found, "vision_config", found) if part == "vision" else found
     if size is None:
         sizes = " or ".join(LLAMAS)
