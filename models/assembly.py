@@ -199,10 +199,12 @@ def build_heads(
     return heads
 
 
-def mask_head(width: int, losses: LossConfig, dtype: torch.dtype, from_scratch: bool, *, sam: str) -> Head:
+def mask_head(
+    width: int, losses: LossConfig, dtype: torch.dtype, from_scratch: bool, *, sam: str, standardise: bool = False
+) -> Head:
     """A mask head on the SAM in the folder `sam`."""
     whole, tower = open_sam(sam, from_scratch=from_scratch, dtype=dtype)
-    return HEADS["mask"](width, whole, tower, resolution=losses.resolution)
+    return HEADS["mask"](width, whole, tower, resolution=losses.resolution, standardise=standardise)
 
 
 def detector_head(width: int, view: View, dtype: torch.dtype, *, weights: str, text: str | None = None) -> Head:

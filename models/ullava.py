@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ullava.models.batch import Batch, Media
 from ullava.models.heads.base import Head
+from ullava.models.heads.standardise import Standardise
 from ullava.models.vision import VisionTower
 
 GROUPS = {  # loss -> what it is a mean over
@@ -95,9 +96,12 @@ class Ullava(nn.Module):
         tower.learns = True
         setattr(self, REGISTERED[part], tower.module)
 
-    def named_weights(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Every parameter, by the name it has when it learns: those of frozen towers, too."""
+    def named_weights(self) -> Iterator[tuple[str, Tensor]]:
+        """Every parameter, by the name it has when it learns: those of frozen towers, and what heads counted, too."""
         yield from self.named_parameters()
+        for name, module in self.heads.named_modules(prefix="heads"):
+            if isinstance(module, Standardise):
+                yield from module.named_buffers(prefix=name)
         for part, tower in self.towers.items():
             if not tower.learns:
                 yield from tower.module.named_parameters(prefix=REGISTERED[part])

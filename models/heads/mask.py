@@ -13,6 +13,7 @@ from ullava.configs.tokens import SEG
 from ullava.models import losses
 from ullava.models.batch import Batch, Promised
 from ullava.models.heads.base import HEADS, Head
+from ullava.models.heads.standardise import Standardise
 from ullava.models.sam import SamTower, invert
 
 
@@ -33,14 +34,18 @@ class MaskHead(Head):
         sam: its mask decoder is the head's; its prompt encoder gives the "no mask" vector and the place codes.
         tower: its frozen image encoder.
         resolution: where masks are compared, "original" or "decoder".
+        standardise: whether to take off the states what they have in common; for heads that begin at random.
     """
 
     token = SEG
     losses_named = ("mask_bce", "mask_dice")
 
-    def __init__(self, width: int, sam: SamModel, tower: SamTower, *, resolution: str = "original"):
+    def __init__(
+        self, width: int, sam: SamModel, tower: SamTower, *, resolution: str = "original", standardise: bool = False
+    ):
         super().__init__()
         channels = sam.config.mask_decoder_config.hidden_size
+        self.standardise = Standardise(width) if standardise else nn.Identity()
         self.project = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, channels))
         self.mask_decoder = sam.mask_decoder
         self.tower, self.resolution = tower, resolution
@@ -51,7 +56,7 @@ class MaskHead(Head):
 
     def forward(self, states: Tensor, batch: Batch) -> MaskLogits:
         """Logits for each [SEG] state."""
-        promised = batch.promised[SEG]
+        promised, states = batch.promised[SEG], self.standardise(states)
         prompts = self.project(states if len(states) else states.new_zeros(1, states.shape[1]))
         if len(promised) == 0:  # SAM takes no empty prompt, and every rank must use every parameter, in one order
             return MaskLogits(self.decode(self.blank(), prompts[:, None, None])[:0, 0], promised)

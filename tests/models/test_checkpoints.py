@@ -62,6 +62,15 @@ def test_a_folder_opens_bit_for_bit(trained, kept):
     assert [name for name in weights if not torch.equal(weights[name], expected[name])] == []
 
 
+def test_what_a_head_counted_is_kept(recipe, tmp_path):
+    first = assemble(recipe(heads={"mask": recipe().heads["mask"] | {"standardise": True}}))
+    first.model.heads["mask"].standardise(torch.randn(4, first.model.config.hidden_size))
+    save(tmp_path, first.model, first.config, first.processor.tokenizer)
+    opened, expected = reopen(tmp_path).model.heads["mask"].standardise, first.model.heads["mask"].standardise
+    assert opened.seen.item() == 1 and torch.equal(opened.mean, expected.mean)
+    assert torch.equal(opened.variance, expected.variance)
+
+
 def test_a_folder_holds_what_learned_and_no_base(kept):
     names = set(load_file(kept / LEARNED))
     assert "llm.model.embed_tokens.weight" in names

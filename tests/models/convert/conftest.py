@@ -42,7 +42,7 @@ def sizes():
     """Parts of the tiny models."""
     sam = tiny_sam(patch=24, width=16, layers=2, channels=16)
     sam.config.mask_decoder_config.num_attention_heads = 8
-    return Parts(LlamaConfig(**LLM), CLIPVisionConfig(**CLIP), sam.config, "linear", -2, 8)
+    return Parts(LlamaConfig(**LLM), CLIPVisionConfig(**CLIP), sam.config, "linear", -2, 8, 12)
 
 
 @pytest.fixture(scope="session")
