@@ -54,3 +54,13 @@ def test_a_batch_that_fills_needs_a_gpu():
     bench = Bench(None, None, None, None, torch.device("cpu"))
     with pytest.raises(ValueError, match="--batch auto: fills a GPU, and none is here; name a number"):
         fill(bench)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_and_going_on_are_measured(capsys):
+    from benchmarks.resume import main
+
+    main(["--sizes", "tiny"])
+    said = capsys.readouterr().out
+    assert "\n| tiny | optimizer.pt | " in said
+    assert "\n| tiny | begins | " in said and "\n| tiny | goes on | " in said
