@@ -141,6 +141,8 @@ def activations(model: Ullava, config: RunConfig, kind: int, promises: int, stag
     tokens, learns = how.batch_size * how.max_length, any(p.requires_grad for p in layers(model.llm)[0].parameters())
     spoken = how.batch_size * max(how.max_length - model.vision.patches, 1)
     within, between = tokens * per_token(shape, kind, learns), tokens * shape.hidden_size * kind
+    if (lora := config.model.lora) and lora.dropout:  # each adapter drops other inputs, and keeps them and its mask
+        within += tokens * len(lora.targets) * (kind + 1) * shape.hidden_size
     deep, checkpointed = shape.num_hidden_layers, how.gradient_checkpointing
     parts = {"language model's activations": deep * between + within if checkpointed else deep * within}
     # Logits as the layer gives them, in float32, their log-softmax, and its gradient.
