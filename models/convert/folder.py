@@ -66,9 +66,9 @@ def convert(
     parts = measure(what, settings, theirs, str(source), vision=vision, sam_heads=sam_heads)
     ours, unknown = what.table.read(theirs)
     adapters, lora = find_adapters(source, ours, trust=trust)
-    aside = {name: ours.pop(name) for name in list(ours) if name.startswith("heads.keyword.")}
     whole = ours | {f"llm.{name}": tensor for name, tensor in adapters.items()}
     what.table.check(whole, unknown, shapes(what, parts, lora), str(source))
+    aside = {name: ours.pop(name) for name in list(ours) if name.startswith("heads.keyword.")}
     finish = onto(base, trust=trust) if base else lambda name, tensor: tensor
     partial = target.with_name(f"{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

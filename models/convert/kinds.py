@@ -33,7 +33,7 @@ KEYSEG = (
             Line("keyword_fusion.{x}", "heads.keyword.fusion.{x}"),
             Line("embedding_table_proj.{x}", "heads.keyword.words.{x}"),
         ],
-        ignored=(r"keyword_text_proj\..*",),
+        ignored=(r"keyword_text_proj\..*", r"keyword_fusion\.(norm[12]|mlp)\..*"),  # of its code, which uses none
     )
     + LISA
 )  # Sensors 2025, 25(20), 6353

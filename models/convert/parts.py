@@ -15,8 +15,9 @@ from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaFo
 from ullava.configs.schema import LoraConfig
 from ullava.datasets.images import View
 from ullava.models.convert import sam
-from ullava.models.convert.kinds import Kind
+from ullava.models.convert.kinds import KINDS, Kind
 from ullava.models.heads.box import BoxHead
+from ullava.models.heads.keyword_fusion import KeywordFusion
 from ullava.models.lora import add_lora
 from ullava.models.projector import projector
 from ullava.models.vision import read_settings
@@ -34,6 +35,7 @@ class Parts:
         projector: our name of its kind.
         layer: the hidden state of CLIP that is read.
         channels: between the two networks of the box head.
+        fusion: width of KeySeg's attention.
     """
 
     llm: LlamaConfig
@@ -42,6 +44,7 @@ class Parts:
     projector: str
     layer: int
     channels: int
+    fusion: int = 0
 
 
 def measure(kind: Kind, settings: Mapping[str, Any], theirs: Mapping[str, Tensor], where: str, **given: Any) -> Parts:
@@ -73,12 +76,10 @@ def measure(kind: Kind, settings: Mapping[str, Any], theirs: Mapping[str, Tensor
     inside = {n.removeprefix(kind.sam): t for n, t in theirs.items() if kind.sam and n.startswith(kind.sam)}
     two = any(name.endswith(("mm_projector.2.weight", "vision_projector.2.weight")) for name in theirs)
     box = [len(tensor) for name, tensor in theirs.items() if name == "det_projector.2.weight"]
+    fusion = [len(tensor) for name, tensor in theirs.items() if name == "keyword_fusion.query_proj.weight"]
     segmenter = sam.settings(inside, where, heads=given.get("sam_heads"), prefix=kind.sam) if kind.sam else None
-    return Parts(
-        llm, vision, segmenter,
-        "mlp2" if two else "linear",
-        spoken.get("vision_hidden_layer", settings.get("mm_vision_select_layer", -2)), *(box or [0]),
-    )  # fmt: skip
+    layer = spoken.get("vision_hidden_layer", settings.get("mm_vision_select_layer", -2))
+    return Parts(llm, vision, segmenter, "mlp2" if two else "linear", layer, *(box or [0]), *(fusion or [0]))
 
 
 def missing(where: str, what: str) -> Any:
@@ -100,6 +101,9 @@ def shapes(kind: Kind, parts: Parts, adapters: LoraConfig | None = None) -> dict
             modules["heads.mask.project"] = nn.Sequential(
                 nn.Linear(width, width), nn.ReLU(), nn.Linear(width, channels)
             )
+        if kind is KINDS["keyseg"]:
+            modules["heads.keyword.fusion"] = KeywordFusion(channels, width=parts.fusion)
+            modules["heads.keyword.words"] = nn.Linear(width, channels)
         if "box" in kind.heads:
             modules["heads.box"] = BoxHead(width, View(1, "pad"), channels=parts.channels)
         eyes = CLIPVisionModel(parts.vision).state_dict() if kind.sees else {}

@@ -4,8 +4,9 @@ import pytest
 import torch
 from transformers import BertConfig, GroundingDinoConfig, GroundingDinoForObjectDetection, SwinConfig
 
+from ullava.converting import convert
 from ullava.models.convert import groundingdino
-from ullava.models.detector_files import open_detector
+from ullava.models.detector_files import MEAN, STD, open_detector
 from ullava.models.tiny import tiny_word_pieces
 
 BIAS = "backbone.0.layers.1.blocks.0.attn.relative_position_bias_table"
@@ -58,14 +59,12 @@ def test_sizes_follow_from_the_shapes_and_the_round_trip_is_bit_identical(tmp_pa
     assert set(again) == set(weights) and all(torch.equal(again[name], weights[name]) for name in weights)
 
 
-def test_a_folder_of_transformers_gives_the_same_boxes(tmp_path, weights, text):
-    from transformers import AutoTokenizer
-
-    published = open_detector(keep(tmp_path, weights), text)
-    folder = tmp_path / "folder"
-    published.detector.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(text).save_pretrained(folder)
+def test_a_converted_folder_is_the_same_detector_and_needs_no_other(tmp_path, weights, text):
+    path, folder = keep(tmp_path, weights), tmp_path / "folder"
+    published = open_detector(path, text)
+    convert(["groundingdino", str(path), str(folder), "--text", str(text)])
     again = open_detector(folder)
+    assert (again.mean, again.std, again.shortest, again.longest) == (MEAN, STD, 800, 1333)
     ours, theirs = (opened.detector.state_dict() for opened in (again, published))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert again.detector.model.special_tokens.equal(published.detector.model.special_tokens)
