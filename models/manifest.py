@@ -28,7 +28,9 @@ from ullava.configs.schema import ModelConfig
 
 CARD = "ullava.json"
 PACKAGES = ("torch", "transformers", "tokenizers", "peft", "safetensors", "numpy", "bitsandbytes", "deepspeed")
-FOUNDED = {"mask": "sam", "detector": "weights"}  # head -> its option that names a foundation
+FOUNDED = {  # (head, its option) -> name of the foundation
+    ("mask", "sam"): "sam", ("detector", "weights"): "detector", ("detector", "text"): "detector_text",
+}  # fmt: skip
 AUTO = {"model_type": "ullava", "architectures": ["UllavaForCausalLM"]}  # config.json, for transformers' Auto classes
 ROOT = Path(__file__).resolve().parents[1]
 log = logging.getLogger("ullava")
@@ -167,14 +169,14 @@ def place(folder: str | Path, base: str) -> str:
 
 def foundations(config: ModelConfig) -> dict[str, str]:
     """Name of each foundation -> its folder, or its file."""
-    heads = {key: (config.heads.get(head) or {}).get(key) for head, key in FOUNDED.items()}
-    return {"llm": config.llm, "vision": config.vision.tower} | {key: base for key, base in heads.items() if base}
+    heads = {name: (config.heads.get(head) or {}).get(key) for (head, key), name in FOUNDED.items()}
+    return {"llm": config.llm, "vision": config.vision.tower} | {name: base for name, base in heads.items() if base}
 
 
 def rehouse(config: ModelConfig, to: Callable[[str], str]) -> ModelConfig:
     """`config` with the folder of each foundation as `to` says."""
     heads = {
-        name: {key: to(value) if key == FOUNDED.get(name) else value for key, value in (options or {}).items()}
+        name: {key: to(value) if (name, key) in FOUNDED and value else value for key, value in (options or {}).items()}
         for name, options in config.heads.items()
     }
     vision = config.vision.model_copy(update={"tower": to(config.vision.tower)})

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 QUANTISED = ("8bit", "4bit")
+BLOCK = 64  # weights that share one scale, in 4 bits
 
 
 def quantise(llm: nn.Module, precision: str, device: str | torch.device) -> None:
@@ -55,6 +56,8 @@ def four_bits(layer: nn.Linear, library: ModuleType) -> tuple[nn.Linear, nn.Para
     new = library.nn.Linear4bit(
         layer.in_features, layer.out_features, layer.bias is not None, compute_dtype=dtype, quant_type="nf4"
     )  # fmt: skip
+    if layer.in_features % BLOCK or layer.out_features % 32:  # its fast path on CPUs (0.50) would fail on such a layer
+        new.support_avx512bf16_for_cpu = False
     return new, library.nn.Params4bit(layer.weight.data, requires_grad=False, quant_type="nf4")
 
 
