@@ -79,6 +79,28 @@ def open_detector(weights: str | Path, text: str | Path | None = None, *, key: s
     return Opened(detector, tokenizer, *preparation(weights), source=str(weights))
 
 
+def convert(source: str, destination: str, *, text: str | None = None) -> None:
+    """Writes a published GroundingDINO as a folder that needs no other.
+
+    Raises:
+        FileExistsError: there is something at `destination`.
+        FileNotFoundError, ValueError: as `open_detector`.
+    """
+    target = Path(destination)
+    if target.exists():
+        raise FileExistsError(f"{destination}: exists already; name another folder, or remove this one")
+    opened = open_detector(source, text, key="groundingdino")
+    aside = target.with_name(f"{target.name}.partial")
+    opened.detector.save_pretrained(aside)
+    opened.tokenizer.save_pretrained(aside)
+    prepared = {
+        "image_processor_type": "GroundingDinoImageProcessor", "image_mean": opened.mean, "image_std": opened.std,
+        "rescale_factor": 1 / 255, "size": {"shortest_edge": opened.shortest, "longest_edge": opened.longest},
+    }  # fmt: skip
+    (aside / "preprocessor_config.json").write_text(json.dumps(prepared, indent=1) + "\n")
+    aside.replace(target)
+
+
 def find_text(weights: Path, text: str | Path | None, key: str) -> Path:
     """The folder of the text encoder and its tokenizer.
 

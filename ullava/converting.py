@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ullava.configs.registry import nearest
 
-KINDS_IN = ("sam", "llava", "ullava_v1", "ullava", "lisa", "lasagna", "keyseg")
+KINDS_IN = ("sam", "groundingdino", "llava", "ullava_v1", "ullava", "lisa", "lasagna", "keyseg")
 KINDS_OUT = ("sam", "ullava_v1", "ullava")
 NOTES = {
     "keyseg": "its keyword_fusion and key projection wait in keyword.safetensors: no head reads them, masks come "
@@ -22,6 +22,7 @@ def convert(arguments: list[str]) -> None:
     parser.add_argument("--vision", help="folder of its CLIP, for kinds that do not hold it")
     parser.add_argument("--llm", help="folder of the language model, for LLaVA's mm_projector.bin")
     parser.add_argument("--base", help="folder of the language model that delta weights are added to")
+    parser.add_argument("--text", help="folder of a GroundingDINO's text encoder (bert-base-uncased)")
     parser.add_argument("--sam-heads", type=int, help="of the mask decoder's attention; default: published SAM's")
     parser.add_argument("--trust", action="store_true", help="read pickles that may run code, DeepSpeed's folders")
     options = parser.parse_args(arguments)
@@ -34,6 +35,10 @@ def convert(arguments: list[str]) -> None:
     source, destination, trust = options.source, options.destination, options.trust
     if options.kind == "sam":
         convert_sam(source, destination, heads=options.sam_heads, trust=trust)
+    elif options.kind == "groundingdino":
+        from ullava.models.detector_files import convert as convert_detector
+
+        convert_detector(source, destination, text=options.text)
     elif options.kind == "llava" and Path(source).suffix in (*PICKLES, ".safetensors"):
         if not (options.llm and options.vision):
             raise ValueError(f"{source}: a projector alone; say --llm FOLDER and --vision FOLDER")

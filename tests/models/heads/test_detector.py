@@ -121,18 +121,20 @@ def test_the_detector_is_frozen_but_for_what_learn_names(model):
     assert not [name for name in names if "conv_encoder" in name or "text_backbone" in name]  # the senses stay outside
 
 
-def test_a_model_with_a_detector_is_saved_and_opened_again(model, collated, world, tmp_path):
+def test_a_model_with_a_detector_is_saved_merged_and_opened_again(model, collated, world, tmp_path):
     from ullava.models.assembly import reopen
     from ullava.models.checkpoints import save
+    from ullava.models.merge import merge
 
     for parameter in model.model.heads["detector"].parameters():
         parameter.data += 0.01
-    save(tmp_path, model.model, model.config, model.processor.tokenizer)
-    again = reopen(tmp_path)
+    run, whole = tmp_path / "run", tmp_path / "merged"
+    save(run, model.model, model.config, model.processor.tokenizer)
+    merge(str(run), str(whole))
     batch, given = collated(world.segment(0)), states(model, 1)
     with torch.no_grad():
-        ours, theirs = (some.model.heads["detector"](given, batch).found for some in (model, again))
-    assert torch.equal(ours.boxes, theirs.boxes)
+        found = [some.model.heads["detector"](given, batch).found for some in (model, reopen(run), reopen(whole))]
+    assert torch.equal(found[0].boxes, found[1].boxes) and torch.equal(found[0].boxes, found[2].boxes)
 
 
 def test_two_heads_under_one_token_both_count(model, collated, world):
