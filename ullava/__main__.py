@@ -67,14 +67,14 @@ def convert(arguments: list[str]) -> None:
     """open a published checkpoint: ullava convert KIND SOURCE DESTINATION [--vision CLIP]"""
     from ullava.converting import convert as main
 
-    main(arguments)
+    print(main(arguments))
 
 
 def export(arguments: list[str]) -> None:
     """write u-LLaVA's or SAM's own files: ullava export KIND SOURCE DESTINATION"""
     from ullava.converting import export as main
 
-    main(arguments)
+    print(main(arguments))
 
 
 def prepare(arguments: list[str]) -> None:

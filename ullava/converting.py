@@ -13,8 +13,8 @@ NOTES = {
 }
 
 
-def convert(arguments: list[str]) -> None:
-    """Writes a published checkpoint as a folder of ours."""
+def convert(arguments: list[str]) -> str:
+    """Writes a published checkpoint as a folder of ours; says what it wrote."""
     parser = argparse.ArgumentParser(prog="ullava convert", description=convert.__doc__)
     parser.add_argument("kind", help=", ".join(KINDS_IN))
     parser.add_argument("source", help="its folder or file")
@@ -48,11 +48,11 @@ def convert(arguments: list[str]) -> None:
             options.kind, source, destination, vision=options.vision, base=options.base, sam_heads=options.sam_heads,
             trust=trust,
         )  # fmt: skip
-    print(f"wrote {destination}" + (f"; {NOTES[options.kind]}" if options.kind in NOTES else ""))
+    return f"wrote {destination}" + (f"; {NOTES[options.kind]}" if options.kind in NOTES else "")
 
 
-def export(arguments: list[str]) -> None:
-    """Writes our weights back as they are published."""
+def export(arguments: list[str]) -> str:
+    """Writes our weights back as they are published; says what it wrote."""
     parser = argparse.ArgumentParser(prog="ullava export", description=export.__doc__)
     parser.add_argument("kind", help=", ".join(KINDS_OUT))
     parser.add_argument("source", help="a merged folder; for sam also a run, or a SAM's folder or file")
@@ -65,7 +65,7 @@ def export(arguments: list[str]) -> None:
         export_sam(options.source, options.destination)
     else:
         export_ullava(options.source, options.destination, options.kind)
-    print(f"wrote {options.destination}")
+    return f"wrote {options.destination}"
 
 
 def check(kind: str, known: tuple[str, ...]) -> None:

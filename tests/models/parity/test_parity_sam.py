@@ -15,7 +15,7 @@ from ullava.models.convert.sam import open_file
 from ullava.models.sam import MEAN, STD, SamTower, invert
 
 pytestmark = pytest.mark.shared
-PARITY = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).resolve().parents[3] / "shared")) / "parity"
+PARITY = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "parity"
 MASKS = r".*(mask_bool_original|masks)"
 
 

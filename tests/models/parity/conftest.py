@@ -29,7 +29,7 @@ from ullava.models.convert.kinds import KINDS
 from ullava.models.rows import PlacedMedium, PlacedPromise, Row
 from ullava.models.sam import invert
 
-PARITY = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).resolve().parents[3] / "shared")) / "parity"
+PARITY = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "parity"
 IMAGE_ID = -200  # LLaVA's placeholder of a picture
 TOLERANCES = (  # name -> atol, rtol, as the folders' READMEs say; the first that matches holds
     (r"loss", 1e-5, 1e-5),
