@@ -34,7 +34,7 @@ from ullava.models.sam import open_sam
 from ullava.models.tokenization import legacy, open_tokenizer
 from ullava.models.trust import NEVER, check_folder, no_code
 from ullava.models.ullava import Ullava
-from ullava.models.vision import VisionTower, chance_of, load_weights, open_vision
+from ullava.models.vision import VisionTower, chance_of, load_weights, open_vision, read_settings
 
 PRECISIONS = {  # with 8bit and 4bit: of all that is not quantised (models/quantisation.py)
     "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16,
@@ -43,6 +43,9 @@ PRECISIONS = {  # with 8bit and 4bit: of all that is not quantised (models/quant
 SPELT = {  # keys of `model.tokens`
     "SEG": SEG, "LOC": LOC, "KEY": KEY, "NEG": NEG,
     "IMAGE_PATCH": PATCH[IMAGE], "IMAGE_BEGIN": BEGIN[IMAGE], "IMAGE_END": END[IMAGE],
+}  # fmt: skip
+WHOLE = {  # model_type of published whole models -> the kinds of `ullava convert` that it may be
+    "llava": "llava, lisa, lasagna, keyseg", "ullava_core": "ullava", "ullava": "ullava, ullava_v1",
 }  # fmt: skip
 
 
@@ -169,6 +172,12 @@ def open_llm(config: ModelConfig, dtype: torch.dtype) -> nn.Module:
     if not Path(config.llm, "config.json").is_file():
         raise FileNotFoundError(f"model.llm: {config.llm}: holds no config.json; expected a Hugging Face folder")
     check_folder(config.llm, "model.llm")
+    kind = read_settings(config.llm, "config.json", "model.llm").get("model_type")
+    if kind in WHOLE:
+        raise ValueError(
+            f"model.llm: {config.llm} holds a whole published {kind!r}; first: ullava convert KIND {config.llm} FOLDER "
+            f"(KIND: {WHOLE[kind]}), then name that folder"
+        )
     with no_code(config.llm, "model.llm"):
         settings = AutoConfig.from_pretrained(config.llm, **NEVER)
     if type(settings) not in MODEL_FOR_CAUSAL_LM_MAPPING:

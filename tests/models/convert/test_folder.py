@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ullava.models.assembly import reopen
+from ullava.configs.schema import ModelConfig
+from ullava.models.assembly import assemble, reopen
 from ullava.models.convert import folder as module
 from ullava.models.convert.export import export_ullava
 from ullava.models.convert.folder import convert
@@ -206,6 +207,13 @@ def test_a_pickle_that_runs_code_is_refused(publish, clip, tmp_path):
     (source / "model.safetensors").unlink()
     torch.save({"model": Path("anything")}, source / "pytorch_model.bin")
     refused("lisa", source, tmp_path / "ours", clip, "pytorch_model.bin", "--trust")
+
+
+@pytest.mark.parametrize("name", ["lisa", "ullava"])
+def test_a_yaml_that_names_a_whole_model_as_published_is_told_to_convert_it(name, publish, clip):
+    source = publish(name)
+    with pytest.raises(ValueError, match=f"ullava convert KIND .*KIND: .*{name}"):
+        assemble(ModelConfig(llm=str(source), vision={"tower": clip}))
 
 
 def test_something_at_the_destination_stays(publish, clip, tmp_path):
