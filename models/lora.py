@@ -1,10 +1,9 @@
-"""Low-rank adapters of the language model (arXiv:2106.09685), put in, kept apart and folded in again, by peft."""
+"""Low-rank adapters of the language model (arXiv:2106.09685), put in by peft."""
 
 import re
 
 from peft import LoraConfig as PeftLoraConfig
 from peft import inject_adapter_in_model
-from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from ullava.configs.registry import nearest
@@ -33,12 +32,3 @@ def add_lora(llm: nn.Module, config: LoraConfig) -> PeftLoraConfig:
     )
     inject_adapter_in_model(settings, llm)
     return settings
-
-
-def fold(llm: nn.Module) -> None:
-    """Adds every adapter to the layer beside it, and takes the adapters out."""
-    for name, module in list(llm.named_modules()):
-        if isinstance(module, LoraLayer):
-            module.merge(safe_merge=True)
-            parent, _, leaf = name.rpartition(".")
-            setattr(llm.get_submodule(parent), leaf, module.get_base_layer())
