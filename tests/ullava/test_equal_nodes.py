@@ -81,8 +81,8 @@ def test_two_nodes_of_a_hostfile_take_the_step_of_one(start, run_of, alone, tmp_
 
 
 def test_two_ranks_ask_what_one_asks(start, alone, patchwork, tmp_path, port):
-    """Seven questions, so that one rank has more."""
-    rows = [{"dataset": "squares", "task": "semantic", "limit": 3}, {"dataset": "talk", "task": "vqa", "limit": 1}]
+    """An odd number of questions, so that one rank has more."""
+    rows = [{"dataset": "squares", "task": "semantic", "limit": 3}, {"dataset": "talk", "task": "vqa", "limit": 2}]
     found = {}
     for count in (1, 2):
         tree = {"output_dir": str(tmp_path / str(count)), "model": str(alone), "evaluate": rows, "datasets": patchwork}
