@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ullava.configs.load import ConfigError, apply, build, read_yaml
+from ullava.configs.load import ConfigError, apply, build, read_run
 from ullava.configs.schema import DataRow, EvaluationConfig, ModelConfig, RunConfig
 from ullava.evaluation.faults import (
     Opened,
@@ -33,7 +33,7 @@ def check(path: str | Path, overrides: Sequence[str] = (), *, devices: int = 1) 
     Raises:
         ConfigError: every fault, one a line.
     """
-    tree = read_yaml(path)
+    tree = read_run(path)
     for override in overrides:
         apply(tree, override)
     if not {"model", "data", "evaluate"} & tree.keys():

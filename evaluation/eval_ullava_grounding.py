@@ -16,7 +16,7 @@ from typing import Any
 if not __package__:  # run as a file: `ullava` lies beside this folder, not in it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from ullava.configs.load import CONFIGS, read_yaml
+from ullava.configs.load import CONFIGS, read_run
 from ullava.evaluation.contest import contest_table, verdict
 from ullava.evaluation.eval_ullava import main as evaluate
 from ullava.evaluation.eval_ullava import parse
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--text_path", help="of a published file: folder of its text encoder (bert-base-uncased)")
     own, rest = parser.parse_known_args(list(arguments))
     if own.boxes:
-        tree = read_yaml(parse(rest, REC).cfg_path)
+        tree = read_run(parse(rest, REC).cfg_path)
         detector = {"weights": own.grounding_path, "text": own.text_path}
         rows = side_by_side(tree.get("evaluate") or [], own.boxes.split(","), detector)
         rest = [f"evaluate={json.dumps(rows)}", *rest]

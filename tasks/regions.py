@@ -25,6 +25,7 @@ class RegionTask(Task):
 
     Attributes:
         phrases: name of a phrasebook, or a .json list of questions.
+        form: name of the grammar of its answers; "": the phrasebook's.
         says: owner tokens of an answer, without brackets; empty: what the phrasebook's grammar says.
         rounds: most regions asked for in one training dialogue.
         slotted: whether its questions have a slot.
@@ -37,10 +38,13 @@ class RegionTask(Task):
     scores: ClassVar[dict[str, tuple[str, ...]]]
 
     phrases: str = "ullava"
+    form: str = ""
     says: tuple[str, ...] = ()
     rounds: int = 3
 
     def __post_init__(self):
+        if self.form and self.form not in GRAMMARS:
+            raise LookupError(f"form: no grammar {self.form!r}; {nearest(self.form, GRAMMARS)}")
         known = {token.strip("[]"): token for token in self.grammar.labels if token in self.scores}
         for name in self.says:
             if name not in known:
@@ -68,7 +72,7 @@ class RegionTask(Task):
 
     @cached_property
     def grammar(self) -> Grammar:
-        return GRAMMARS[self.book.grammar]
+        return GRAMMARS[self.form or self.book.grammar]
 
     @cached_property
     def owners(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from ullava.datasets.readers import (  # noqa: F401
     text_vqa,
     ullava_parts,
     ullava_referring,
+    ullava_semantic,
     vqa_v2,
     yolo,
 )
