@@ -3,10 +3,13 @@
     Sure. Mask: [SEG]; Location: [LOC]; [tag]dog[/tag]. Explanation: it is the only one that runs
 
 Source: OPPOMKLab/u-LLaVA, dataset/datasets/{res,salient_seg}_dataset.py, Apache-2.0; the first release writes `Info:`.
+Our own `named` puts the name where the token is said, so that the state which draws the mask begins as the name's:
+
+    Sure. dog [SEG]; dog [LOC].
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ullava.configs.tokens import END_TAG, IMAGE, LOC, SEG, STAGE_ONE, STAGE_TWO, TAG, VIDEO
@@ -41,10 +44,12 @@ class Grammar:
     Attributes:
         labels: owner token -> the word before it.
         says: the tokens that the release's answers say.
+        named: whether a region's name stands in the label's place, where there is one: `Sure. dog [SEG]; dog [LOC].`
     """
 
     labels: Mapping[str, str]
     says: tuple[str, ...]
+    named: bool = False
 
     def write(self, owners: Sequence[str], name: str = "", reason: str = "") -> str:
         """Writes an answer.
@@ -54,16 +59,14 @@ class Grammar:
             name: what the region is called, `plain`; "" where nobody knows.
             reason: why it is this one, `plain`; "" where nobody says.
         """
-        parts = [f"{self.labels[owner]}: {owner}" for owner in owners]
-        parts += [f"{TAG}{name}{END_TAG}"] if name else []
+        named = name if self.named else ""
+        parts = [f"{named or self.labels[owner] + ':'} {owner}" for owner in owners]
+        parts += [f"{TAG}{name}{END_TAG}"] if name and not named else []
         return f"Sure. {'; '.join(parts)}." + (f" Explanation: {reason}" if reason else "")
 
     def read(self, answer: str) -> Reading | None:
         """Inverse of `write`, whatever spaces a tokenizer puts around the tokens; the reason is the text."""
-        owner = "|".join(rf"{label}:\s*{re.escape(token)}" for token, label in self.labels.items())
-        name = rf"{re.escape(TAG)}(?P<name>.+){re.escape(END_TAG)}"
-        form = rf"Sure\.\s*(?P<owners>(?:{owner})(?:\s*;\s*(?:{owner}))*)(?:\s*;\s*{name})?\s*\."
-        found = re.fullmatch(rf"{form}(?:\s*Explanation:(?P<reason>.+))?", answer.strip(), re.DOTALL)
+        found = next(filter(None, (re.fullmatch(form, answer.strip(), re.DOTALL) for form in self.forms())), None)
         if found is None:
             return None
         name, reason = ((found[group] or "").strip() for group in ("name", "reason"))
@@ -71,8 +74,20 @@ class Grammar:
             return None
         return Reading(reason, tuple(OWNER_PATTERN.findall(found["owners"])), (name,) if name else ())
 
+    def forms(self) -> Iterator[str]:
+        """Yields the expressions of an answer: labels and a tag; and the name before each token."""
+        reason = r"(?:\s*Explanation:(?P<reason>.+))?"
+        owner = "|".join(rf"{label}:\s*{re.escape(token)}" for token, label in self.labels.items())
+        tag = rf"{re.escape(TAG)}(?P<name>.+){re.escape(END_TAG)}"
+        yield rf"Sure\.\s*(?P<owners>(?:{owner})(?:\s*;\s*(?:{owner}))*)(?:\s*;\s*{tag})?\s*\.{reason}"
+        if self.named:
+            token = "|".join(map(re.escape, self.labels))
+            again = rf"(?:\s*;\s*(?P=name)\s*(?:{token}))*"
+            yield rf"Sure\.\s*(?P<owners>(?P<name>.+?)\s*(?:{token}){again})\s*\.{reason}"
+
 
 GRAMMARS = {
     "ullava": Grammar({SEG: "Mask", LOC: "Location"}, says=(SEG, LOC)),
     "ullava_v1": Grammar({SEG: "Info", LOC: "Location"}, says=(SEG,)),
+    "named": Grammar({SEG: "Mask", LOC: "Location"}, says=(SEG, LOC), named=True),
 }

@@ -6,7 +6,7 @@ slot of a phrase or a class name. Pictures are never written here: the processor
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ullava.configs.registry import nearest
@@ -160,6 +160,7 @@ PHRASEBOOKS = {
         grammar="ullava_v1",
     ),
 }
+PHRASEBOOKS["named"] = replace(PHRASEBOOKS["ullava"], grammar="named")  # the same questions; see tasks/grammar.py
 
 
 def fill(question: str, phrase: str) -> str:

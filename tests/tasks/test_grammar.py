@@ -8,7 +8,7 @@ from ullava.configs.tokens import LOC, SEG
 from ullava.tasks.base import Reading
 from ullava.tasks.grammar import GRAMMARS, MARK_PATTERN, plain, words
 
-NEWER, FIRST = GRAMMARS["ullava"], GRAMMARS["ullava_v1"]
+NEWER, FIRST, NAMED = GRAMMARS["ullava"], GRAMMARS["ullava_v1"], GRAMMARS["named"]
 # Punctuation of the grammar itself, quotes, line breaks, other alphabets: all of it may be in an annotation.
 TEXTS = st.one_of(
     st.text(), st.text("[]/;:.<>tagSEG\n é狗"), st.sampled_from(["]; [", ". explanation: x", "a[tag", "/tag]"])
@@ -24,6 +24,13 @@ def test_the_first_release_says_info():
     assert FIRST.write([SEG], "dog") == "Sure. Info: [SEG]; [tag]dog[/tag]."
 
 
+def test_a_name_may_stand_where_its_tokens_are_said():
+    assert NAMED.write([SEG, LOC], "dog", "it runs") == "Sure. dog [SEG]; dog [LOC]. Explanation: it runs"
+    assert NAMED.write([SEG]) == "Sure. Mask: [SEG]."
+    assert NAMED.read("Sure. dog [SEG] ; dog[LOC].") == Reading("", (SEG, LOC), ("dog",))
+    assert NAMED.read("Sure. dog [SEG]; cat [LOC].") is None
+
+
 def test_a_reason_is_an_explanation():
     written = NEWER.write([SEG, LOC], "dog", "it runs")
     assert written == "Sure. Mask: [SEG]; Location: [LOC]; [tag]dog[/tag]. Explanation: it runs"
@@ -34,7 +41,7 @@ def test_what_nobody_named_has_no_tag():
 
 
 @given(
-    st.sampled_from([NEWER, FIRST]),
+    st.sampled_from([NEWER, FIRST, NAMED]),
     st.lists(st.sampled_from([SEG, LOC]), min_size=1, max_size=2, unique=True),
     PLAIN,
     PLAIN,
@@ -44,7 +51,7 @@ def test_reading_is_the_inverse_of_writing(grammar, owners, name, reason):
     assert read == Reading(reason, tuple(owners), (name,) if name else ())
 
 
-@given(st.sampled_from([NEWER, FIRST]), st.text())
+@given(st.sampled_from([NEWER, FIRST, NAMED]), st.text())
 def test_other_text_is_not_read(grammar, text):
     assert grammar.read(text) is None
 
