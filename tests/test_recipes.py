@@ -1,0 +1,182 @@
+"""u-LLaVA's recipes at full size, checked on drawn data laid out as the catalogue declares; and its commands."""
+
+import json
+import logging
+import os
+import re
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ullava.configs.load import CONFIGS, load
+from ullava.configs.schema import EvaluationConfig, RunConfig
+from ullava.datasets import tiny_world_layouts as layouts
+from ullava.datasets.tiny_world import draw_world
+from ullava.evaluation.check import check
+
+ROOT = Path(__file__).parents[1]
+SHARED = Path(os.environ.get("ULLAVA_SHARED", ROOT.parent / "shared"))
+TRAIN, EVAL = ("ullava_core_stage1", "ullava_stage2", "ullava_stage2_lora"), ("eval_res", "eval_rec", "eval_salient")
+SCENES = 8
+WITHOUT = [] if find_spec("deepspeed") else ["training.deepspeed=null"]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    return draw_world(tmp_path_factory.mktemp("drawn"), "tiny_train", SCENES, workers=1)
+
+
+@pytest.fixture(scope="module", params=[layouts.as_ullava, layouts.as_published], ids=lambda laid: laid.__name__)
+def data(request, world, tmp_path_factory) -> Path:
+    """The data root, with every set of the recipes in one of its declared layouts."""
+    root = tmp_path_factory.mktemp("data")
+    layouts.lay_out(world, root, request.param)
+    return root
+
+
+@pytest.fixture
+def here(data, tmp_path, monkeypatch, tmp_path_factory):
+    """A working directory with the folders of weights, and what the stages have written, by name only."""
+    monkeypatch.setenv("ULLAVA_DATA", str(data))
+    monkeypatch.setenv("ULLAVA_CACHE", str(tmp_path_factory.getbasetemp() / "recipes_cache"))
+    for folder in ("vicuna-7b-v1.1", "clip-vit-large-patch14", "sam_vit_h_4b8939.pth"):
+        (tmp_path / "model_zoo" / folder).mkdir(parents=True)
+    for run, heads in (("ullava_core_stage1", {}), ("ullava_stage2", {"mask": {}, "box": {}})):
+        (tmp_path / "runs" / run).mkdir(parents=True)
+        (tmp_path / "runs" / run / "ullava.json").write_text(json.dumps({"model": {"heads": heads}}))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", TRAIN)
+def test_check_passes_on_a_stage(here, name):
+    path = CONFIGS / "train" / f"{name}.yaml"
+    said = check(path, WITHOUT, devices=8)
+    config = load(path, RunConfig)
+    rows = {line.split()[1]: line.split()[3:] for line in said.splitlines() if line.startswith("data[")}
+    assert list(rows) == [row.dataset for row in config.data]
+    assert all(int(cells[0]) > 0 for cells in rows.values())
+    assert f"batch   {config.training.batch_size} a device x 1 accumulated x 8 devices" in said
+
+
+@pytest.mark.parametrize("name", EVAL)
+def test_check_passes_on_an_evaluation(here, name):
+    path = CONFIGS / "eval" / f"{name}.yaml"
+    said = check(path)
+    asked = [line.split()[1] for line in said.splitlines() if line.startswith("evaluate[")]
+    assert asked == [row.dataset for row in load(path, EvaluationConfig).evaluate]
+
+
+def test_a_set_that_is_not_there_says_where_to_get_it(here, data, monkeypatch, tmp_path):
+    monkeypatch.setenv("ULLAVA_DATA", str(tmp_path))
+    with pytest.raises(ValueError) as caught:
+        check(CONFIGS / "train" / "ullava_core_stage1.yaml", WITHOUT)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 2 and all("get it from https://huggingface.co/datasets/" in line for line in lines)
+
+
+@pytest.mark.parametrize("name, batch, rate, devices, total", [
+    ("ullava_core_stage1", 48, 2e-3, 4, 192), ("ullava_stage2", 16, 2e-5, 8, 128),
+    ("ullava_stage2_lora", 32, 2e-4, 8, 256),
+])  # fmt: skip
+def test_a_stage_has_the_published_numbers(name, batch, rate, devices, total):
+    config = load(CONFIGS / "train" / f"{name}.yaml", RunConfig)
+    assert set(config.learn.values()) == {rate}
+    assert config.training.batch_size == batch and batch * config.training.accumulate * devices == total
+    assert (config.training.schedule, config.training.warmup_ratio, config.training.seed) == ("cosine", 0.03, 42)
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not (SHARED / "legacy").is_dir(), reason="$ULLAVA_SHARED has no legacy files")
+@pytest.mark.parametrize("theirs, ours", [
+    ("ullava_core", "ullava_core_stage1"), ("ullava", "ullava_stage2"), ("ullava_lora", "ullava_stage2_lora"),
+])  # fmt: skip
+def test_a_recipe_says_what_u_llavas_own_file_says(theirs, ours):
+    """All but where weights lie, and what is ours: when it is saved, and which checkpoint is kept."""
+    legacy = load(SHARED / "legacy" / "head" / f"{theirs}.yaml", RunConfig)
+    recipe = load(CONFIGS / "train" / f"{ours}.yaml", RunConfig)
+    left_out = {"save_every"} if recipe.evaluate else set()
+    assert recipe.training.model_dump(exclude=left_out) == legacy.training.model_dump(exclude=left_out)
+    for key in ("learn", "new_embeddings_only", "losses"):
+        assert getattr(recipe, key) == getattr(legacy, key)
+    own = {"llm", "heads"}
+    assert recipe.model.model_dump(exclude=own) == legacy.model.model_dump(exclude=own)
+    assert recipe.model.heads.keys() == legacy.model.heads.keys()
+    renamed = [row.dataset.replace("llava_seg", "llava_instruct") for row in legacy.data]
+    assert sorted(renamed) == sorted(row.dataset for row in recipe.data)
+    assert [(row.dataset, row.task) for row in recipe.evaluate] == [(row.dataset, row.task) for row in legacy.evaluate]
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not (SHARED / "seeds").is_dir(), reason="$ULLAVA_SHARED has no seeds")
+def test_the_files_in_u_llavas_commands_are_there():
+    (seed,) = (SHARED / "seeds").glob("002_*.txt")
+    commands = re.findall(r"python (\S+\.py)(?: --cfg_path '?([^\s'`]+))?", seed.read_text(encoding="utf-8"))
+    assert {Path(script).name for script, _ in commands} == {
+        "train_ullava_core.py", "eval_ullava.py", "eval_ullava_grounding.py"
+    }  # fmt: skip
+    for script, config in commands:
+        assert (ROOT / script).is_file()
+        if config:
+            load(ROOT / config, RunConfig if "train" in script else EvaluationConfig)
+    for shell in re.findall(r"^\./shells/\w+\.sh$", seed.read_text(encoding="utf-8"), re.MULTILINE):
+        assert os.access(ROOT / shell, os.X_OK)
+
+
+def test_the_install_command_of_u_llava_ends_well():
+    command = "cd ./models/GroundingDINO && ./install.sh && cd ../.."
+    assert "nothing to compile" in subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True).stdout
+
+
+SEED = """\
+dataset:
+  llava:
+    data_type: 'image'
+    image_token_len: 256
+    build_info:
+      anno_dir: '/path_to_annotations/llava_instruct_150k.json'
+      image_dir: '/path_to_image_root/coco2017/train2017'
+      portion: 1.0
+    vis_processor: 'clip_image'
+
+  refcoco+:
+    data_type: 'image'
+    image_token_len: 256
+    build_info:
+      anno_dir: '/path_to_annotations/refcoco+_train.json'
+      image_dir: '/path_to_image_root/coco2014'
+      template_root: './datasets/templates/SEG.json'
+      portion: 1.0
+    vis_processor: 'clip_image'
+"""  # of u-LLaVA's README (Apache-2.0)
+
+
+def test_the_dataset_example_of_u_llavas_readme_trains(world, zoo, tmp_path, monkeypatch, caplog):
+    """Only its paths are changed; what it does not say, the command says."""
+    from ullava.train import main
+
+    monkeypatch.setenv("ULLAVA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    file = SHARED / "legacy" / "seed_example.yaml"
+    text = file.read_text() if file.is_file() else SEED
+    text = text.replace("/path_to_annotations", str(tmp_path / "annotations"))
+    (tmp_path / "example.yaml").write_text(text.replace("/path_to_image_root", str(tmp_path / "pictures")))
+    (tmp_path / "annotations").mkdir()
+    for folder in ("coco2017/train2017", "coco2014/train2014"):
+        layouts.copy(world / "images", tmp_path / "pictures" / folder)
+    layouts.chats(world, tmp_path / "annotations/llava_instruct_150k.json")
+    layouts.referring(world, tmp_path / "annotations/refcoco+_train.json", "train2014")
+    how = {"max_steps": 2, "batch_size": 2, "workers": 0, "precision": "fp32", "deepspeed": "null", "report_to": "[]"}
+    settings = [f"training.{key}={value}" for key, value in how.items()]
+    weights = {"llm": zoo / "llm", "vision.tower": zoo / "clip", "heads.mask.sam": zoo / "sam"}
+    settings += [f"model.{key}={path}" for key, path in weights.items()]
+    with caplog.at_level(logging.WARNING):
+        main(["--cfg_path", "example.yaml", *settings, "output_dir=run"])
+    lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert {"lm", "mask_bce", "box_l1"} <= set().union(*lines)
+    written = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
+    assert [row["dataset"] for row in written["data"]] == ["llava", "refcoco+"]
+    assert "data_type never had an effect" in caplog.text
