@@ -18,6 +18,7 @@ from ullava.evaluation.questions import open_task
 from ullava.evaluation.remembering import Remembering
 from ullava.evaluation.results import Results, write_results
 from ullava.evaluation.rows import Answerer, evaluate_row, open_metrics
+from ullava.evaluation.soft_masks import FOLDER, replacing_folder
 from ullava.evaluation.trivial import evaluate_trivial
 from ullava.messages import located
 
@@ -56,14 +57,18 @@ def evaluate(
     asked = Remembering(answerer, rows)
     with ExitStack() as stack:
         keep = output is not None
-        file = stack.enter_context(replacing(output / "predictions.jsonl")) if keep and ranks.place()[0] == 0 else None
+        writes = keep and ranks.place()[0] == 0
+        file = stack.enter_context(replacing(output / "predictions.jsonl")) if writes else None
+        soft = stack.enter_context(replacing_folder(output / FOLDER)) if writes else None
         for number, row in enumerate(rows):
             asked.begin(number)
             with located(f"evaluate[{number}]"):
                 scored, marks = evaluate_row(row, asked, own=own, keep_lines=keep, progress=progress)
             results["rows"].append(scored)
-            if file:
-                file.writelines(json.dumps(mark.line, ensure_ascii=False) + "\n" for mark in marks)
+            for mark in marks if file else ():
+                if mark.soft:
+                    mark.line["predicted"]["soft"] = soft.write(f"{number:02d}_{mark.place:06d}", mark.soft)
+                file.write(json.dumps(mark.line, ensure_ascii=False) + "\n")
             if row.trivial:
                 strongest, all_of_them = evaluate_trivial(row, answerer.generation, own=own)
                 results["rows"].append(strongest)

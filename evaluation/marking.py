@@ -13,12 +13,13 @@ import numpy as np
 
 from ullava.configs.tokens import SEG
 from ullava.datasets.boxes import box_of
-from ullava.datasets.structures import Answer, Box, Dialogue, Region
+from ullava.datasets.structures import Answer, Box, Dialogue, Picture, Region, Video
 from ullava.evaluation.box_sources import BoxSource
 from ullava.evaluation.metrics.base import Metric, Record
 from ullava.evaluation.predictions import write_line
 from ullava.evaluation.questions import Question
 from ullava.evaluation.sizes import move, resize, size_of
+from ullava.evaluation.soft_masks import to_png
 from ullava.tasks.base import Task
 
 
@@ -40,12 +41,14 @@ class Mark:
         picture: what the bootstrap draws: questions about one picture stand and fall together.
         records: metric name -> one record per pair.
         line: of predictions.jsonl; None where nobody keeps it.
+        soft: beside the line, the predicted masks as grey PNGs, where a metric reads probabilities.
     """
 
     place: int
     picture: str
     records: Mapping[str, tuple[Record, ...]]
     line: dict[str, Any] | None
+    soft: tuple[bytes | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,12 @@ class Marker:
         """
         pairs = self.pairs(question, answer)
         records = {metric.name: tuple(measure(metric, pairs[metric.reads], question)) for metric in self.metrics}
-        line = self.line(question.meant, answer, pairs, records) if self.keep_lines else None
-        return Mark(place, picture_of(question.meant), records, line)
+        if not self.keep_lines:
+            return Mark(place, picture_of(question.meant), records, None)
+        graded = any(metric.graded for metric in self.metrics)
+        soft = tuple(to_png(pair.prediction) for pair in pairs["mask"]) if graded else ()
+        line = self.line(question.meant, answer, pairs, records)
+        return Mark(place, picture_of(question.meant), records, line, soft)
 
     def pairs(self, question: Question, answer: Answer) -> dict[str, list[Pair]]:
         """By what a metric reads: "mask", "box", "text", "answer"."""
@@ -93,7 +100,10 @@ class Marker:
         scores = {}
         for metric in self.metrics:
             scores |= metric.score(records[metric.name])
-        return write_line(dialogue, answer, self.head, pairs, scores)
+        source = self.boxes.name if any(metric.reads == "box" for metric in self.metrics) else None
+        scored_by = [metric.name for metric in self.metrics]
+        line = write_line(dialogue, answer, self.head, pairs, scores)
+        return line | {"boxes": source, "picture": picture_of(dialogue), "scored_by": scored_by}
 
 
 def measure(metric: Metric, pairs: Sequence[Pair], question: Question) -> Iterator[Record]:
@@ -157,4 +167,10 @@ def as_box(numbers: Sequence[float]) -> Box:
 
 def picture_of(dialogue: Dialogue) -> str:
     """The pictures or the video a question is about; its sample's id where there is only text."""
-    return "|".join(str(medium) for medium in dialogue.sample.media) or dialogue.sample.id
+    return "|".join(map(called, dialogue.sample.media)) or dialogue.sample.id
+
+
+def called(medium: Picture | Video) -> str:
+    """Its path, and of a part of a video its seconds."""
+    clip = medium.clip if isinstance(medium, Video) else None
+    return f"{medium.path}#{clip[0]}-{clip[1]}" if clip else str(medium.path)

@@ -1,6 +1,7 @@
 """predictions.jsonl: one line per question, with its truth, what was predicted, and its own scores.
 
-Masks are COCO run-lengths of the original size, boxes x0, y0, x1, y1 in pixels, x1 and y1 outside.
+Masks are COCO run-lengths of the original size, boxes x0, y0, x1, y1 in pixels, x1 and y1 outside. A line holds all
+that its metrics read, so that `ullava score predictions` finds the scores again without a model.
 """
 
 import json
@@ -34,14 +35,16 @@ def write_line(
         pairs: by kind, the (prediction, truth, ...) that its metrics compare.
         scores: of this question alone; those that one question does not have are left out.
     """
-    text = pairs["text"][0]
+    text, said = pairs["text"][0], pairs["answer"][0]
+    ignored = next((pair.ignored for pair in pairs["mask"] if pair.ignored is not None), None)
+    truth = {"names": [pair.category for pair in pairs["mask"]], "answer": said.truth}
     return {
         "id": dialogue.id,
         **head,
         "question": dialogue.turns[-1].question,
         "answer": answer.text,
-        "truth": side(pairs, 1) | {"text": list(text.truth)},
-        "predicted": side(pairs, 0) | {"text": text.prediction},
+        "truth": side(pairs, 1) | truth | {"ignored": pack(ignored), "text": list(text.truth)},
+        "predicted": side(pairs, 0) | {"readable": said.prediction[1], "text": text.prediction},
         "metrics": {name: score for name, score in scores.items() if name not in OF_A_SET and not math.isnan(score)},
     }
 
@@ -50,9 +53,14 @@ def side(pairs: Mapping[str, Sequence], which: int) -> Line:
     """The masks and boxes on one side of the pairs: 0 predicted, 1 true."""
     masks, boxes = ([pair[which] for pair in pairs[kind]] for kind in ("mask", "box"))
     return {
-        "masks": [None if mask is None else encode(np.asarray(mask) > THRESHOLD) for mask in masks],
+        "masks": [pack(mask) for mask in masks],
         "boxes": [None if box is None else list(box) for box in boxes],
     }
+
+
+def pack(mask: Any) -> dict[str, Any] | None:
+    """A mask's run-lengths; probabilities are cut at 0.5."""
+    return None if mask is None else encode(np.asarray(mask) > THRESHOLD)
 
 
 def read_predictions(path: str | Path) -> Iterator[Line]:

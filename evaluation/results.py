@@ -76,6 +76,17 @@ def scores_of(row: Row) -> str:
     return "  ".join(words)
 
 
+def all_scores(results: Results) -> str:
+    """Every score of every row, a line each, with its interval."""
+    cells = [("dataset", "task", "count", "score", "", "95 %")]
+    for row in results["rows"]:
+        for name, score in row["metrics"].items():
+            low, high = row["interval"].get(name) or (math.nan, math.nan)
+            ends = "" if math.isnan(high - low) else f"{low:.4f} .. {high:.4f}"
+            cells.append((row["dataset"], row["task"], str(row["count"]), name, f"{score:.6f}", ends))
+    return "\n".join(aligned(cells))
+
+
 def aligned(cells: Sequence[Sequence[str]]) -> Iterable[str]:
     """Lines of columns as wide as their widest cell."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

@@ -100,13 +100,16 @@ def in_order_of_length(questions: Sequence[Question], places: Iterable[int]) -> 
 
 
 def summary(marks: Sequence[Mark], metrics: Sequence[Metric], head: Mapping[str, Any], began: float) -> Row:
-    """A row of results.json."""
+    """A row of results.json; one whose metrics know classes has their scores under "classes"."""
     scores: dict[str, float] = {}
     intervals: dict[str, list[float]] = {}
+    classes: dict[str, dict[str, float]] = {}
     for metric in metrics:
         records = [record for mark in marks for record in mark.records[metric.name]]
         pictures = [mark.picture for mark in marks for _ in mark.records[metric.name]]
         scores |= metric.score(records)
         intervals |= {name: list(ends) for name, ends in interval(records, pictures, metric.score).items()}
+        classes |= metric.by_class(records)
     seconds = round(time.perf_counter() - began, 2)
-    return {**head, "metrics": scores, "interval": intervals, "count": len(marks), "seconds": seconds}
+    row = {**head, "metrics": scores, "interval": intervals, "count": len(marks), "seconds": seconds}
+    return row | ({"classes": classes} if classes else {})

@@ -50,6 +50,20 @@ def infer(arguments: list[str]) -> None:
     main(arguments)
 
 
+def score(arguments: list[str]) -> None:
+    """score files without a model: ullava score KIND --pred P --gt G [--out F]; KIND: masks, boxes, captions, ..."""
+    from ullava.evaluation.score import main
+
+    main(arguments)
+
+
+def export_masks(arguments: list[str]) -> None:
+    """draw ReasonSeg's annotations as masks: ullava export-masks ANNOTATIONS DESTINATION"""
+    from ullava.evaluation.export_masks import main
+
+    main(arguments)
+
+
 def merge(arguments: list[str]) -> None:
     """write one whole model from what a run learned: ullava merge RUN DESTINATION"""
     parser = argparse.ArgumentParser(prog="ullava merge", description=merge.__doc__)
@@ -111,7 +125,8 @@ def demo(arguments: list[str]) -> None:
 
 WORLD = {"tiny_train": (6000, 1000), "tiny_val": (200, 50), "tiny_test": (400, 100)}  # split -> scenes, videos
 VERBS: dict[str, Callable[[list[str]], None]] = {
-    "train": train, "check": check, "plan": plan, "eval": evaluate, "infer": infer, "merge": merge,
+    "train": train, "check": check, "plan": plan, "eval": evaluate, "infer": infer, "score": score,
+    "export-masks": export_masks, "merge": merge,
     "convert": convert, "export": export, "prepare": prepare, "demo": demo,
 }  # fmt: skip
 
@@ -136,7 +151,7 @@ def dispatch(arguments: list[str]) -> None:
 
 def usage() -> str:
     """All verbs, a line each."""
-    verbs = "\n".join(f"  {verb:<8} {does.__doc__}" for verb, does in VERBS.items())
+    verbs = "\n".join(f"  {verb:<12} {does.__doc__}" for verb, does in VERBS.items())
     return f"usage: ullava VERB [ARGUMENTS]\n\n{verbs}\n\n`ullava VERB --help` says more; --debug shows tracebacks."
 
 

@@ -21,10 +21,13 @@ class Metric(ABC):
             "mask": (H, W) float probabilities or bool, or None where the answer gave none; truth (H, W) bool.
             "box": x0, y0, x1, y1, or None; truth the same.
             "text": a string; truth a tuple of reference strings.
+            "labels": (H, W) class ids, or None; truth the same.
+        graded: whether it reads probabilities as such, so that a mask cut at 0.5 does not replace them.
     """
 
     name: ClassVar[str]
     reads: ClassVar[str]
+    graded: ClassVar[bool] = False
 
     @abstractmethod
     def measure(self, prediction: Any, truth: Any, *, category: str | None = None, ignored: Any = None) -> Record:
@@ -40,3 +43,7 @@ class Metric(ABC):
     @abstractmethod
     def score(self, records: Sequence[Record]) -> dict[str, float]:
         """Scores by name (NAMES: fractions of 1, CIDEr-D 0-10); NaN where nothing was seen."""
+
+    def by_class(self, records: Sequence[Record]) -> dict[str, dict[str, float]]:
+        """Scores of each class, by its name; nothing where a metric knows no classes."""
+        return {}

@@ -1,4 +1,4 @@
-"""mIoU and pixel accuracy of semantic segmentation, for questions about one class and for whole label maps.
+"""mIoU and pixel accuracy of semantic segmentation: one question about each class, or (`label_maps`) whole label maps.
 
 Source: mmsegmentation 1.2.2, IoUMetric.
 """
@@ -43,6 +43,22 @@ class MeanIoU(Additive):
     def conclude(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         counts = sums.reshape(*sums.shape[:-1], -1, 3)
         return label_scores(*np.moveaxis(counts, -1, 0))
+
+    def by_class(self, records: Sequence[Record]) -> dict[str, dict[str, float]]:
+        names = np.unique([record["category"] for record in records])
+        counts = self.sums(records, np.zeros(len(records), np.int64), 1).reshape(-1, 3)
+        return class_scores(names.tolist(), *counts.T)
+
+
+def class_scores(
+    names: Sequence[str], intersection: np.ndarray, union: np.ndarray, target: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """IoU, accuracy and pixels of the truth of each class, from counts (classes,); NaN where nothing was seen."""
+    iou, accuracy = share(intersection, union), share(intersection, target)
+    return {
+        name: {"IoU": float(one), "accuracy": float(other), "pixels": int(pixels)}
+        for name, one, other, pixels in zip(names, iou, accuracy, target, strict=True)
+    }
 
 
 def count_labels(

@@ -35,6 +35,7 @@ class Saliency(Additive):
     """
 
     reads = "mask"
+    graded = True
 
     def measure(
         self, prediction: Any, truth: np.ndarray, *, category: str | None = None, ignored: np.ndarray | None = None

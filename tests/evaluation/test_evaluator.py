@@ -70,7 +70,7 @@ def test_the_right_mask_scores_one_and_the_wrong_half_a_third(toy):
     assert row["metrics"]["gIoU"] == 0.5  # IoU 1 and 0
     assert row["metrics"]["cIoU"] == pytest.approx(4 / 12)  # 4 pixels shared of 4 + 8
     assert row["metrics"]["emission"] == 1 and row["metrics"]["unparseable"] == 0
-    assert row["count"] == 2 and row["boxes"] is None and row["protocol"] == "ullava"
+    assert row["count"] == 2 and row["boxes"] is None and row["protocol"] == "ullava_trainer"
     low, high = row["interval"]["gIoU"]
     assert 0 <= low <= 0.5 <= high <= 1
 
@@ -130,6 +130,7 @@ def test_files_hold_what_names_say(toy, tmp_path):
     assert [line["id"] for line in lines] == ["toy/0#0", "toy/1#0"]
     assert list(lines[1]) == [
         "id", "dataset", "task", "answers", "question", "answer", "truth", "predicted", "metrics",
+        "boxes", "picture", "scored_by",
     ]  # fmt: skip
     assert (decode(lines[1]["truth"]["masks"][0]) == RIGHT).all()
     assert (decode(lines[1]["predicted"]["masks"][0]) == LEFT).all()

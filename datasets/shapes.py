@@ -1,0 +1,110 @@
+"""Polygons as people draw them in LabelMe, the annotations of ReasonSeg: what is meant, and what shall not count.
+
+A file holds `shapes`, each with a `label` and `points`; files made after LISA's notes spell them `category` and
+`polygon`, a flat list of numbers among them. A shape whose label contains "ignore" covers pixels that count nowhere,
+one labelled "flag" means nothing, any other is the target. Shapes are painted from the largest to the smallest, so that
+a small one within a large one is seen (LISA, utils/data_processing.py, get_mask_from_json).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ullava.datasets.images import size_of
+from ullava.datasets.opening import check_file
+from ullava.datasets.outlines import fill
+
+TARGET, IGNORED = 1, 255  # values of a painted map; 0 is background
+MEANINGLESS = "flag"
+PICTURES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """One annotation file.
+
+    Attributes:
+        size: (H, W) of its picture.
+        polygons: (value in the painted map, ((x, y), ...)) of each shape, as they stand in the file.
+        texts: ways to ask for the target.
+        is_sentence: whether they are whole sentences; None where the file does not say.
+    """
+
+    size: tuple[int, int]
+    polygons: tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
+    texts: tuple[str, ...] = ()
+    is_sentence: bool | None = None
+
+    def paint(self) -> np.ndarray:
+        """Returns (H, W) uint8: 1 target, 255 ignored, 0 background; outlines belong to their shapes."""
+        drawn = [(value, fill(points, self.size)) for value, points in self.polygons]
+        labels = np.zeros(self.size, np.uint8)
+        for value, mask in sorted(drawn, key=lambda item: -np.count_nonzero(item[1])):
+            labels[mask] = value
+        return labels
+
+
+def read_shapes(path: Path) -> Shapes:
+    """Reads an annotation file; its picture lies beside it, or the file says how large it is.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it is no such annotation, or nothing says the size of the picture.
+    """
+    check_file(path, "annotation")
+    raw = path.read_bytes()
+    try:
+        record = json.loads(decoded(raw))
+        shapes = record["shapes"]
+        polygons = [polygon(shape) for shape in shapes if label_of(shape) != MEANINGLESS]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{path}: expected `shapes`, each with `label` and `points` (or `category` and `polygon`): "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    texts = record.get("text") or ()
+    texts = (texts,) if isinstance(texts, str) else tuple(texts)
+    return Shapes(picture_size(path, record), tuple(polygons), texts, record.get("is_sentence"))
+
+
+def decoded(raw: bytes) -> str:
+    """UTF-8, or else Windows' Western alphabet: some of ReasonSeg's files are written in it."""
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252")
+
+
+def label_of(shape: Mapping[str, Any]) -> str:
+    """What a shape is called, in small letters."""
+    return str(shape["label"] if "label" in shape else shape["category"]).lower()
+
+
+def polygon(shape: Mapping[str, Any]) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """The value it is painted with, and its points, cut to whole pixels."""
+    points = np.asarray(shape["points"] if "points" in shape else shape["polygon"], np.float64)
+    if points.size % 2 or not np.isfinite(points).all():
+        raise ValueError(f"expected pairs x, y, found {str(points.tolist())[:60]}")
+    value = IGNORED if "ignore" in label_of(shape) else TARGET
+    return value, tuple((int(x), int(y)) for x, y in points.reshape(-1, 2))
+
+
+def picture_size(path: Path, record: Mapping[str, Any]) -> tuple[int, int]:
+    """(H, W) of the picture of the same name, of the one the record names, or as the record states it."""
+    named = record.get("image_path") or record.get("imagePath")
+    beside = [path.with_suffix(ending) for ending in PICTURES]
+    if isinstance(named, str):
+        beside += [path.parent / named, path.parent / Path(named).name]
+    for candidate in beside:
+        if candidate.is_file():
+            return size_of(candidate)
+    if record.get("imageHeight") and record.get("imageWidth"):
+        return int(record["imageHeight"]), int(record["imageWidth"])
+    raise ValueError(
+        f"{path}: nothing says the size of its picture; lay {path.stem}.jpg beside it, "
+        "or write `imageHeight` and `imageWidth` into it"
+    )

@@ -1,0 +1,52 @@
+"""Lists of cases: a JSON file that says which file is held against which, suite by suite."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it is no JSON.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: expected JSON: {error}") from error
+
+
+def read_list(path: Path) -> list[Mapping[str, Any]]:
+    """The entries of a list of cases.
+
+    Raises:
+        ValueError: it is no list of objects.
+    """
+    entries = read_json(path)
+    if not (isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)):
+        raise ValueError(f"{path}: expected a list of cases, each an object")
+    return entries
+
+
+def place(listed: Path, name: str) -> Path:
+    """The file that a list names: beside the list, or beside its folder."""
+    for folder in (listed.parent, listed.parent.parent):
+        if (folder / name).exists():
+            return folder / name
+    return listed.parent / name
+
+
+def field_of(entry: Mapping[str, Any], key: str, where: object) -> Any:
+    """entry[key].
+
+    Raises:
+        ValueError: there is no such key; lists those there are.
+    """
+    if key not in entry:
+        raise ValueError(f"{where}: expected {key!r}, found {', '.join(map(repr, entry)) or 'nothing'}")
+    return entry[key]

@@ -1,0 +1,130 @@
+"""predictions.jsonl, scored again without a model: the same metrics on what each line holds."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ullava.evaluation.form import Form
+from ullava.evaluation.marking import Pair
+from ullava.evaluation.metrics.base import METRICS, Metric, Record
+from ullava.evaluation.predictions import Line, decode, read_predictions
+from ullava.evaluation.score_kinds import KINDS, Case, Kind, Suite, match
+from ullava.evaluation.score_lists import field_of
+from ullava.evaluation.soft_masks import read_png
+
+ROW = ("dataset", "task", "answers", "boxes")  # what the lines of one row share
+
+
+@KINDS.register("predictions")
+class Predictions(Kind):
+    """predictions: a run's predictions.jsonl, with the truth in it (--gt: in another): all that its rows report"""
+
+    needs_truth = False
+
+    def suites(self):
+        said = rows_of(self.options.pred)
+        if not said:
+            raise ValueError(f"{self.options.pred}: expected lines of predictions, found none")
+        if not self.options.gt:
+            return [suite(lines, [(line["id"], line, line) for line in lines]) for lines in said]
+        answers = {key(lines[0]): {line["id"]: line for line in lines} for lines in said}
+        suites = []
+        for lines in rows_of(self.options.gt):
+            truths = {line["id"]: line for line in lines}
+            pairs, extra = match(truths, answers.get(key(lines[0]), {}), str(self.options.pred))
+            suites.append(suite(lines, pairs, extra))
+        return suites
+
+    def pairs(self, case):
+        truth, said = case.truth["truth"], (case.prediction or {}).get("predicted", {})
+        ignored = draw(truth.get("ignored"))
+        masks, boxes = truth["masks"], truth["boxes"]
+        names = padded(truth.get("names"), masks)
+        answer = case.prediction["answer"] if case.prediction else ""
+        return {
+            "mask": [
+                Pair(draw(mask), draw(true), name, ignored)
+                for mask, true, name in zip(padded(said.get("masks"), masks), masks, names, strict=True)
+            ],
+            "box": [Pair(box, true) for box, true in zip(padded(said.get("boxes"), boxes), boxes, strict=True)],
+            "text": [Pair(said.get("text"), tuple(truth["text"]))],
+            "answer": [Pair((answer, said.get("readable", False)), truth["answer"])],
+        }
+
+    def records(self, case: Case, metrics: Sequence[Metric]) -> dict[str, tuple[Record, ...]]:
+        graded = [metric for metric in metrics if metric.graded]
+        found = super().records(case, [metric for metric in metrics if not metric.graded])
+        if graded:
+            soft = self.soft(case)
+            pairs = self.pairs(case)["mask"]
+            pairs = [pair._replace(prediction=mask) for pair, mask in zip(pairs, soft, strict=True)]
+            found |= {metric.name: tuple(metric.measure(*pair[:2]) for pair in pairs) for metric in graded}
+        return {metric.name: found[metric.name] for metric in metrics}
+
+    def soft(self, case: Case) -> list[np.ndarray | None]:
+        """The predicted masks as probabilities, from the pictures beside the file."""
+        truths = case.truth["truth"]["masks"]
+        if case.prediction is None:
+            return [None] * len(truths)
+        paths = field_of(case.prediction["predicted"], "soft", f"{self.options.pred}: {case.id}: predicted")
+        folder = Path(self.options.pred).parent
+        return [path and read_png(folder / path) for path in padded(paths, truths)]
+
+
+def suite(lines: Sequence[Line], pairs: Iterable[tuple[str, Line, Line | None]], extra: Sequence[str] = ()) -> Suite:
+    """The suite of a row's lines."""
+    cases = [Case(name, truth.get("picture", name), said, truth) for name, truth, said in pairs]
+    first = lines[0]
+    head = {name: first.get(name) for name in ROW}
+    return Suite(first["dataset"], cases, metrics_of(first), extra, head)
+
+
+def metrics_of(line: Line) -> list[Metric]:
+    """What scored a line."""
+    names = field_of(line, "scored_by", f"predictions: {line['id']}")
+    return [Form() if name == Form.name else METRICS[name]() for name in names]
+
+
+def rows_of(path: Path) -> list[list[Line]]:
+    """The lines of a file, cut into rows: lines that follow each other and share a head, no question twice."""
+    rows: list[list[Line]] = []
+    seen: set[str] = set()
+    for line in checked(path):
+        if not rows or key(line) != key(rows[-1][0]) or line["id"] in seen:
+            rows.append([])
+            seen = set()
+        rows[-1].append(line)
+        seen.add(line["id"])
+    return rows
+
+
+def checked(path: Path) -> Iterator[Line]:
+    """The lines, if they hold what is needed.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a line lacks a key (names it).
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    for number, line in enumerate(read_predictions(path), 1):
+        for name in ("id", *ROW[:3], "answer", "truth", "predicted", "scored_by"):
+            field_of(line, name, f"{path}:{number}")
+        yield line
+
+
+def key(line: Line) -> tuple:
+    """What the lines of one row share."""
+    return tuple(line.get(name) for name in ROW)
+
+
+def padded(found: Sequence | None, like: Sequence) -> list:
+    """`found`, as long as `like`: None for what is missing."""
+    return [*(found or ()), *[None] * len(like)][: len(like)]
+
+
+def draw(packed: Mapping[str, Any] | None) -> np.ndarray | None:
+    """A mask from its run-lengths."""
+    return None if packed is None else decode(packed)
