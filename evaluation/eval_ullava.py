@@ -43,6 +43,7 @@ def main(arguments: Sequence[str], default: Path = RES) -> None:
 def score(config: EvaluationConfig, source: Path, *, allow_mismatch: bool = False) -> Results:
     """Evaluates every row of `config`, read from `source`."""
     from ullava.evaluation.evaluator import evaluate, open_rows  # torch and all: only once the YAML is known to be good
+    from ullava.evaluation.journal import identify
     from ullava.models.answering import open_answerer
 
     ranks.join()
@@ -50,7 +51,10 @@ def score(config: EvaluationConfig, source: Path, *, allow_mismatch: bool = Fals
     run = {"model": config.model, "config": str(source), "ullava": __version__}
     run["generation"] = config.generation.model_dump()
     answerer = open_answerer(config.model, config.generation, allow_mismatch=allow_mismatch)
-    return evaluate(config.evaluate, answerer, own=config.datasets, output=Path(config.output_dir), run=run)
+    return evaluate(
+        config.evaluate, answerer, own=config.datasets, output=Path(config.output_dir), run=run,
+        identity=identify(config.model, run),
+    )  # fmt: skip
 
 
 def parse(arguments: Sequence[str], default: Path) -> argparse.Namespace:

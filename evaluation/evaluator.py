@@ -13,6 +13,7 @@ from ullava.configs.schema import EvaluationRow
 from ullava.datasets.catalogue import open_dataset
 from ullava.evaluation import ranks
 from ullava.evaluation.box_sources import open_source
+from ullava.evaluation.journal import Journal
 from ullava.evaluation.predictions import replacing
 from ullava.evaluation.questions import open_task
 from ullava.evaluation.remembering import Remembering
@@ -44,6 +45,7 @@ def evaluate(
     own: Mapping[str, Any],
     output: Path | None = None,
     run: Mapping[str, Any],
+    identity: str | None = None,
     progress: bool = True,
 ) -> Results:
     """Evaluates row by row, and returns what results.json holds; every rank returns the same.
@@ -52,18 +54,21 @@ def evaluate(
         own: the run's own catalogue entries.
         output: folder where results.json and predictions.jsonl appear when all rows are done; None: no files.
         run: what the results belong to (model, config); kept beside the rows.
+        identity: what the model is known by (`journal.identify`): an evaluation of it that was stopped goes on where it
+            was, with the same results; None: it does not.
     """
     results: Results = {"rows": [], "run": dict(run)}
     asked = Remembering(answerer, rows)
     with ExitStack() as stack:
         keep = output is not None
+        journal = Journal(output, identity) if keep and identity else None
         writes = keep and ranks.place()[0] == 0
         file = stack.enter_context(replacing(output / "predictions.jsonl")) if writes else None
         soft = stack.enter_context(replacing_folder(output / FOLDER)) if writes else None
         for number, row in enumerate(rows):
             asked.begin(number)
             with located(f"evaluate[{number}]"):
-                scored, marks = evaluate_row(row, asked, own=own, keep_lines=keep, progress=progress)
+                scored, marks = evaluate_row(row, asked, own=own, keep_lines=keep, journal=journal, progress=progress)
             results["rows"].append(scored)
             for mark in marks if file else ():
                 if mark.soft:
@@ -73,6 +78,8 @@ def evaluate(
                 strongest, all_of_them = evaluate_trivial(row, answerer.generation, own=own)
                 results["rows"].append(strongest)
                 results["run"].setdefault("trivial", {})[f"{row.dataset}/{row.task}"] = all_of_them
-        if file:
+        if writes:
             write_results(results, output / "results.json")
+    if journal:
+        journal.close(done=ranks.place()[0] == 0)
     return results

@@ -42,13 +42,13 @@ class Remembering:
         self.keeps = same_questions(self.rows[number], after)
 
     def __call__(self, dialogues: Sequence[Dialogue], *, given: bool) -> list[Answer]:
-        """One answer per dialogue, in order; only those are asked that nobody has asked before."""
-        new = [dialogue for dialogue in dialogues if dialogue.id not in self.kept]
-        found = dict(zip((d.id for d in new), self.answerer(new, given=given) if new else (), strict=True))
-        answers = [found.get(dialogue.id) or self.kept[dialogue.id] for dialogue in dialogues]
+        """One answer per dialogue, in order; a batch is asked as a whole, for its company may move an answer's bits."""
+        if all(dialogue.id in self.kept for dialogue in dialogues):
+            return [self.kept[dialogue.id] for dialogue in dialogues]
+        answers = self.answerer(dialogues, given=given)
         if self.keeps:
-            for name, answer in found.items():
-                self.keep(name, answer)
+            for dialogue, answer in zip(dialogues, answers, strict=True):
+                self.keep(dialogue.id, answer)
         return answers
 
     def keep(self, name: str, answer: Answer) -> None:

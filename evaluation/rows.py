@@ -1,11 +1,11 @@
 """One row of an evaluation: its questions are asked in batches, marked, and summed up.
 
-Several ranks share the questions, none is asked twice; marks come in the order of the questions, however they were
-batched.
+Several ranks share the batches, none is asked twice; marks come in the order of the questions. A batch is the same on
+any number of ranks, and so is what comes of it.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from tqdm import tqdm
@@ -15,6 +15,7 @@ from ullava.datasets.structures import Answer, Dialogue, Video
 from ullava.evaluation import ranks
 from ullava.evaluation.box_sources import open_source
 from ullava.evaluation.form import Form
+from ullava.evaluation.journal import Journal, Page
 from ullava.evaluation.marking import Mark, Marker
 from ullava.evaluation.metrics.base import METRICS, Metric
 from ullava.evaluation.metrics.bootstrap import interval
@@ -22,7 +23,8 @@ from ullava.evaluation.questions import Question, open_questions, open_task
 from ullava.evaluation.results import Row
 from ullava.tasks.base import Task
 
-PROTOCOL = "ullava"  # one question a conversation; see NAMES
+PROTOCOL = "ullava_trainer"  # ours: one question a conversation, every promise scored; `protocols` has the others
+TELLS = 20  # times that the progress bar says how the score runs
 
 
 class Answerer(Protocol):
@@ -39,9 +41,21 @@ class Answerer(Protocol):
 
 
 def evaluate_row(
-    row: EvaluationRow, answerer: Answerer, *, own: Mapping[str, Any], keep_lines: bool = False, progress: bool = True
+    row: EvaluationRow,
+    answerer: Answerer,
+    *,
+    own: Mapping[str, Any],
+    keep_lines: bool = False,
+    journal: Journal | None = None,
+    progress: bool = True,
 ) -> tuple[Row, list[Mark]]:
-    """Evaluates one row; returns its results and its marked questions, in order."""
+    """Evaluates one row; returns its results and its marked questions, in order.
+
+    Args:
+        own: the run's own catalogue entries.
+        keep_lines: whether marks carry their line of predictions.jsonl.
+        journal: what earlier processes have done of this evaluation, and where this one notes what it does.
+    """
     began = time.perf_counter()
     task = open_task(row)
     metrics = open_metrics(task, row)
@@ -50,7 +64,8 @@ def evaluate_row(
     head = {"dataset": dataset, "task": row.task, "answers": row.answers}
     questions = open_questions(row, task, own, answerer.generation.seed)
     marker = Marker(task, metrics, source, head, keep_lines)
-    marks = mark_all(questions, answerer, marker, given=row.answers == "given", progress=progress)
+    page = journal.page(row, answerer.generation, questions) if journal else Page()
+    marks = mark_all(questions, answerer, marker, given=row.answers == "given", page=page, progress=progress)
     boxes = source.name if any(metric.reads == "box" for metric in metrics) else None
     return summary(marks, metrics, {**head, "protocol": PROTOCOL, "boxes": boxes}, began), marks
 
@@ -64,30 +79,56 @@ def open_metrics(task: Task, row: EvaluationRow) -> list[Metric]:
 
 
 def mark_all(
-    questions: Sequence[Question], answerer: Answerer, marker: Marker, *, given: bool, progress: bool = True
+    questions: Sequence[Question],
+    answerer: Answerer,
+    marker: Marker,
+    *,
+    given: bool,
+    page: Page | None = None,
+    progress: bool = True,
 ) -> list[Mark]:
-    """Asks this rank's share of the questions in batches, and returns the marks of all ranks in the order asked for."""
+    """Asks this rank's share of the batches, and returns the marks of all ranks in the order of the questions.
+
+    Args:
+        page: the batches that an earlier process has done, which are not asked again; takes those done here.
+    """
     rank, world = ranks.place()
-    mine = in_order_of_length(questions, range(rank, len(questions), world))
-    size = answerer.generation.batch_size
-    batches = [mine[i : i + size] for i in range(0, len(mine), size)]
+    page = page or Page()
+    order, size = in_order_of_length(questions), answerer.generation.batch_size
+    batches = [order[i : i + size] for i in range(0, len(order), size)]
+    mine = range(rank, len(batches), world)
+    marks = [mark for number in mine for mark in page.found.get(number, ())]
+    new = [number for number in mine if number not in page.found]
     name = f"{marker.head['dataset']} {marker.head['task']}"
-    marks = []
-    for batch in tqdm(batches, desc=name, unit="batch", disable=rank > 0 or not progress, leave=False):
-        answers = answerer([questions[place].asked for place in batch], given=given)
-        for place, answer in zip(batch, answers, strict=True):
-            marks.append(marker(place, questions[place], answer))
+    bar = tqdm(new, desc=name, initial=len(mine) - len(new), total=len(mine), unit="batch",
+               disable=rank > 0 or not progress, leave=False)  # fmt: skip
+    for done, number in enumerate(bar):
+        answers = answerer([questions[place].asked for place in batches[number]], given=given)
+        pairs = zip(batches[number], answers, strict=True)
+        page.write(number, marked := [marker(place, questions[place], said) for place, said in pairs])
+        marks += marked
+        if not bar.disable and done % -(-len(mine) // TELLS) == 0:
+            bar.set_postfix_str(running_score(marks, marker.metrics), refresh=False)
     return sorted(ranks.gather(marks), key=lambda mark: mark.place)
 
 
-def in_order_of_length(questions: Sequence[Question], places: Iterable[int]) -> list[int]:
-    """`places`, longest rows first, so that a batch pads little and memory runs out at once if at all.
+def running_score(marks: Sequence[Mark], metrics: Sequence[Metric]) -> str:
+    """The first score of the questions marked so far, and how many answers keep their form."""
+    said = []
+    for metric in dict.fromkeys((metrics[0], metrics[-1])):
+        name, score = next(iter(metric.score([one for mark in marks for one in mark.records[metric.name]]).items()))
+        said.append(f"{name} {score:.3f}")
+    return ", ".join(said)
+
+
+def in_order_of_length(questions: Sequence[Question]) -> list[int]:
+    """Their places, longest rows first, so that a batch pads little and memory runs out at once if at all.
 
     Questions about one picture stay together: a model then encodes it once for all of them.
     """
     groups: dict[tuple, list[int]] = {}
-    for place in places:
-        groups.setdefault(questions[place].asked.sample.media, []).append(place)
+    for place, question in enumerate(questions):
+        groups.setdefault(question.asked.sample.media, []).append(place)
 
     def length(place: int) -> int:
         return len(questions[place].asked.turns[-1].question)

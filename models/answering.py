@@ -5,6 +5,7 @@ on top of the prompt's cache.
 """
 
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -65,7 +66,13 @@ class Answerer:
             given: read the answers that stand in the dialogues instead of generating.
         """
         rows = [self.processor(dialogue, answered=given) for dialogue in dialogues]
-        return self.read(dialogues, rows) if given else self.say(rows)
+        if given:
+            return self.read(dialogues, rows)
+        device = self.model.llm.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):  # draws are a batch's own
+            names = "|".join(dialogue.id for dialogue in dialogues)
+            torch.manual_seed(zlib.crc32(names.encode(), self.generation.seed))
+            return self.say(rows)
 
     def read(self, dialogues: Sequence[Dialogue], rows: Sequence[Row]) -> list[Answer]:
         """What the heads make of the given answers."""
@@ -177,6 +184,8 @@ def open_answerer(folder: str, generation: GenerationConfig, *, allow_mismatch: 
         open_bitsandbytes(generation.precision)
     assembled = reopen(folder, precision=generation.precision, allow_mismatch=allow_mismatch)
     cast(assembled, generation.precision)
+    for tower in assembled.model.towers.values():
+        tower.at_once = 1  # so that a picture's features do not depend on the company in which it is first asked about
     return Answerer(assembled, generation)
 
 

@@ -1,0 +1,69 @@
+"""Runs evaluations one after the other, each rank a process of its own that may be killed.
+
+    python tests/evaluation/stopping.py jobs.json
+
+A job is {"command": [...], "ranks": 2, "killed": 3 or null, "port": "..."}: the last rank is killed at its `killed`-th
+batch, and the others, which then wait for it, as well. The processes are forked from one that has imported everything.
+"""
+
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+import ullava.models.answering
+from ullava.evaluation import evaluator  # noqa: F401, the import that takes long
+from ullava.evaluation.eval_ullava import main
+from ullava.models.answering import Answerer
+
+
+def live(job: dict, rank: int) -> None:
+    """A child's life; it never returns."""
+    code = 70
+    try:
+        if job["ranks"] > 1:
+            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(job["ranks"])}
+            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": job["port"]}
+        if job["killed"] and rank == job["ranks"] - 1:
+            kill_at(job["killed"])
+        main(job["command"])
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def kill_at(batch: int) -> None:
+    """Lets this process die when it is about to answer its `batch`-th batch."""
+    answer, calls = Answerer.__call__, iter(range(1, 10**9))
+
+    def mortal(self, dialogues, **how):
+        if next(calls) == batch:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer(self, dialogues, **how)
+
+    ullava.models.answering.Answerer.__call__ = mortal
+
+
+def run(job: dict) -> list[int]:
+    """How the processes of a job ended."""
+    children = []
+    for rank in range(job["ranks"]):
+        child = os.fork()
+        if not child:
+            live(job, rank)
+        children.append(child)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(children.pop(), 0)[1])]
+    for child in children:
+        if job["killed"]:
+            os.kill(child, signal.SIGKILL)
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    return codes
+
+
+if __name__ == "__main__":
+    jobs = Path(sys.argv[1])
+    jobs.with_name("ended.json").write_text(json.dumps([run(job) for job in json.loads(jobs.read_text())]))
