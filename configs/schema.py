@@ -78,6 +78,7 @@ class DataRow(Section):
     portion: float = Field(1.0, gt=0)  # passes over the dataset's records per epoch: 0.5 a half, 2.0 twice
     family: str | None = None  # with `sampling`: rows of one name share one of its rates; None: a family by itself
     rate: float = Field(1.0, gt=0)  # with `sampling`: how often within its family; equal rates are LISA's
+    exclude: tuple[str, ...] = ()  # datasets, such as a val split: none of their pictures is drawn from this one
     options: Options = {}  # of the task
 
 
@@ -120,6 +121,8 @@ class TrainingConfig(Section):
     gradient_checkpointing: bool = False
     cache_features: bool = False  # keep the frozen towers' features of every picture in memory
     workers: int = Field(4, ge=0)
+    on_bad_sample: Literal["stop", "quarantine"] = "stop"  # quarantine: bad_samples.jsonl says what stood in for what
+    bad_share: float = Field(0.01, ge=0, lt=1)  # with quarantine: stop when a larger share of the records is bad
     seed: int = 42
     log_every: int = Field(10, ge=1)  # optimizer steps
     save_every: int | None = None  # optimizer steps; None: at each epoch's end

@@ -7,6 +7,7 @@ An entry names a `reader` and its options; beside them it may hold
     layouts: [{images: ..., ...}, ...]    sets of options, or readers: the first whose paths all exist is taken
     by_task: {task: {...}, ...}           reader and options for one task; options beside it go to who knows them
     every: 5, part: held_out | train      a split where none is published: every fifth picture, or the others
+    exclude: [refcoco_val, ...]           without the pictures of these datasets, whatever task they serve (exclude.py)
     first: 16                             of all this, the first so many samples
     licence, url, size, tree              where to get it, what it weighs, how it lies on disk
 """
@@ -22,29 +23,51 @@ from typing import Any, get_args, get_type_hints
 import ullava.datasets.readers  # noqa: F401, registers them
 from ullava.configs.load import CONFIGS, data_root, read_yaml
 from ullava.configs.registry import nearest
+from ullava.datasets.exclude import Without
 from ullava.datasets.readers.base import READERS, Reader
 from ullava.datasets.splits import PARTS, Beginning, Part
 
 ABOUT = ("licence", "url", "size", "tree", "splits", "note")  # for readers of the file, and for messages
-PLACES = ("root", "layouts", "by_task", "every", "part", "first", "reader")
+PLACES = ("root", "layouts", "by_task", "every", "part", "exclude", "first", "reader")
 VOCABULARIES = Path(__file__).parent / "vocabularies"
 SHARED = CONFIGS.parent.parent / "shared"  # default of $ULLAVA_SHARED
 Entry = Mapping[str, Any]
 
 
-def open_dataset(name: str, task: str | None = None, own: Mapping[str, Entry] | None = None) -> Reader:
+def open_dataset(
+    name: str, task: str | None = None, own: Mapping[str, Entry] | None = None, exclude: Sequence[str] = ()
+) -> Reader:
     """Returns the reader of the dataset `name` as `task` needs it.
 
     Args:
         task: chooses from `by_task`; may be None where the entry has none.
         own: the run's own entries, which come first.
+        exclude: datasets whose pictures are left out, beside those that the entry excludes.
 
     Raises:
         LookupError: no such dataset, reader or task.
-        ValueError: the reader does not know an option, or lacks one.
+        ValueError: the reader does not know an option, or lacks one; or `exclude` leaves nothing.
         FileNotFoundError: a path is missing; says by which key, and where to get it.
     """
     entry = choose(name, find(name, own or {}), task)
+    opened = open_whole(name, entry)
+    if unwanted := list(dict.fromkeys((*entry.get("exclude", ()), *exclude))):
+        others = (other for split in unwanted for other in open_all(split, own or {}))
+        opened = Without(opened, tuple(others))
+        if not len(opened):
+            raise ValueError(f"{name}: exclude: {', '.join(unwanted)} show all of its pictures, and nothing is left")
+    return Beginning(opened, entry["first"]) if "first" in entry else opened
+
+
+def open_all(name: str, own: Mapping[str, Entry]) -> Iterator[Reader]:
+    """Yields a reader for each task that the entry knows, whole, whatever it excludes itself."""
+    entry = find(name, own)
+    for task in entry.get("by_task", (None,)):
+        yield open_whole(name, choose(name, entry, task))
+
+
+def open_whole(name: str, entry: Entry) -> Reader:
+    """The reader of a chosen entry, or the part of it that the entry names."""
     ways = layouts(name, entry)
     reader, options = next((way for way in ways if missing(way[1]) is None), ways[0])
     if key := missing(options):
@@ -53,9 +76,7 @@ def open_dataset(name: str, task: str | None = None, own: Mapping[str, Entry] | 
             f"{data_root()} ($ULLAVA_DATA)" + (f"; get it from {entry['url']}" if "url" in entry else "")
         )
     opened = reader(name, **options)
-    if "every" in entry:
-        opened = Part(opened, entry["every"], entry.get("part", "train"))
-    return Beginning(opened, entry["first"]) if "first" in entry else opened
+    return Part(opened, entry["every"], entry.get("part", "train")) if "every" in entry else opened
 
 
 def find(name: str, own: Mapping[str, Entry]) -> Entry:
@@ -104,6 +125,8 @@ def choose(name: str, entry: Entry, task: str | None) -> Entry:
             raise ValueError(f"{name}: key 'reader' is missing; there are: {', '.join(sorted(READERS))}")
         if "every" in choice and choice.get("part", "train") not in PARTS:
             raise ValueError(f"{name}: part: expected {' or '.join(PARTS)}, found {choice['part']!r}")
+        if not isinstance(choice.get("exclude", []), list | tuple):
+            raise ValueError(f"{name}: exclude: expected a list of datasets, found {choice['exclude']!r}")
         if "first" in choice and not (isinstance(choice["first"], int) and choice["first"] > 0):
             raise ValueError(f"{name}: first: expected 1 or more samples, found {choice['first']!r}")
     known = {key for choice in choices.values() for key in fields_of(READERS[choice["reader"]])}

@@ -24,7 +24,8 @@ def open_mixture(config: RunConfig) -> Mixture:
     for number, row in enumerate(config.data):
         with located(f"data[{number}]"):
             task = TASKS.build(row.task, row.options)
-            opened.append((open_dataset(row.dataset, row.task, config.datasets), task))
+            reader = open_dataset(row.dataset, row.task, config.datasets, row.exclude)
+            opened.append((reader, task))
     passes = portions(config.data, config.sampling, [len(reader) for reader, _ in opened])
     rows = [Row(reader, task, portion) for (reader, task), portion in zip(opened, passes, strict=True)]
     return Mixture(rows, config.training.seed)

@@ -1,0 +1,128 @@
+"""Keeps pictures of named val and test splits out of training: the leak between sets that share MS COCO's pictures.
+
+Two files are one picture when they are one file, when both carry MS COCO's id and it is the same (12 digits that end
+the name: `COCO_train2014_000000581857.jpg`, `000000581857.jpg`; the copies of several sets differ in bytes), or else
+when their bytes are equal. A name alone says nothing: every second set has a `00001.jpg`. Files are compared by size
+first and by SHA-256 where that agrees, and not at all where both carry ids.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ullava.datasets.readers.base import Reader
+from ullava.datasets.structures import Sample
+
+COCO_ID = re.compile(r"(?:^|_)(\d{12})$")
+UNREADABLE = (LookupError, ValueError, OSError)  # what a reader raises about a record
+
+
+class Pictures:
+    """A set of picture and video files, asked whether it has the one in another file.
+
+    Example:
+        Pictures(paths_of(open_dataset("refcoco_val"))).find(path)  # the file that shows the same, or None
+    """
+
+    def __init__(self, paths: Iterable[Path]):
+        self.paths = set(paths)
+        self.by_id = {identity: path for path in self.paths if (identity := coco_id(path))}
+        self._digests: dict[Path, str] = {}
+
+    def find(self, path: Path) -> Path | None:
+        """The file of this set that holds the same picture; None where there is none."""
+        if path in self.paths:
+            return path
+        identity = coco_id(path)
+        if identity in self.by_id:
+            return self.by_id[identity]
+        rivals = self.without_id if identity else self.by_size
+        if not rivals:
+            return None
+        alike = rivals.get(size_of(path), ())
+        return next((other for other in alike if self.digest(other) == self.digest(path)), None)
+
+    @cached_property
+    def by_size(self) -> dict[int, list[Path]]:
+        """Files by bytes; those that are missing cannot be compared, and whoever opens them says so."""
+        return grouped(self.paths)
+
+    @cached_property
+    def without_id(self) -> dict[int, list[Path]]:
+        """The same of files without MS COCO's id."""
+        return grouped(path for path in self.paths if not coco_id(path))
+
+    def digest(self, path: Path) -> str:
+        """SHA-256 of a file, computed once."""
+        if path not in self._digests:
+            with path.open("rb") as file:
+                self._digests[path] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._digests[path]
+
+
+@dataclass(frozen=True)
+class Without(Reader):
+    """The samples of a reader that show nothing of other datasets.
+
+    Args:
+        reader: the whole.
+        others: whose pictures and videos are left out.
+    """
+
+    reader: Reader
+    others: tuple[Reader, ...]
+
+    @cached_property
+    def indices(self) -> tuple[int, ...]:
+        """Places in the whole, in its order. A record that cannot be read stays, and says so when it is asked for."""
+        known = Pictures(path for other in self.others for paths in media_of(other) for path in paths)
+        shown = list(media_of(self.reader))
+        found = {path for path in {path for paths in shown for path in paths} if known.find(path)}
+        return tuple(index for index, paths in enumerate(shown) if found.isdisjoint(paths))
+
+    @property
+    def dropped(self) -> int:
+        """How many samples are left out."""
+        return len(self.reader) - len(self)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.reader[self.indices[index]]
+
+
+def media_of(reader: Reader) -> Iterator[tuple[Path, ...]]:
+    """Yields the files of each record's pictures and videos; of one that cannot be read, none."""
+    for index in range(len(reader)):
+        try:
+            yield tuple(medium.path for medium in reader[index].media)
+        except UNREADABLE:
+            yield ()
+
+
+def coco_id(path: Path) -> str | None:
+    """MS COCO's id in a file's name; None where there is none."""
+    found = COCO_ID.search(path.stem)
+    return found.group(1) if found else None
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file; -1 where there is none."""
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return -1
+
+
+def grouped(paths: Iterable[Path]) -> dict[int, list[Path]]:
+    """Files by their bytes, without those that are missing."""
+    found: dict[int, list[Path]] = {}
+    for path in sorted(paths):
+        found.setdefault(size_of(path), []).append(path)
+    found.pop(-1, None)
+    return found
