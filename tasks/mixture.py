@@ -13,7 +13,7 @@ from ullava.datasets.readers.base import Reader
 from ullava.datasets.structures import Dialogue
 from ullava.tasks.base import Task
 
-PASS, ORDER, DRAW = range(3)  # what a random stream is for, so that no two streams are the same
+PASS, ORDER, DRAW, SPARE = range(4)  # what a random stream is for, so that no two streams are the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,17 @@ class Mixture:
 
     def __getitem__(self, place: tuple[int, int]) -> Dialogue:
         """Writes the dialogue at (epoch, position)."""
-        row, record = self.place(*place)
-        return self.rows[row].task.dialogue(self.rows[row].reader[record], self._rng(DRAW, *place))
+        return self.dialogue(place, self.place(*place)[1])
+
+    def dialogue(self, place: tuple[int, int], record: int) -> Dialogue:
+        """Writes the dialogue at (epoch, position) about `record` of its row, whichever should stand there."""
+        row = self.rows[self.row_of(*place)]
+        return row.task.dialogue(row.reader[record], self._rng(DRAW, *place))
+
+    def spares(self, place: tuple[int, int], count: int) -> list[int]:
+        """`count` records of its row that may stand at (epoch, position) in turn, where what should stand is bad."""
+        reader = self.rows[self.row_of(*place)].reader
+        return self._rng(SPARE, *place).integers(len(reader), size=count).tolist()
 
     def row_of(self, epoch: int, position: int) -> int:
         """Index of the row that the dialogue comes from."""

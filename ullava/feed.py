@@ -6,7 +6,9 @@ from itertools import count, islice
 
 from torch.utils.data import Dataset, Sampler
 
+from ullava.datasets.structures import Dialogue
 from ullava.models.processor import Processor, Row
+from ullava.quarantine import Quarantine
 from ullava.tasks.mixture import Mixture
 
 
@@ -41,13 +43,24 @@ class Places(Sampler):
 
 
 class Rows(Dataset):
-    """(epoch, position) -> the row that is there."""
+    """(epoch, position) -> the row that is there.
 
-    def __init__(self, mixture: Mixture, processor: Processor):
-        self.mixture, self.processor = mixture, processor
+    Args:
+        quarantine: what to do about a sample that cannot be used; None stops at it.
+    """
+
+    def __init__(self, mixture: Mixture, processor: Processor, quarantine: Quarantine | None = None):
+        self.mixture, self.processor, self.quarantine = mixture, processor, quarantine
 
     def __len__(self) -> int:  # the Trainer counts the steps of an epoch with it
         return self.mixture.size(0)
 
     def __getitem__(self, place: tuple[int, int]) -> Row:
-        return replace(self.processor(self.mixture[place]), place=place)
+        return replace(self.write(place)[1], place=place)
+
+    def write(self, place: tuple[int, int]) -> tuple[Dialogue, Row]:
+        """The dialogue at a place, and its row."""
+        if self.quarantine:
+            return self.quarantine.sound(self.mixture, place, self.processor)
+        dialogue = self.mixture[place]
+        return dialogue, self.processor(dialogue)

@@ -15,11 +15,13 @@ import torch
 from ullava.configs.load import load
 from ullava.configs.schema import RunConfig
 from ullava.datasets.structures import Dialogue
+from ullava.feed import Rows
 from ullava.models import checkpoints
 from ullava.models.assembly import PRECISIONS, Assembled, assemble
 from ullava.models.collator import Collator
 from ullava.models.rows import Row
 from ullava.preflight import open_mixture
+from ullava.quarantine import quarantine
 from ullava.saving import last_checkpoint
 from ullava.train import choose
 
@@ -50,16 +52,16 @@ def replay(file: Path) -> Iterator[str]:
     config = load(file.parents[1] / "config.yaml", RunConfig)
     mixture, last = open_mixture(config), last_checkpoint(file.parents[1])
     assembled = recall(config, last)
+    rows = Rows(mixture, assembled.processor, quarantine(config, mixture))
     yield f"step {fault['step']}, gradient norm {fault['gradient_norm']}; weights of {last or 'the beginning'}"
     for rank, name, (epoch, position) in places:
-        dialogue = mixture[epoch, position]
+        dialogue, row = rows.write((epoch, position))
         if dialogue.id != name:
             raise ValueError(
                 f"{file}: {name} stood at {(epoch, position)}, now {dialogue.id} does; the data has changed"
             )
         yield f"\n{name}  (rank {rank}, epoch {epoch}, position {position})"
         yield from told(dialogue)
-        row = assembled.processor(dialogue)
         most, count = config.training.max_length, row.supervised.sum()
         yield f"  tokens    {len(row.input_ids)} of at most {most}, {count} supervised"
         losses = measure(assembled, row, config.training.precision)

@@ -24,6 +24,7 @@ from ullava.models.assembly import PRECISIONS, Assembled, assemble
 from ullava.models.stages import Learning, prepare
 from ullava.models.ullava import REGISTERED
 from ullava.preflight import look_ahead, open_mixture
+from ullava.quarantine import forget, told
 from ullava.saving import last_checkpoint, room
 from ullava.spread import read_deepspeed, spread
 from ullava.stopping import Stopped
@@ -59,8 +60,12 @@ def train(config: RunConfig, *, allow_mismatch: bool = False) -> None:
         for name in swept:
             print(f"removed {Path(config.output_dir, name)}: a process was killed before it was whole")
         last = last_checkpoint(config.output_dir)
+        if last is None:
+            forget(config.output_dir)
         trainer = prepare_trainer(config, mixture, allow_mismatch)
         learn(trainer, config, last)
+        for line in told(config.output_dir):
+            print(line)
         with room(config.output_dir):
             trainer.save_model(config.output_dir)
 

@@ -23,6 +23,7 @@ from ullava.models.assembly import PRECISIONS, Assembled
 from ullava.models.batch import Batch
 from ullava.models.collator import Collator
 from ullava.models.shards import together
+from ullava.quarantine import quarantine
 from ullava.resuming import ResumableTrainer, Resuming
 from ullava.saving import readable
 from ullava.stopping import Stop, Stopping, undisturbed
@@ -54,7 +55,8 @@ class StageTrainer(ResumableTrainer):
         rows = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
         self.places = Places(mixture, rows)
         super().__init__(
-            model=assembled.model, args=arguments, train_dataset=Rows(mixture, assembled.processor),
+            model=assembled.model, args=arguments,
+            train_dataset=Rows(mixture, assembled.processor, quarantine(config, mixture)),
             eval_dataset=list(config.evaluate) or None,
             data_collator=Collator(assembled.processor.tokenizer.pad_token_id, tokens),
             callbacks=[Log(Path(config.output_dir, "log.jsonl")), Resuming(self), Stopping(self)],
