@@ -57,6 +57,13 @@ def score(arguments: list[str]) -> None:
     main(arguments)
 
 
+def compare(arguments: list[str]) -> None:
+    """hold several runs against each other, question by question: ullava compare RUN RUN ... [--out F]"""
+    from ullava.evaluation.compare import main
+
+    main(arguments)
+
+
 def export_masks(arguments: list[str]) -> None:
     """draw ReasonSeg's annotations as masks: ullava export-masks ANNOTATIONS DESTINATION"""
     from ullava.evaluation.export_masks import main
@@ -126,7 +133,7 @@ def demo(arguments: list[str]) -> None:
 WORLD = {"tiny_train": (6000, 1000), "tiny_val": (200, 50), "tiny_test": (400, 100)}  # split -> scenes, videos
 VERBS: dict[str, Callable[[list[str]], None]] = {
     "train": train, "check": check, "plan": plan, "eval": evaluate, "infer": infer, "score": score,
-    "export-masks": export_masks, "merge": merge,
+    "compare": compare, "export-masks": export_masks, "merge": merge,
     "convert": convert, "export": export, "prepare": prepare, "demo": demo,
 }  # fmt: skip
 

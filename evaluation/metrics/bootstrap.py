@@ -21,30 +21,35 @@ Score = Callable[[Sequence[Record]], Mapping[str, float]]
 def interval(
     records: Sequence[Record], pictures: Sequence[Hashable], score: Score, *, resamples: int = 1000, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """The middle 95 % of each score over resamples of the pictures; NaN where a score is NaN in all of them.
+    """The middle 95 % of each score over resamples of the pictures (see `draw`); NaN where it is NaN in all of them."""
+    if not records:
+        return {name: (np.nan, np.nan) for name in score(records)}
+    return {name: ends(values) for name, values in draw(records, pictures, score, resamples, seed).items()}
+
+
+def draw(
+    records: Sequence[Record], pictures: Sequence[Hashable], score: Score, resamples: int = 1000, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Each score in resamples of the pictures, (resamples,); the same resamples for the same pictures and seed.
 
     Args:
-        records: as a metric measured them.
+        records: as a metric measured them; one at least.
         pictures: the picture of each record.
         score: a metric's `score`. Of an `Additive` metric the sums per picture are enough, and what is estimated from
             all records (CIDEr-D's idf) stays as it is; any other score is called again on each resample, at most as
             often as 200 000 records allow, and not less than 20 times.
         resamples: how often the set is drawn.
-        seed: the same seed, records and pictures give the same intervals.
+        seed: of the draws.
     """
     if len(records) != len(pictures):
         raise ValueError(f"bootstrap: {len(records)} records, but pictures for {len(pictures)}")
-    if not records:
-        return {name: (np.nan, np.nan) for name in score(records)}
     places = {picture: place for place, picture in enumerate(dict.fromkeys(pictures))}
     groups = np.array([places[picture] for picture in pictures])
     rng = np.random.default_rng(seed)
     metric = getattr(score, "__self__", None)  # a bound method knows its metric
     if isinstance(metric, Additive):
-        drawn = from_sums(metric, metric.sums(records, groups, len(places)), resamples, rng)
-    else:
-        drawn = from_records(score, records, groups, min(resamples, max(20, COST // len(records))), rng)
-    return {name: ends(values) for name, values in drawn.items()}
+        return from_sums(metric, metric.sums(records, groups, len(places)), resamples, rng)
+    return from_records(score, records, groups, min(resamples, max(20, COST // len(records))), rng)
 
 
 def from_sums(metric: Additive, sums: np.ndarray, resamples: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
