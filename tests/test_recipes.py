@@ -14,6 +14,8 @@ import yaml
 from ullava.configs.load import CONFIGS, load
 from ullava.configs.schema import EvaluationConfig, RunConfig
 from ullava.datasets import tiny_world_layouts as layouts
+from ullava.datasets.catalogue import open_dataset
+from ullava.datasets.readers.base import READERS
 from ullava.datasets.tiny_world import draw_world
 from ullava.evaluation.check import check
 
@@ -108,6 +110,36 @@ def test_a_recipe_says_what_u_llavas_own_file_says(theirs, ours):
     renamed = [row.dataset.replace("llava_seg", "llava_instruct") for row in legacy.data]
     assert sorted(renamed) == sorted(row.dataset for row in recipe.data)
     assert [(row.dataset, row.task) for row in recipe.evaluate] == [(row.dataset, row.task) for row in legacy.evaluate]
+
+
+def told(path: Path) -> dict[str, str]:
+    """What a file of u-LLaVA's is to be told so that its weights are found: the folders in `here`."""
+    changes = {"model": "runs/ullava_stage2"}
+    if not path.name.startswith("eval"):
+        changes = {"model.llm": "runs/ullava_core_stage1", "training.deepspeed": "null"}
+        if "core" not in path.name:
+            changes["model.heads.mask.sam"] = "model_zoo/sam_vit_h_4b8939.pth"
+    return changes
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not (SHARED / "legacy").is_dir(), reason="$ULLAVA_SHARED has no legacy files")
+@pytest.mark.parametrize("data", [layouts.as_ullava], indirect=True)
+def test_check_passes_on_u_llavas_own_files(here):
+    """Their `./dataset_zoo` is the data root. The detector of the first release's REC is not there."""
+    checked = []
+    for path in sorted((SHARED / "legacy").glob("*/*.yaml")):
+        if "grounding_path" not in path.read_text() and "salient" not in path.name:
+            assert "is sound" in check(path, [f"{key}={value}" for key, value in told(path).items()])
+            checked.append(path)
+    assert checked
+
+
+@pytest.mark.parametrize("data, reader", [
+    (layouts.as_ullava, "ullava_semantic"), (layouts.as_published, "label_map"),
+], indirect=["data"])  # fmt: skip
+def test_the_first_layout_whose_files_are_there_is_read(here, reader):
+    assert {type(open_dataset(name, "semantic")) for name in ("ade20k", "cocostuff")} == {READERS[reader]}
 
 
 @pytest.mark.shared
