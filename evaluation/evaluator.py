@@ -15,9 +15,11 @@ from ullava.evaluation import ranks
 from ullava.evaluation.box_sources import open_source
 from ullava.evaluation.journal import Journal
 from ullava.evaluation.predictions import replacing
-from ullava.evaluation.questions import open_task
+from ullava.evaluation.protocols import open_protocol
+from ullava.evaluation.questions import class_names, open_task
 from ullava.evaluation.remembering import Remembering
 from ullava.evaluation.results import Results, write_results
+from ullava.evaluation.results_page import write_page
 from ullava.evaluation.rows import Answerer, evaluate_row, open_metrics
 from ullava.evaluation.soft_masks import FOLDER, replacing_folder
 from ullava.evaluation.trivial import evaluate_trivial
@@ -36,6 +38,7 @@ def open_rows(rows: Sequence[EvaluationRow], own: Mapping[str, Any]) -> None:
             open_source(row.boxes)
             for dataset in filter(None, (row.dataset, row.trivial)):
                 open_dataset(dataset, row.task, own)
+            open_protocol(row, class_names(row, own))
 
 
 def evaluate(
@@ -52,7 +55,7 @@ def evaluate(
 
     Args:
         own: the run's own catalogue entries.
-        output: folder where results.json and predictions.jsonl appear when all rows are done; None: no files.
+        output: folder where results.json, results.md and predictions.jsonl appear when all rows are done; None: no files.
         run: what the results belong to (model, config); kept beside the rows.
         identity: what the model is known by (`journal.identify`): an evaluation of it that was stopped goes on where it
             was, with the same results; None: it does not.
@@ -80,6 +83,7 @@ def evaluate(
                 results["run"].setdefault("trivial", {})[f"{row.dataset}/{row.task}"] = all_of_them
         if writes:
             write_results(results, output / "results.json")
+            write_page(results, output / "results.md")
     if journal:
         journal.close(done=ranks.place()[0] == 0)
     return results

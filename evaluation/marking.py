@@ -4,7 +4,7 @@ The i-th [SEG] of an answer is held against the i-th one promised. What is missi
 the promise counts in `emission` alone.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any, NamedTuple
@@ -59,6 +59,7 @@ class Marker:
         head: the beginning of each line of predictions.jsonl: dataset, task, answers.
         boxes: where boxes come from.
         keep_lines: whether marks carry their line.
+        settle: what a protocol makes of the masks of one conversation before they are compared.
     """
 
     task: Task
@@ -66,6 +67,7 @@ class Marker:
     boxes: BoxSource
     head: Mapping[str, str]
     keep_lines: bool = False
+    settle: Callable[[Sequence[Pair]], list[Pair]] = list
 
     def __call__(self, place: int, question: Question, answer: Answer) -> Mark:
         """Marks the answer to the question at `place`.
@@ -85,14 +87,16 @@ class Marker:
 
     def pairs(self, question: Question, answer: Answer) -> dict[str, list[Pair]]:
         """By what a metric reads: "mask", "box", "text", "answer"."""
-        turn, reading = question.meant.turns[-1], self.task.read(answer.text)
+        turns, turn = question.meant.turns, question.meant.turns[-1]
+        said = answer.text if len(turns) == 1 else turn.answer  # a conversation is a given one: its last answer stands
+        reading = self.task.read(said)
         written = self.task.read(turn.answer)
         references = turn.references or (written.text if written else turn.answer,)
         return {
-            "mask": pair_masks(question, answer),
+            "mask": self.settle(pair_masks(question, answer)),
             "box": pair_boxes(question, answer, self.boxes),
-            "text": [Pair(reading.text if reading else answer.text, references)],
-            "answer": [Pair((answer.text, reading is not None), turn.answer)],
+            "text": [Pair(reading.text if reading else said, references)],
+            "answer": [Pair((said, reading is not None), turn.answer)],
         }
 
     def line(self, dialogue: Dialogue, answer: Answer, pairs, records) -> dict[str, Any]:

@@ -41,8 +41,8 @@ def write_line(
     return {
         "id": dialogue.id,
         **head,
-        "question": dialogue.turns[-1].question,
-        "answer": answer.text,
+        "question": "\n".join(turn.question for turn in dialogue.turns),
+        "answer": said.prediction[0],
         "truth": side(pairs, 1) | truth | {"ignored": pack(ignored), "text": list(text.truth)},
         "predicted": side(pairs, 0) | {"readable": said.prediction[1], "text": text.prediction},
         "metrics": {name: score for name, score in scores.items() if name not in OF_A_SET and not math.isnan(score)},

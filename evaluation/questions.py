@@ -59,6 +59,11 @@ def open_questions(row: EvaluationRow, task: Task, own: Mapping[str, Any], seed:
     return questions
 
 
+def class_names(row: EvaluationRow, own: Mapping[str, Any]) -> Mapping[Any, str] | None:
+    """The classes of a row's dataset by their ids; None where it does not number them."""
+    return getattr(open_dataset(row.dataset, row.task, dict(own)), "names", None)
+
+
 def examine(task: Task, sample: Sample, media: tuple | None) -> Iterator[Question]:
     """Yields the task's exams of a sample, asked of its own media or of the others given."""
     for meant in task.exams(sample):

@@ -19,7 +19,8 @@ from ullava.evaluation.journal import Journal, Page
 from ullava.evaluation.marking import Mark, Marker
 from ullava.evaluation.metrics.base import METRICS, Metric
 from ullava.evaluation.metrics.bootstrap import interval
-from ullava.evaluation.questions import Question, open_questions, open_task
+from ullava.evaluation.protocols import open_protocol
+from ullava.evaluation.questions import Question, class_names, open_questions, open_task
 from ullava.evaluation.results import Row
 from ullava.tasks.base import Task
 
@@ -62,12 +63,13 @@ def evaluate_row(
     source = open_source(row.boxes)
     dataset = f"{row.dataset}_shuffled" if row.shuffled else row.dataset
     head = {"dataset": dataset, "task": row.task, "answers": row.answers}
-    questions = open_questions(row, task, own, answerer.generation.seed)
-    marker = Marker(task, metrics, source, head, keep_lines)
+    protocol = open_protocol(row, class_names(row, own))
+    questions = protocol.arrange(open_questions(row, task, own, answerer.generation.seed))
+    marker = Marker(task, metrics, source, head, keep_lines, protocol.settle)
     page = journal.page(row, answerer.generation, questions) if journal else Page()
     marks = mark_all(questions, answerer, marker, given=row.answers == "given", page=page, progress=progress)
     boxes = source.name if any(metric.reads == "box" for metric in metrics) else None
-    return summary(marks, metrics, {**head, "protocol": PROTOCOL, "boxes": boxes}, began), marks
+    return summary(marks, metrics, {**head, "protocol": row.protocol, "boxes": boxes}, began), marks
 
 
 def open_metrics(task: Task, row: EvaluationRow) -> list[Metric]:

@@ -59,7 +59,7 @@ def evaluate_trivial(
     if row.task not in RIVALS:
         raise LookupError(f"task {row.task!r} has no trivial baseline; {nearest(row.task, RIVALS)}")
     score, rivals = RIVALS[row.task]
-    plain = row.model_copy(update={"shuffled": False, "answers": "given"})
+    plain = row.model_copy(update={"shuffled": False, "answers": "given", "protocol": PROTOCOL})
     task = open_task(plain)
     training = plain.model_copy(update={"dataset": row.trivial, "limit": LEARNED_FROM})
     lessons = open_questions(training, task, own, generation.seed)
