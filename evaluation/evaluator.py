@@ -55,7 +55,7 @@ def evaluate(
 
     Args:
         own: the run's own catalogue entries.
-        output: folder where results.json, results.md and predictions.jsonl appear when all rows are done; None: no files.
+        output: folder where results.json, results.md, predictions.jsonl appear when all rows are done; None: no files.
         run: what the results belong to (model, config); kept beside the rows.
         identity: what the model is known by (`journal.identify`): an evaluation of it that was stopped goes on where it
             was, with the same results; None: it does not.

@@ -120,7 +120,7 @@ def test_words_are_compared_as_the_task_reads_them(toy):
 def test_files_hold_what_names_say(toy, tmp_path):
     toy([sample(0), sample(1, RIGHT)])
     row = one(Fake(masks=(LEFT.astype(np.float32),)), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["predictions.jsonl", "results.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["predictions.jsonl", "results.json", "results.md"]
     results = read_results(tmp_path / "results.json")
     assert results["rows"][0] == row and results["run"] == {"model": "fake"}
     assert list(row) == [
