@@ -108,10 +108,8 @@ def assemble(
         model.trained = parent.trained
     spelling = {SPELT[name]: spelt for name, spelt in config.tokens.items()}
     own = [spelling.get(token, token) for token in (STAGE_TWO if heads else (*BEGIN.values(), *END.values()))]
-    spaced = {spelling.get(token, token) for token in SPACED}
     if grow:
-        added = [spelling.get(token, token) for token in STAGE_ONE] + (own if heads else [])
-        add_tokens(tokenizer, llm, [token for token in added if token], spaced)  # a checkpoint may do without a token
+        add_tokens(tokenizer, llm, *new_words(config))
     tokenizer = legacy(tokenizer) if config.tokenization == "legacy" else tokenizer
     if config.lora and not (parent and parent.config.lora):
         add_lora(llm, config.lora)
@@ -222,10 +220,15 @@ def detector_head(width: int, view: View, dtype: torch.dtype, *, weights: str, t
     return HEADS["detector"](width, view, opened, dtype=dtype)
 
 
-def add_tokens(
-    tokenizer: PreTrainedTokenizerBase, llm: nn.Module, tokens: Sequence[str], spaced: Collection[str] = ()
-) -> None:
-    """Adds the tokens that are missing; their rows begin near the mean of the old ones, a little apart.
+def new_words(config: ModelConfig) -> tuple[list[str], set[str]]:
+    """The tokens that a stage may say, as the checkpoint spells them, and which words take the space before them."""
+    spelling = {SPELT[name]: spelt for name, spelt in config.tokens.items()}
+    said = [spelling.get(token, token) for token in (*STAGE_ONE, *(STAGE_TWO if config.heads else ()))]
+    return [token for token in said if token], {spelling.get(token, token) for token in SPACED}  # it may lack some
+
+
+def add_words(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str], spaced: Collection[str] = ()) -> list[str]:
+    """Adds the tokens that are missing, and returns them.
 
     Tokens in `spaced` take the space before them, as where the published weights were trained (transformers 4.31): the
     state that emits them is then that of a word, and not of a lone space that no text ever had.
@@ -235,6 +238,15 @@ def add_tokens(
     tokenizer.add_tokens([AddedToken(token, lstrip=token in spaced, special=True) for token in missing])
     if tokenizer.pad_token is None:
         tokenizer.pad_token = PAD
+    return missing
+
+
+def add_tokens(
+    tokenizer: PreTrainedTokenizerBase, llm: nn.Module, tokens: Sequence[str], spaced: Collection[str] = ()
+) -> None:
+    """Adds the tokens that are missing; their rows begin near the mean of the old ones, a little apart."""
+    known = tokenizer.get_vocab()
+    missing = add_words(tokenizer, tokens, spaced)
     before = llm.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > before:
         llm.resize_token_embeddings(len(tokenizer), mean_resizing=False)

@@ -60,13 +60,25 @@ class Card:
 
 
 def read_card(folder: str | Path, *, allow_mismatch: bool = False) -> Card | None:
-    """The card of an ullava folder; None where there is none.
+    """The card of an ullava folder, its bases compared; None where there is none.
 
     Args:
         allow_mismatch: take other foundations than the folder was trained on, and warn.
 
     Raises:
         ValueError: the card is broken, or a base is not the one that this run was trained on.
+    """
+    found = open_card(folder)
+    for base, expected in found.bases.items() if found else ():
+        compare(folder, base, expected, base, allow_mismatch=allow_mismatch)
+    return found
+
+
+def open_card(folder: str | Path) -> Card | None:
+    """The card of an ullava folder, whatever its bases are now; None where there is none.
+
+    Raises:
+        ValueError: the card is broken.
     """
     path = Path(folder, CARD)
     if not path.is_file():
@@ -75,15 +87,12 @@ def read_card(folder: str | Path, *, allow_mismatch: bool = False) -> Card | Non
         card = json.loads(path.read_text())
         config = rehouse(ModelConfig.model_validate(card["model"]), lambda base: place(folder, base))
         bases = {place(folder, base): digest for base, digest in card["bases"].items()}
-        found = Card(
+        return Card(
             Path(folder), config, card["vocabulary"], bases, frozenset(card["learned"]), card.get("merged", False),
             tuple(card.get("trained", ())),
         )  # fmt: skip
     except (ValueError, KeyError) as error:
         raise ValueError(f"{path}: not a card of ullava {ullava.__version__}: {error}") from error
-    for base, expected in found.bases.items():
-        compare(folder, base, expected, base, allow_mismatch=allow_mismatch)
-    return found
 
 
 def known(folder: str | Path, *, allow_mismatch: bool = False) -> Card:
