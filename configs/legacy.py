@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import yaml
@@ -26,6 +27,7 @@ from ullava.configs.legacy_words import (
     PROJECTORS,
     ROOTS,
     SCHEDULES,
+    TEXTS,
     TRAINING,
     Notes,
 )
@@ -114,6 +116,8 @@ def check_section(where: str, root: str, keys: Any, notes: Notes) -> None:
             notes.say(f"{root.removeprefix('eval_')}.{key} is not needed: {why}")
         elif key in NUMBERS and not isinstance(value, (int, float)):
             notes.faults.append(f"{where}.{key}: expected a number, found {short(value)}")
+        elif key in TEXTS and not isinstance(value, (str, NoneType)):
+            notes.faults.append(f"{where}.{key}: expected a name or a path, found {short(value)}")
 
 
 def release(tree: Tree) -> str:
@@ -139,7 +143,10 @@ def stage(tree: Tree, notes: Notes) -> Tree:
     if not core:
         meant["losses"] = {ours: model.get(theirs, usual) for theirs, (ours, usual) in LOSSES.items()}
     meant |= mixture(tree, notes)
-    if tree.get("eval_dataset") and how.get("evaluation_strategy", "no") != "no":
+    asked = how.get("evaluation_strategy") or how.get("eval_strategy") or "no"
+    if tree.get("eval_dataset") and asked != "no":
+        if asked != "epoch":
+            notes.say(f"training.evaluation_strategy {asked}: here at the end of every epoch")
         evaluated = evaluation_rows(tree["eval_dataset"], release(tree), None, notes)
         meant["datasets"] |= evaluated["datasets"]
         meant["evaluate"] = evaluated["evaluate"]

@@ -82,7 +82,9 @@ def training_row(name: str, section: Mapping[str, Any], release: str, notes: Not
 
 def questions(name: str, path: str | None, builder: Builder, release: str, notes: Notes) -> dict[str, Any]:
     """Options that ask the questions of a `template_root`, and answer as the release does."""
-    if builder is CHAT or builder.folder == "videos":
+    if builder.task == "vqa":
+        if path:
+            notes.say(f"dataset.{name}.template_root never had an effect in u-LLaVA: its records bring their questions")
         return {}
     if path and Path(path).is_file():
         form = {"form": release} if release != "ullava" else {}
@@ -112,6 +114,12 @@ def evaluation_rows(sections: Mapping[str, Any], release: str, detector: str | N
         if entry is None:
             continue
         entries[name] = entry
+        told = section["build_info"]
+        if told.get("template_root"):
+            notes.say(f"eval_dataset.{name}.template_root never had an effect in u-LLaVA: one question is asked of all")
+        if (portion := told.get("portion", 1.0)) != 1:
+            meant = "drew a part at random" if portion < 1 else "never had an effect in u-LLaVA"
+            notes.say(f"eval_dataset.{name}.portion {portion:g} {meant}; here all is asked, or `limit` of it")
         row = {"dataset": name, "task": BUILDERS[name].task, **options}
         sources = [{"grounding": grounding}, "mask2box"] if detector else [None]
         rows += [row | ({"boxes": source} if source else {}) for source in sources]

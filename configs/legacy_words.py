@@ -19,6 +19,10 @@ LOSSES = {  # their name: ours, and their default
     "ce_loss_weight": ("lm", 1.0), "bce_loss_weight": ("mask_bce", 2.0), "dice_loss_weight": ("mask_dice", 0.5),
     "l1_loss_weight": ("box_l1", 1.0), "iou_loss_weight": ("box_giou", 1.0),
 }  # fmt: skip
+TEXTS = (
+    "llm_path", "vision_encoder", "sam_pretrained", "grounding_path", "path", "anno_dir", "image_dir", "template_root",
+    "output_dir", "deepspeed", "projector_type", "conv_type", "lr_scheduler_type", "evaluation_strategy",
+)  # fmt: skip
 NUMBERS = ("portion", "lora_r", "lora_alpha", "n_frm", "learning_rate", "vision_hidden_layer")
 TRAINING = {
     "num_train_epochs": "epochs", "max_steps": "max_steps", "per_device_train_batch_size": "batch_size",

@@ -150,6 +150,7 @@ def test_its_own_lists_of_questions_are_built_in(read, caplog):
 @pytest.mark.parametrize("old, new, message", [
     ("arch: ullava,", "arch: llava,", "model.arch: expected ullava_core or ullava, found 'llava'"),
     ("lora_r", "lora_rank", "model: no key 'lora_rank'; did you mean 'lora_r'?"),
+    ("llm_path: ./exp/stage1", "llm_path: 3", "model.llm_path: expected a name or a path, found 3"),
     ("lora_r: 8", "lora_r: many", "model.lora_r: expected a number, found 'many'"),
     ("llm_path: ./exp/stage1, ", "", "key 'llm_path' is missing"),
     ("  refcoco:", "  refcoc:", "no dataset 'refcoc' in u-LLaVA; did you mean 'refcoco"),
@@ -196,6 +197,13 @@ def test_boxes_of_the_first_release_come_from_the_detector_and_from_the_mask(rea
     first, second = config.evaluate
     assert first.boxes == {"grounding": {"weights": "zoo/dino.pth", "text": "model_zoo/bert-base-uncased"}}
     assert second.boxes == "mask2box" and first.options == {"phrases": "ullava_v1"}
+
+
+def test_what_an_evaluation_never_heeded_or_does_not_heed_here_is_said(read, caplog):
+    files = "image_dir: ./dataset_zoo/coco2014"
+    read((files, f"{files}, portion: 0.1, template_root: a.json"), text=EVALUATION, schema=EvaluationConfig)
+    assert "# eval_dataset.refcoco_val.template_root never had an effect" in comments(caplog)
+    assert "# eval_dataset.refcoco_val.portion 0.1 drew a part at random; here all is asked" in comments(caplog)
 
 
 def test_the_newer_release_has_a_box_head(read):
