@@ -17,9 +17,9 @@ from ullava.evaluation.metrics.base import Metric, Record
 from ullava.evaluation.metrics.bootstrap import draw, ends
 from ullava.evaluation.results import PRINTED, aligned, write_results
 from ullava.evaluation.score_kinds import Suite
-from ullava.evaluation.score_predictions import Predictions, key
+from ullava.evaluation.score_predictions import ROW, Predictions, key
 
-Key = tuple[str, str, str, str | None]  # dataset, task, answers, source of boxes
+Key = tuple[str | None, ...]  # dataset, task, answers, protocol, source of boxes
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def table(comparisons: Sequence[Comparison], runs: Sequence[str]) -> str:
     Args:
         runs: their names.
     """
-    head = ["dataset", "task", "answers", "boxes", "count", "score", "(1)"]
+    head = [*ROW, "count", "score", "(1)"]
     for number in range(2, len(runs) + 1):
         head += [f"({number})", f"({number}) - (1)", "95 %"]
     cells = [head]
@@ -162,7 +162,7 @@ def to_json(comparisons: Sequence[Comparison], runs: Sequence[Path]) -> dict[str
 
     rows: list[Mapping[str, Any]] = [
         {
-            **dict(zip(("dataset", "task", "answers", "boxes"), one.row, strict=True)),
+            **dict(zip(ROW, one.row, strict=True)),
             "score": one.score,
             "count": one.count,
             "values": numbers([one.values])[0],

@@ -56,7 +56,7 @@ class Marker:
     """Marks the answers of one row.
 
     Attributes:
-        head: the beginning of each line of predictions.jsonl: dataset, task, answers.
+        head: the beginning of each line of predictions.jsonl: dataset, task, answers, protocol.
         boxes: where boxes come from.
         keep_lines: whether marks carry their line.
         settle: what a protocol makes of the masks of one conversation before they are compared.

@@ -31,7 +31,7 @@ def write_line(
     """A question's line.
 
     Args:
-        head: its dataset, task, and whether answers are given or generated.
+        head: its dataset, task, whether answers are given or generated, and the protocol.
         pairs: by kind, the (prediction, truth, ...) that its metrics compare.
         scores: of this question alone; those that one question does not have are left out.
     """

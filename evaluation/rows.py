@@ -62,14 +62,14 @@ def evaluate_row(
     metrics = open_metrics(task, row)
     source = open_source(row.boxes)
     dataset = f"{row.dataset}_shuffled" if row.shuffled else row.dataset
-    head = {"dataset": dataset, "task": row.task, "answers": row.answers}
+    head = {"dataset": dataset, "task": row.task, "answers": row.answers, "protocol": row.protocol}
     protocol = open_protocol(row, class_names(row, own))
     questions = protocol.arrange(open_questions(row, task, own, answerer.generation.seed))
     marker = Marker(task, metrics, source, head, keep_lines, protocol.settle)
     page = journal.page(row, answerer.generation, questions) if journal else Page()
     marks = mark_all(questions, answerer, marker, given=row.answers == "given", page=page, progress=progress)
     boxes = source.name if any(metric.reads == "box" for metric in metrics) else None
-    return summary(marks, metrics, {**head, "protocol": row.protocol, "boxes": boxes}, began), marks
+    return summary(marks, metrics, {**head, "boxes": boxes}, began), marks
 
 
 def open_metrics(task: Task, row: EvaluationRow) -> list[Metric]:

@@ -54,11 +54,8 @@ def score_suite(kind: Kind, suite: Suite) -> Row:
     marks = [
         Mark(number, case.picture, kind.records(case, suite.metrics), None) for number, case in enumerate(suite.cases)
     ]
-    head = {"dataset": suite.name, "task": kind.name, "answers": "given", **suite.head}
-    head = {name: head.get(name) for name in ("dataset", "task", "answers")} | {
-        "protocol": PROTOCOL,
-        "boxes": head.get("boxes"),
-    }
+    head = {"dataset": suite.name, "task": kind.name, "answers": "given", "protocol": PROTOCOL, "boxes": None}
+    head |= suite.head
     return summary(marks, suite.metrics, head, began) | {"missing": suite.missing, "extra": list(suite.extra)}
 
 

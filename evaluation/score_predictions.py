@@ -13,8 +13,9 @@ from ullava.evaluation.predictions import Line, decode, read_predictions
 from ullava.evaluation.score_kinds import KINDS, Case, Kind, Suite, match
 from ullava.evaluation.score_lists import field_of
 from ullava.evaluation.soft_masks import read_png
+from ullava.tasks.base import TASKS
 
-ROW = ("dataset", "task", "answers", "boxes")  # what the lines of one row share
+ROW = ("dataset", "task", "answers", "protocol", "boxes")  # what the lines of one row share
 
 
 @KINDS.register("predictions")
@@ -38,7 +39,8 @@ class Predictions(Kind):
         return suites
 
     def pairs(self, case):
-        truth, said = case.truth["truth"], (case.prediction or {}).get("predicted", {})
+        truth = {"masks": (), "boxes": (), "text": (), "answer": ""} | case.truth["truth"]
+        said = (case.prediction or {}).get("predicted", {})
         ignored = draw(truth.get("ignored"))
         masks, boxes = truth["masks"], truth["boxes"]
         names = padded(truth.get("names"), masks)
@@ -49,7 +51,7 @@ class Predictions(Kind):
                 for mask, true, name in zip(padded(said.get("masks"), masks), masks, names, strict=True)
             ],
             "box": [Pair(box, true) for box, true in zip(padded(said.get("boxes"), boxes), boxes, strict=True)],
-            "text": [Pair(said.get("text"), tuple(truth["text"]))],
+            "text": [Pair(said.get("text"), as_texts(truth["text"]))],
             "answer": [Pair((answer, said.get("readable", False)), truth["answer"])],
         }
 
@@ -82,9 +84,17 @@ def suite(lines: Sequence[Line], pairs: Iterable[tuple[str, Line, Line | None]],
 
 
 def metrics_of(line: Line) -> list[Metric]:
-    """What scored a line."""
-    names = field_of(line, "scored_by", f"predictions: {line['id']}")
-    return [Form() if name == Form.name else METRICS[name]() for name in names]
+    """What scored a line; where it does not say so, those of its task's metrics for which it holds enough."""
+    if "scored_by" in line:
+        return [Form() if name == Form.name else METRICS[name]() for name in line["scored_by"]]
+    holds = {"mask": line["truth"].get("masks"), "box": line["truth"].get("boxes"), "text": line["truth"].get("text")}
+    metrics = [METRICS[name]() for name in TASKS.build(line["task"], {}).metrics]
+    known = [metric for metric in metrics if holds[metric.reads] and (not metric.graded or "soft" in line["predicted"])]
+    if not known:
+        raise ValueError(
+            f"{line['id']}: its line holds nothing that task {line['task']} is scored by; write 'scored_by'"
+        )
+    return known
 
 
 def rows_of(path: Path) -> list[list[Line]]:
@@ -110,7 +120,7 @@ def checked(path: Path) -> Iterator[Line]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file")
     for number, line in enumerate(read_predictions(path), 1):
-        for name in ("id", *ROW[:3], "answer", "truth", "predicted", "scored_by"):
+        for name in ("id", *ROW[:3], "answer", "truth", "predicted"):
             field_of(line, name, f"{path}:{number}")
         yield line
 
@@ -128,3 +138,8 @@ def padded(found: Sequence | None, like: Sequence) -> list:
 def draw(packed: Mapping[str, Any] | None) -> np.ndarray | None:
     """A mask from its run-lengths."""
     return None if packed is None else decode(packed)
+
+
+def as_texts(text: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The references of a line, however many there are."""
+    return () if text is None else (text,) if isinstance(text, str) else tuple(text)

@@ -15,7 +15,8 @@ TRUTH = np.arange(40).reshape(4, 10) % 10 < 5
 def line(number, drawn, **more):
     """A question about a picture of its own, answered by a mask."""
     return {
-        "id": f"d/{number}#0", "dataset": "d", "task": "res", "answers": "generated", "boxes": None,
+        "id": f"d/{number}#0", "dataset": "d", "task": "res", "answers": "generated", "protocol": "ours",
+        "boxes": None,
         "answer": "[SEG]", "picture": f"{number}.png", "scored_by": ["mask_iou", "form"],
         "truth": {"masks": [encode(TRUTH)], "boxes": [], "text": [""], "answer": "[SEG]"},
         "predicted": {"masks": [encode(drawn)], "boxes": [], "text": "", "readable": True},
@@ -67,10 +68,10 @@ def test_the_table_marks_what_is_no_chance(runs, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "(2) " + str(runs[1]) in printed
     (row,) = [text.split() for text in printed.splitlines() if " gIoU " in text]
-    assert row[:6] == ["d", "res", "generated", "-", "20", "gIoU"]
-    assert row[6:] == ["0.5000", "0.7000", "+0.2000*", "+0.2000", "..", "+0.2000"]
+    assert row[:7] == ["d", "res", "generated", "ours", "-", "20", "gIoU"]
+    assert row[7:] == ["0.5000", "0.7000", "+0.2000*", "+0.2000", "..", "+0.2000"]
     (emission,) = [text.split() for text in printed.splitlines() if " emission " in text]
-    assert emission[8] == "+0.0000"  # no mark: both always keep their form
+    assert emission[9] == "+0.0000"  # no mark: both always keep their form
     saved = {row["score"]: row for row in read_results(tmp_path / "table.json")["rows"]}
     assert saved["gIoU"]["difference"] == [0, pytest.approx(0.2)] and len(saved["gIoU"]["interval"]) == 2
 

@@ -63,6 +63,7 @@ ROWS = [
     {"dataset": "partly", "task": "semantic", "options": {"says": ["SEG"]}},
     {"dataset": "plain", "task": "vqa"},
     {"dataset": "plain", "task": "res", "shuffled": True},
+    {"dataset": "plain", "task": "res", "answers": "given", "protocol": "ullava"},
 ]
 
 
@@ -108,6 +109,15 @@ def test_a_missing_line_counts_as_an_empty_answer_and_is_listed(run, tmp_path):
     before = read_results(run / "results.json")["rows"][0]
     assert row["metrics"]["gIoU"] <= before["metrics"]["gIoU"]
     assert row["metrics"]["unparseable"] == pytest.approx(before["metrics"]["unparseable"] + 1 / 9)
+
+
+def test_a_line_that_does_not_say_so_is_scored_as_its_task_is(tmp_path):
+    drawn = encode(np.ones(SIZE, bool))
+    line = {"id": "a#0", "dataset": "d", "task": "res", "answers": "given", "question": "?", "answer": "[SEG]"}
+    line |= {"truth": {"masks": [drawn], "boxes": [], "text": None}, "predicted": {"masks": [drawn]}, "metrics": {}}
+    (tmp_path / "plain.jsonl").write_text(json.dumps(line))
+    (row,) = scored("--pred", tmp_path / "plain.jsonl", out=tmp_path / "out.json")
+    assert row["metrics"]["gIoU"] == 1 and "emission" not in row["metrics"]
 
 
 def test_a_line_without_what_is_needed_is_named(tmp_path):
