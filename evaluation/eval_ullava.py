@@ -33,6 +33,7 @@ def main(arguments: Sequence[str], default: Path = RES) -> None:
         results = score(config, options.cfg_path, allow_mismatch=options.allow_mismatch)
     output = Path(config.output_dir)
     if ranks.place()[0] == 0:
+        write_page(output, config, options.train_run)
         print(table(results), f"\nwrote {output / 'results.json'}, {output / 'predictions.jsonl'}", sep="\n")
         if options.log_dir:
             log = Path(options.log_dir, f"{Path(config.model).name}.log")
@@ -57,11 +58,21 @@ def score(config: EvaluationConfig, source: Path, *, allow_mismatch: bool = Fals
     )  # fmt: skip
 
 
+def write_page(output: Path, config: EvaluationConfig, trained: Sequence[str]) -> None:
+    """Writes report.html, with the loss curves of the trainings given."""
+    from ullava.evaluation.report import write_report
+
+    files = (output / name for name in ("report.html", "results.json", "predictions.jsonl"))
+    title = f"u-LLaVA: {Path(config.model).name}, {output.name}"
+    write_report(*files, {run: Path(run) for run in trained}, config.datasets, title=title)
+
+
 def parse(arguments: Sequence[str], default: Path) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="Scores a trained model on the rows of a YAML.")
     parser.add_argument("--cfg_path", type=Path, default=default, help="default: %(default)s")
     parser.add_argument("--log_dir", help="also write the table to LOG_DIR/<model>.log")
+    parser.add_argument("--train_run", nargs="+", default=[], help="trainings whose loss curves report.html shows")
     add_precision(parser)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. model=runs/mine evaluate.0.limit=100")
     return parser.parse_intermixed_args(list(arguments))

@@ -27,6 +27,7 @@ from ullava.evaluation.visualise import beside, enlarge, overlay
 
 KINDS = ("best", "median", "worst")  # where there are fewer answers, the later name stands
 FRAMES = 4  # of a video, shown in a row
+LONGEST = 960  # pixels of a picture's longer side on the page
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +132,21 @@ def find_samples(lines: Sequence[Line], own: Mapping[str, Any]) -> dict[str, Sam
     return found
 
 
-def draw(line: Line, sample: Sample) -> tuple[str, str]:
-    """The truth and the prediction over the sample's picture, as data URIs; a video is shown once, as frames."""
+def draw(line: Line, sample: Sample, longest: int = LONGEST) -> tuple[str, str]:
+    """The truth and the prediction over the sample's picture, as data URIs; a video is shown once, as frames.
+
+    Args:
+        longest: most pixels of a side.
+    """
     if not sample.media:
         return "", ""
     if not isinstance(sample.media[0], Picture):
         frames = [enlarge(frame, [], [], side=160)[0] for frame in read_frames(sample.media[0], FRAMES)]
-        return data_uri(beside(frames)), ""
+        return data_uri(beside(frames), longest), ""
     picture = read(sample.media[0])
     if not line["truth"]["masks"] and not line["truth"]["boxes"]:
-        return data_uri(enlarge(picture, [], [])[0]), ""
-    return tuple(data_uri(show(picture, line[side])) for side in ("truth", "predicted"))
+        return data_uri(enlarge(picture, [], [])[0], longest), ""
+    return tuple(data_uri(show(picture, line[side]), longest) for side in ("truth", "predicted"))
 
 
 def show(picture: np.ndarray, said: Mapping[str, Any]) -> np.ndarray:
@@ -151,8 +156,9 @@ def show(picture: np.ndarray, said: Mapping[str, Any]) -> np.ndarray:
     return overlay(*enlarge(picture, [mask for mask in masks if mask.shape == picture.shape[:2]], boxes))
 
 
-def data_uri(picture: np.ndarray) -> str:
-    """The picture as a JPEG inside an address."""
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=88)
+def data_uri(picture: np.ndarray, longest: int = LONGEST) -> str:
+    """The picture, made smaller where a side is longer than that, as a JPEG inside an address."""
+    file, image = io.BytesIO(), Image.fromarray(picture)
+    image.thumbnail((longest, longest))
+    image.save(file, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")

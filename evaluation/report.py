@@ -1,9 +1,12 @@
 """Writes one page about a run: its scores beside those of a guess, its answers beside the truth, its loss curves.
 
-The page is one file that needs no network: pictures are data addresses, charts are SVG, and it follows the reader's
-light or dark. What it says of the answers to show, `exhibits` decides by a rule.
+The page is one file that needs no network: pictures are data addresses, charts are SVG, its script is its own, and it
+follows the reader's light or dark. What stands in front, `exhibits` decides by a rule; `gallery` holds every answer.
+
+    ullava report runs/mine/evaluation --train runs/mine
 """
 
+import argparse
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -12,14 +15,33 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from ullava.configs.load import read_run
 from ullava.configs.schema import LossConfig
 from ullava.evaluation.charts import Bar, bars, curve
 from ullava.evaluation.contest import verdict
 from ullava.evaluation.exhibits import Exhibit, choose, texts
+from ullava.evaluation.gallery import PICTURES, as_script, gallery
 from ullava.evaluation.headlines import Headline, headlines, is_asked
 from ullava.evaluation.results import Results, Row, read_results
 
-TEMPLATE = Path(__file__).with_name("report.html")
+TEMPLATE, SCRIPT = (Path(__file__).with_name(f"report.{kind}") for kind in ("html", "js"))
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Writes report.html beside an evaluation's results.json."""
+    parser = argparse.ArgumentParser(prog="ullava report", description=__doc__.partition("\n")[0])
+    parser.add_argument("run", type=Path, help="folder of an evaluation: results.json and predictions.jsonl")
+    parser.add_argument("--train", nargs="+", type=Path, default=[], metavar="RUN", help="trainings, for their curves")
+    parser.add_argument("--pictures", type=int, default=PICTURES, help="of each row, the worst; default: %(default)s")
+    options = parser.parse_args(list(arguments))
+    files = [options.run / name for name in ("results.json", "predictions.jsonl")]
+    for file in (*files, *(run / "log.jsonl" for run in options.train)):
+        if not file.is_file():
+            raise FileNotFoundError(f"{file}: no such file; `ullava eval` writes results, `ullava train` a log")
+    config = read_results(files[0])["run"].get("config")
+    own = read_run(config).get("datasets") or {} if config and Path(config).is_file() else {}
+    logs = {str(run): run for run in options.train}
+    print(f"wrote {write_report(options.run / 'report.html', *files, logs, own, pictures=options.pictures)}")
 
 
 def write_report(
@@ -30,6 +52,7 @@ def write_report(
     own: Mapping[str, Any],
     *,
     commands: Sequence[str] = (),
+    pictures: int = PICTURES,
     title: str = "u-LLaVA: what a run learned",
 ) -> Path:
     """Writes the page, and returns its path.
@@ -40,6 +63,7 @@ def write_report(
         logs: stage name -> its folder, with log.jsonl and learn.json.
         own: the run's own catalogue entries, where the pictures are found again.
         commands: what was typed, in order.
+        pictures: how many answers of each row come with their picture, the worst ones.
     """
     scored = read_results(results)
     page = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -48,6 +72,9 @@ def write_report(
         scores=write_scores(scored),
         pictures=write_pictures(choose(predictions, own)),
         training="\n".join(write_stage(stage, folder) for stage, folder in logs.items()) or "<p>No logs.</p>",
+        answers=as_script(gallery(predictions, own, pictures)),
+        pictured=pictures,
+        script=SCRIPT.read_text(encoding="utf-8"),
         commands=f"<pre>{escape(chr(10).join(commands)) or 'none recorded'}</pre>",
     )
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -50,6 +50,13 @@ def infer(arguments: list[str]) -> None:
     main(arguments)
 
 
+def report(arguments: list[str]) -> None:
+    """write the page of an evaluation anew: ullava report FOLDER [--train RUN ...] [--pictures N]"""
+    from ullava.evaluation.report import main
+
+    main(arguments)
+
+
 def score(arguments: list[str]) -> None:
     """score files without a model: ullava score KIND --pred P --gt G [--out F]; KIND: masks, boxes, captions, ..."""
     from ullava.evaluation.score import main
@@ -132,7 +139,7 @@ def demo(arguments: list[str]) -> None:
 
 WORLD = {"tiny_train": (6000, 1000), "tiny_val": (200, 50), "tiny_test": (400, 100)}  # split -> scenes, videos
 VERBS: dict[str, Callable[[list[str]], None]] = {
-    "train": train, "check": check, "plan": plan, "eval": evaluate, "infer": infer, "score": score,
+    "train": train, "check": check, "plan": plan, "eval": evaluate, "infer": infer, "report": report, "score": score,
     "compare": compare, "export-masks": export_masks, "merge": merge,
     "convert": convert, "export": export, "prepare": prepare, "demo": demo,
 }  # fmt: skip
