@@ -55,7 +55,7 @@ def test_a_rate_may_be_written_in_any_way(write):
 @pytest.mark.parametrize(
     "old, new, message",
     [
-        ("portion", "potion", "data[0]: no key 'potion'; did you mean 'portion'? there are: dataset, family, opt"),
+        ("portion", "potion", "data[0]: no key 'potion'; did you mean 'portion'? there are: dataset, exclude, fam"),
         ("lora:", "loar:", "learn: no key 'loar'; did you mean 'lora'?"),
         ("llm: toy", "{}", "model: key 'llm' is missing"),
         ("0.5", "half", "data[0].portion: input should be a valid number, unable to parse string as a number, fo"),
