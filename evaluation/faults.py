@@ -33,24 +33,30 @@ CARD = "ullava.json"  # in the folder of a run, models/manifest.py
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What a dataset holds; `lost` are the files that its annotation names and its folder lacks."""
+    """What a dataset holds.
+
+    Attributes:
+        lost: files that its annotation names and its folder lacks.
+        unread: why records cannot be read.
+    """
 
     records: int
     pictures: int
     phrases: int
     turns: int
-    lost: tuple[Path, ...]
+    lost: tuple[Path, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """One row of `data` or `evaluate` that could be opened."""
+    """One row of `data` or `evaluate` that could be opened; what it holds is counted later."""
 
     place: str
     row: DataRow | EvaluationRow
     task: Task
     reader: Reader
-    count: Count
+    count: Count = Count(0, 0, 0, 0)
 
 
 def part_of(schema: type[BaseModel], tree: Any) -> BaseModel | None:
@@ -72,9 +78,9 @@ def open_rows(tree: Mapping[str, Any]) -> tuple[list[Opened], list[str]]:
                 continue
             place = f"{section}[{i}]"
             task = attempt(place, faults, TASKS.build, row.task, row.options)
-            data = attempt(place, faults, open_data, row, own)
-            if task is not None and data is not None:
-                opened.append(Opened(place, row, task, *data))
+            reader = attempt(place, faults, open_data, row, own)
+            if task is not None and reader is not None:
+                opened.append(Opened(place, row, task, reader))
     return opened, faults
 
 
@@ -87,36 +93,46 @@ def attempt(place: str, faults: list[str], make: Callable[..., T], *arguments: A
         return None
 
 
-def open_data(row: DataRow | EvaluationRow, own: Mapping[str, Any]) -> tuple[Reader, Count]:
-    """The row's dataset, and what it holds."""
-    reader = open_dataset(row.dataset, row.task, own)
-    return reader, count(reader)
+def open_data(row: DataRow | EvaluationRow, own: Mapping[str, Any]) -> Reader:
+    """The row's dataset, its annotation files read."""
+    reader = open_dataset(row.dataset, row.task, own, row.exclude if isinstance(row, DataRow) else ())
+    if not len(reader):
+        raise ValueError(f"{row.dataset} has no records")
+    return reader
 
 
 def count(reader: Reader) -> Count:
     """Reads every record once; no pixels."""
-    media, phrases, turns = set(), 0, 0
+    media, phrases, turns, unread = set(), 0, 0, []
     for i in range(len(reader)):
-        sample = reader[i]
+        try:
+            sample = reader[i]
+        except WRONG as error:
+            unread.append(str(error))
+            continue
         media |= {medium.path for medium in sample.media}
         phrases += sum(len(region.phrases) for region in sample.regions)
         turns += len(sample.turns)
-    return Count(len(reader), len(media), phrases, turns, tuple(sorted(path for path in media if not path.exists())))
+    lost = tuple(sorted(path for path in media if not path.exists()))
+    return Count(len(reader), len(media), phrases, turns, lost, tuple(unread))
 
 
 def dataset_faults(opened: Opened) -> Iterator[str]:
-    """Yields what keeps a row from being asked: no records, lost pictures, nothing that its task can ask about."""
-    found = opened.count
-    if not found.records:
-        yield f"{opened.place}: {opened.row.dataset} has no records"
-        return
+    """Yields what keeps a row from being asked: broken records, lost pictures, nothing that its task can ask about."""
+    found, where = opened.count, f"{opened.place}: {opened.row.dataset}"
     if found.lost:
-        lost = f"{len(found.lost)} of {found.pictures} pictures or videos are missing, e.g. {found.lost[0]}"
-        yield f"{opened.place}: {opened.row.dataset}: {lost}"
+        yield f"{where}: {len(found.lost)} of {found.pictures} pictures or videos are missing, e.g. {found.lost[0]}"
+    if found.unread:
+        yield f"{where}: {len(found.unread)} of {found.records} records cannot be read, e.g. {found.unread[0]}"
+        return
     try:
         opened.task.dialogue(opened.reader[0], np.random.default_rng(0))
     except WRONG as error:
         yield f"{opened.place}: {error}"
+
+
+def source_faults(opened: Opened) -> Iterator[str]:
+    """Yields what is wrong with where an evaluation's boxes come from."""
     if isinstance(opened.row, EvaluationRow):
         name, options = source_of(opened.row.boxes)
         if name not in BOX_SOURCES:

@@ -1,0 +1,57 @@
+"""What a check may find in data: kinds of faults, by the names that `check.json` and `check.html` use."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+KINDS = {
+    "dataset": "cannot be opened",
+    "record": "records that cannot be read",
+    "missing": "missing files",
+    "broken": "broken files",
+    "size": "sizes that disagree",
+    "empty": "empty masks, boxes and texts",
+    "outside": "boxes outside their pictures",
+    "frame": "boxes that do not frame their masks",
+    "duplicate": "ids that stand twice",
+    "task": "nothing that the task can ask about",
+    "long": "promises beyond max_length",
+    "leak": "pictures that are evaluated, too",
+}
+SAID = ("leak",)  # said, and no reason to fail: learning a few pictures by heart is a way to test a model
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """One fault.
+
+    Attributes:
+        record: the sample's id; of a record that cannot be read, what its reader calls it, or "dataset[number]".
+        said: what was expected and found.
+    """
+
+    kind: str
+    dataset: str
+    record: str
+    said: str
+
+    @property
+    def fails(self) -> bool:
+        """Whether a check that finds it has failed."""
+        return self.kind not in SAID
+
+    def __str__(self) -> str:
+        said = self.said.removeprefix(f"{self.record}: ")
+        return f"{self.dataset}: {self.record}: {said}" if self.record else f"{self.dataset}: {said}"
+
+
+def unread(dataset: str, number: int, error: Exception) -> Finding:
+    """The finding about a record that its reader refuses; most messages begin with its id."""
+    named = re.match(rf"{re.escape(dataset)}/[^\s:]+", str(error))
+    return Finding("record", dataset, named.group() if named else f"{dataset}[{number}]", str(error))
+
+
+def once(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings in the order of `KINDS`, each once: several rows may ask about one dataset."""
+    order = list(KINDS)
+    return sorted(set(findings), key=lambda found: (order.index(found.kind), found))
