@@ -17,6 +17,7 @@ from ullava.evaluation.box_sources import open_source
 from ullava.evaluation.form import Form
 from ullava.evaluation.journal import Journal, Page
 from ullava.evaluation.marking import Mark, Marker
+from ullava.evaluation.metrics import meteor
 from ullava.evaluation.metrics.base import METRICS, Metric
 from ullava.evaluation.metrics.bootstrap import interval
 from ullava.evaluation.protocols import open_protocol
@@ -77,6 +78,8 @@ def open_metrics(task: Task, row: EvaluationRow) -> list[Metric]:
     metrics = [METRICS[name]() for name in task.metrics]
     if row.boxes and all(metric.reads != "box" for metric in metrics):
         metrics.append(METRICS["box_accuracy"]())
+    if any(metric.name == "captions" for metric in metrics) and meteor.is_there():
+        metrics.append(METRICS["meteor"]())
     return [*metrics, Form()]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ullava.evaluation.form import Form
 from ullava.evaluation.marking import Pair
+from ullava.evaluation.metrics import meteor
 from ullava.evaluation.metrics.base import METRICS, Metric, Record
 from ullava.evaluation.predictions import Line, decode, read_predictions
 from ullava.evaluation.score_kinds import KINDS, Case, Kind, Suite, match
@@ -37,6 +38,10 @@ class Predictions(Kind):
             pairs, extra = match(truths, answers.get(key(lines[0]), {}), str(self.options.pred))
             suites.append(suite(lines, pairs, extra))
         return suites
+
+    def notes(self):
+        left_out = any("meteor" in line.get("scored_by", ()) for line in checked(self.options.pred))
+        return ["METEOR is left out: it needs Java and pycocoevalcap"] if left_out and not meteor.is_there() else []
 
     def pairs(self, case):
         truth = {"masks": (), "boxes": (), "text": (), "answer": ""} | case.truth["truth"]
@@ -84,9 +89,10 @@ def suite(lines: Sequence[Line], pairs: Iterable[tuple[str, Line, Line | None]],
 
 
 def metrics_of(line: Line) -> list[Metric]:
-    """What scored a line; where it does not say so, those of its task's metrics for which it holds enough."""
+    """What scored a line (METEOR only where it is); else those of its task's metrics for which the line holds enough."""
     if "scored_by" in line:
-        return [Form() if name == Form.name else METRICS[name]() for name in line["scored_by"]]
+        names = [name for name in line["scored_by"] if name != "meteor" or meteor.is_there()]
+        return [Form() if name == Form.name else METRICS[name]() for name in names]
     holds = {"mask": line["truth"].get("masks"), "box": line["truth"].get("boxes"), "text": line["truth"].get("text")}
     metrics = [METRICS[name]() for name in TASKS.build(line["task"], {}).metrics]
     known = [metric for metric in metrics if holds[metric.reads] and (not metric.graded or "soft" in line["predicted"])]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ullava.evaluation.marking import Pair
+from ullava.evaluation.metrics import meteor
 from ullava.evaluation.metrics.base import METRICS
 from ullava.evaluation.metrics.vqa_accuracy import Match
 from ullava.evaluation.score_kinds import KINDS, Case, Kind, Suite, match
@@ -30,7 +31,8 @@ class CaptionFiles(Texts):
         said = texts_by(entries(self.options.pred), "image_id", "caption", self.options.pred)
         pairs, extra = match(references, said, str(self.options.pred))
         cases = [Case(name, name, caption, tuple(truth)) for name, truth, caption in pairs]
-        return [Suite(gt.stem, cases, [METRICS["captions"]()], extra)]
+        names = ["captions", *(["meteor"] if meteor.is_there() else [])]
+        return [Suite(gt.stem, cases, [METRICS[name]() for name in names], extra)]
 
 
 @KINDS.register("vqa")

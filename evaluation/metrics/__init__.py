@@ -6,6 +6,7 @@ from ullava.evaluation.metrics import (  # noqa: F401
     generalised_iou,
     mask_iou,
     mean_iou,
+    meteor,
     saliency,
     vqa_accuracy,
 )

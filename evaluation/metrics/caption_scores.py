@@ -1,7 +1,7 @@
 """BLEU, ROUGE-L and CIDEr-D of captions, without Java.
 
-As pycocoevalcap 1.2, scores and guards alike, on the tokens of `caption_tokens`. METEOR needs a Java program and is
-left out. CIDEr-D is on its own scale 0..10.
+As pycocoevalcap 1.2, scores and guards alike, on the tokens of `caption_tokens`. METEOR needs a Java program: see
+`meteor`. CIDEr-D is on its own scale 0..10.
 """
 
 import math

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ullava.evaluation.metrics import meteor
 from ullava.evaluation.metrics.caption_scores import Captions
 
 FOLDER = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[2] / "../shared")) / "oracles" / "caption"
@@ -68,3 +69,15 @@ def test_oracle_caption_scores_without_java(sets):
         if same or name != "edge":
             for score, deviation in deviations(measured(name), expected).items():
                 assert deviation <= (1e-9 if same else 2e-3), (name, score)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not meteor.is_there(), reason="no Java, or no METEOR")
+def test_oracle_meteor(sets):
+    """On the reference's words, of each caption and of the set; primary tolerance 1e-6, found 1e-16."""
+    metric = meteor.Meteor()
+    for name, expected in sets.items():
+        records = {id: metric.match(r["candidate"], r["references"]) for id, r in tokenized(expected).items()}
+        for id, record in records.items():
+            assert abs(metric.score([record])["METEOR"] - expected["per_image"][id]["METEOR"]) <= 1e-6, (name, id)
+        assert abs(metric.score(list(records.values()))["METEOR"] - expected["corpus"]["METEOR"]) <= 1e-6, name
