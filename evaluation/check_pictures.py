@@ -10,11 +10,13 @@ from itertools import groupby
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ullava.configs.tokens import LOC, SEG
 from ullava.datasets import images, videos
 from ullava.datasets.images import View
 from ullava.datasets.structures import OWNER_PATTERN, Dialogue, Picture, Promise
 from ullava.evaluation.check_records import Inspector
 from ullava.evaluation.exhibits import data_uri
+from ullava.evaluation.marking import true_box
 from ullava.evaluation.visualise import beside, colour, corners, enlarge, line_width, overlay
 from ullava.models.processor import Processor
 from ullava.models.rows import Row
@@ -88,11 +90,11 @@ def draw(picture: np.ndarray, view: View, promised: Sequence[tuple[int, Promise]
     things = max((k for k, _ in promised), default=-1) + 1
     covers, frames = [np.zeros((side, side), bool) for _ in range(things)], {}
     for k, promise in promised:
-        if masks and promise.region.mask is not None:
+        if masks and promise.token == SEG and promise.region.mask is not None:
             cover = np.repeat(promise.region.mask.draw()[..., None], 3, axis=-1).astype(np.uint8) * 255
             covers[k] = replace(view, background=(0, 0, 0)).apply(cover)[..., 0] > 127
-        if promise.region.box is not None:
-            frames[k] = tuple(float(edge) for edge in view.boxes_to(promise.region.box, size)[0] * side)
+        if promise.token == LOC and (box := true_box(promise.region)):
+            frames[k] = tuple(float(edge) for edge in view.boxes_to(box, size)[0] * side)
     drawn = Image.fromarray(overlay(shown, covers, []))
     pen = ImageDraw.Draw(drawn)
     for k, frame in frames.items():
