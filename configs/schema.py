@@ -100,6 +100,7 @@ class EvaluationRow(Section):
     protocol: Literal["ullava_trainer", "ullava", "lisa", "lasagna"] = "ullava_trainer"  # whose rules: ours, or theirs
     boxes: str | dict[str, Options] | None = None  # where boxes come from: a source, or {source: its options}
     trivial: str | None = None  # also score the baselines that never look, learned from this training dataset
+    metrics: tuple[str, ...] | None = None  # instead of the task's own: [generalised_iou], [vqa_choice]
     options: Options = {}
 
     @model_validator(mode="before")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ullava.configs.tokens import SEG
+from ullava.configs.tokens import NEG, SEG
 from ullava.datasets.boxes import box_of
 from ullava.datasets.structures import Answer, Box, Dialogue, Picture, Region, Video
 from ullava.evaluation.box_sources import BoxSource
@@ -20,7 +20,7 @@ from ullava.evaluation.predictions import write_line
 from ullava.evaluation.questions import Question
 from ullava.evaluation.sizes import move, resize, size_of
 from ullava.evaluation.soft_masks import to_png
-from ullava.tasks.base import Task
+from ullava.tasks.base import Reading, Task
 
 
 class Pair(NamedTuple):
@@ -86,7 +86,7 @@ class Marker:
         return Mark(place, picture_of(question.meant), records, line, soft)
 
     def pairs(self, question: Question, answer: Answer) -> dict[str, list[Pair]]:
-        """By what a metric reads: "mask", "box", "text", "answer"."""
+        """By what a metric reads: "mask", "box", "text", "answer", "names"."""
         turns, turn = question.meant.turns, question.meant.turns[-1]
         said = answer.text if len(turns) == 1 else turn.answer  # a conversation is a given one: its last answer stands
         reading = self.task.read(said)
@@ -97,6 +97,7 @@ class Marker:
             "box": pair_boxes(question, answer, self.boxes),
             "text": [Pair(reading.text if reading else said, references)],
             "answer": [Pair((said, reading is not None), turn.answer)],
+            "names": [Pair(called_there(reading), (called_there(written), called_absent(written)))],
         }
 
     def line(self, dialogue: Dialogue, answer: Answer, pairs, records) -> dict[str, Any]:
@@ -156,6 +157,19 @@ def pair_boxes(question: Question, answer: Answer, source: BoxSource) -> list[Pa
 def promised(dialogue: Dialogue, token: str) -> list[Region]:
     """The regions that `token` stands for, in the order of the text."""
     return [promise.region for promise in dialogue.promises if promise.token == token]
+
+
+def called_there(reading: Reading | None) -> list[str]:
+    """The names of an answer that it does not deny."""
+    absent = called_absent(reading)
+    return [name for name in reading.names if name not in absent] if reading else []
+
+
+def called_absent(reading: Reading | None) -> list[str]:
+    """The names of an answer that it denies: [NEG] stands where another name has its token."""
+    if reading is None or NEG not in reading.tokens or len(reading.tokens) != len(reading.names):
+        return []
+    return [name for name, token in zip(reading.names, reading.tokens, strict=True) if token == NEG]
 
 
 def true_box(region: Region) -> Box | None:

@@ -37,14 +37,15 @@ def write_line(
     """
     text, said = pairs["text"][0], pairs["answer"][0]
     ignored = next((pair.ignored for pair in pairs["mask"] if pair.ignored is not None), None)
-    truth = {"names": [pair.category for pair in pairs["mask"]], "answer": said.truth}
+    names, (there, absent) = pairs["names"][0][:2]
+    truth = {"names": [pair.category for pair in pairs["mask"]], "ignored": pack(ignored), "text": list(text.truth)}
     return {
         "id": dialogue.id,
         **head,
         "question": "\n".join(turn.question for turn in dialogue.turns),
         "answer": said.prediction[0],
-        "truth": side(pairs, 1) | truth | {"ignored": pack(ignored), "text": list(text.truth)},
-        "predicted": side(pairs, 0) | {"readable": said.prediction[1], "text": text.prediction},
+        "truth": side(pairs, 1) | truth | {"there": there, "absent": absent, "answer": said.truth},
+        "predicted": side(pairs, 0) | {"there": names, "text": text.prediction, "readable": said.prediction[1]},
         "metrics": {name: score for name, score in scores.items() if name not in OF_A_SET and not math.isnan(score)},
     }
 

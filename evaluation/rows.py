@@ -74,8 +74,8 @@ def evaluate_row(
 
 
 def open_metrics(task: Task, row: EvaluationRow) -> list[Metric]:
-    """The task's metrics, that of boxes where the row names their source, and the form of the answers."""
-    metrics = [METRICS[name]() for name in task.metrics]
+    """The row's metrics or else its task's, that of boxes where it names their source, and the form of the answers."""
+    metrics = [METRICS[name]() for name in (task.metrics if row.metrics is None else row.metrics)]
     if row.boxes and all(metric.reads != "box" for metric in metrics):
         metrics.append(METRICS["box_accuracy"]())
     if any(metric.name == "captions" for metric in metrics) and meteor.is_there():

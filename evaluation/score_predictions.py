@@ -1,5 +1,6 @@
 """predictions.jsonl, scored again without a model: the same metrics on what each line holds."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,11 @@ class Predictions(Kind):
             raise ValueError(f"{self.options.pred}: expected lines of predictions, found none")
         if not self.options.gt:
             return [suite(lines, [(line["id"], line, line) for line in lines]) for lines in said]
-        answers = {key(lines[0]): {line["id"]: line for line in lines} for lines in said}
+        answers = numbered(said)
         suites = []
-        for lines in rows_of(self.options.gt):
-            truths = {line["id"]: line for line in lines}
-            pairs, extra = match(truths, answers.get(key(lines[0]), {}), str(self.options.pred))
+        for name, lines in numbered(rows_of(self.options.gt)).items():
+            known = {line["id"]: line for line in answers.get(name, ())}
+            pairs, extra = match({line["id"]: line for line in lines}, known, str(self.options.pred))
             suites.append(suite(lines, pairs, extra))
         return suites
 
@@ -44,7 +45,7 @@ class Predictions(Kind):
         return ["METEOR is left out: it needs Java and pycocoevalcap"] if left_out and not meteor.is_there() else []
 
     def pairs(self, case):
-        truth = {"masks": (), "boxes": (), "text": (), "answer": ""} | case.truth["truth"]
+        truth = dict.fromkeys(("masks", "boxes", "text", "there", "absent"), ()) | {"answer": ""} | case.truth["truth"]
         said = (case.prediction or {}).get("predicted", {})
         ignored = draw(truth.get("ignored"))
         masks, boxes = truth["masks"], truth["boxes"]
@@ -58,6 +59,7 @@ class Predictions(Kind):
             "box": [Pair(box, true) for box, true in zip(padded(said.get("boxes"), boxes), boxes, strict=True)],
             "text": [Pair(said.get("text"), as_texts(truth["text"]))],
             "answer": [Pair((answer, said.get("readable", False)), truth["answer"])],
+            "names": [Pair(said.get("there"), (truth["there"], truth["absent"]))],
         }
 
     def records(self, case: Case, metrics: Sequence[Metric]) -> dict[str, tuple[Record, ...]]:
@@ -89,11 +91,12 @@ def suite(lines: Sequence[Line], pairs: Iterable[tuple[str, Line, Line | None]],
 
 
 def metrics_of(line: Line) -> list[Metric]:
-    """What scored a line (METEOR only where it is); else those of its task's metrics for which the line holds enough."""
+    """What scored a line (METEOR only where it is); else what its task is scored by and the line holds."""
     if "scored_by" in line:
         names = [name for name in line["scored_by"] if name != "meteor" or meteor.is_there()]
         return [Form() if name == Form.name else METRICS[name]() for name in names]
     holds = {"mask": line["truth"].get("masks"), "box": line["truth"].get("boxes"), "text": line["truth"].get("text")}
+    holds["names"] = line["truth"].get("there")
     metrics = [METRICS[name]() for name in TASKS.build(line["task"], {}).metrics]
     known = [metric for metric in metrics if holds[metric.reads] and (not metric.graded or "soft" in line["predicted"])]
     if not known:
@@ -129,6 +132,17 @@ def checked(path: Path) -> Iterator[Line]:
         for name in ("id", *ROW[:3], "answer", "truth", "predicted"):
             field_of(line, name, f"{path}:{number}")
         yield line
+
+
+def numbered(rows: Sequence[list[Line]]) -> dict[tuple, list[Line]]:
+    """The rows by what their lines share, by what scored them, and by their number among the rows alike."""
+    found: dict[tuple, list[Line]] = {}
+    alike: Counter = Counter()
+    for lines in rows:
+        name = (*key(lines[0]), *lines[0].get("scored_by", ()))
+        found[(alike[name], *name)] = lines
+        alike[name] += 1
+    return found
 
 
 def key(line: Line) -> tuple:

@@ -7,6 +7,7 @@ from ullava.evaluation.metrics import (  # noqa: F401
     mask_iou,
     mean_iou,
     meteor,
+    presence,
     saliency,
     vqa_accuracy,
 )

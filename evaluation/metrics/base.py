@@ -22,6 +22,7 @@ class Metric(ABC):
             "box": x0, y0, x1, y1, or None; truth the same.
             "text": a string; truth a tuple of reference strings.
             "labels": (H, W) class ids, or None; truth the same.
+            "names": the names that an answer calls there; truth (those that are, those asked for that are not).
         graded: whether it reads probabilities as such, so that a mask cut at 0.5 does not replace them.
     """
 

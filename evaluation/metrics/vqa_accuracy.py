@@ -13,8 +13,9 @@ import numpy as np
 
 from ullava.evaluation.metrics.additive import Additive, add, share
 from ullava.evaluation.metrics.base import METRICS, Record
+from ullava.evaluation.metrics.choices import same_choice
 
-Match = Literal["auto", "official", "exact", "set"]
+Match = Literal["auto", "official", "exact", "set", "choice"]
 AGREEMENT = 3  # people who must agree with an answer for full marks
 PUNCTUATION = ";/[]\"{}()=+\\_-><@`,?!"
 PERIODS = 32  # the reference hands a flag over as the count of replacements
@@ -46,6 +47,7 @@ class VqaAccuracy(Additive):
         are not all alike: "Yes" against ten times "yes" is 0.
     exact: 1 where the normalised answer equals any normalised reference.
     set: the same of the answers' parts between commas, in any order.
+    choice: 1 where the answer chooses the first reference's letter (`choices`).
 
     Args:
         match: "auto" takes official where it can give full marks (4 references or more), exact elsewhere.
@@ -82,6 +84,38 @@ class VqaAccuracy(Additive):
         return {"accuracy": share(sums[..., 1], sums[..., 0])}
 
 
+@METRICS.register("vqa_official")
+@dataclass(frozen=True)
+class Official(VqaAccuracy):
+    """VQA's rule, also where it cannot give full marks."""
+
+    match: Match = "official"
+
+
+@METRICS.register("vqa_exact")
+@dataclass(frozen=True)
+class Exact(VqaAccuracy):
+    """Any reference, word for word."""
+
+    match: Match = "exact"
+
+
+@METRICS.register("vqa_set")
+@dataclass(frozen=True)
+class SameSet(VqaAccuracy):
+    """All things and no others, as DAQUAR's answers list them."""
+
+    match: Match = "set"
+
+
+@METRICS.register("vqa_choice")
+@dataclass(frozen=True)
+class Choice(VqaAccuracy):
+    """The right letter, as ScienceQA's questions ask for it."""
+
+    match: Match = "choice"
+
+
 def official(answer: str, references: Sequence[str]) -> float:
     """Agreement with ten people, each of them left out once."""
     answer, *references = (re.sub("[\n\t]", " ", text).strip() for text in (answer, *references))
@@ -102,7 +136,7 @@ def same_set(answer: str, references: Sequence[str]) -> float:
     return float(said in meant)
 
 
-AGREE = {"official": official, "exact": exact, "set": same_set}
+AGREE = {"official": official, "exact": exact, "set": same_set, "choice": same_choice}
 
 
 def normalise(text: str) -> str:

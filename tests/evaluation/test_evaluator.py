@@ -106,6 +106,14 @@ def test_boxes_come_from_the_named_source(toy):
         one(Fake(), boxes="fused")
 
 
+def test_a_row_may_name_its_metrics(toy):
+    toy([sample(0), sample(1, np.zeros_like(LEFT))])
+    row = one(Fake(masks=(LEFT.astype(np.float32),)), metrics=["generalised_iou"])
+    assert (row["metrics"]["T-acc"], row["metrics"]["N-acc"], row["metrics"]["gIoU"]) == (1, 0, 0.5)
+    with pytest.raises(LookupError, match="no metric 'generalized_iou'; did you mean 'generalised_iou'"):
+        one(Fake(), metrics=["generalized_iou"])
+
+
 def test_ignored_pixels_count_nowhere(toy):
     toy([sample(0, ignored=mask(RIGHT))])
     assert one(Fake(masks=(np.ones((2, 4), np.float32),)))["metrics"]["gIoU"] == 1

@@ -62,6 +62,8 @@ ROWS = [
     {"dataset": "plain", "task": "salient", "options": {"says": ["SEG"]}},
     {"dataset": "partly", "task": "semantic", "options": {"says": ["SEG"]}},
     {"dataset": "plain", "task": "vqa"},
+    {"dataset": "plain", "task": "vqa", "metrics": ["vqa_set"]},
+    {"dataset": "partly", "task": "res", "metrics": ["generalised_iou", "presence"]},
     {"dataset": "plain", "task": "res", "shuffled": True},
     {"dataset": "plain", "task": "res", "answers": "given", "protocol": "ullava"},
 ]

@@ -1,0 +1,34 @@
+"""Answers to multiple-choice questions (ScienceQA): which letter was chosen?
+
+Source of the way to read a letter: LLaVA, llava/eval/eval_science_qa.py, which knows "B", "B. text" and "The answer is
+B."; brackets, colons and small letters alone are ours. What chooses nothing is wrong, and is not guessed for.
+"""
+
+import re
+from collections.abc import Sequence
+
+LETTER = re.compile(r"\(?([A-Za-z])\)?[.:)]?")  # the whole answer
+BEGINS = re.compile(r"\(?([A-Z])(?:[.:)]\)?)\s")  # "B. text", "(B) text"
+SAYS = re.compile(r"\banswer is:? \(?([A-Z])\b", re.IGNORECASE)
+
+
+def chosen(answer: str) -> str | None:
+    """The letter that an answer chooses, a capital; None where it chooses none, or several."""
+    answer = answer.strip()
+    found = LETTER.fullmatch(answer) or BEGINS.match(answer)
+    if found:
+        return found.group(1).upper()
+    said = {letter.upper() for letter in SAYS.findall(answer)}
+    return said.pop() if len(said) == 1 else None
+
+
+def same_choice(answer: str, references: Sequence[str]) -> float:
+    """Whether the letter of the first reference was chosen.
+
+    Raises:
+        ValueError: the reference chooses none.
+    """
+    meant = chosen(references[0])
+    if meant is None:
+        raise ValueError(f"vqa_choice: expected a truth that names a letter, found {references[0]!r}; use match: exact")
+    return float(chosen(answer) == meant)
