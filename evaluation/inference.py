@@ -1,31 +1,38 @@
 """Questions from anywhere about any picture: asked in batches, and the answers written with their masks and boxes.
 
-    answers.jsonl           a line per question: image, question, answer, the files below, boxes
-    0003_dog_mask_0.png     what the first [SEG] of question 3 is about, white on black
-    0003_dog_boxes.json     boxes x0, y0, x1, y1 in pixels, x1 and y1 outside
-    0003_dog_overlay.png    the picture with all of them
+answers.jsonl has a line per question: image, question, answer, things, boxes, and the files that `things` writes.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from glob import glob, has_magic
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from ullava.datasets import images
 from ullava.datasets.masks import RunLengths
 from ullava.datasets.structures import Answer, Dialogue, Picture, Region, Sample, Turn, Video
-from ullava.evaluation.box_sources import NAMED, THRESHOLD
 from ullava.evaluation.rows import Answerer
-from ullava.evaluation.visualise import overlay
+from ullava.evaluation.things import USUAL, Writer
 from ullava.tasks.base import TASKS
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif")
+
+
+def told(line: Mapping[str, Any]) -> str:
+    """A line of answers.jsonl for people."""
+    files = [line[kind] for kind in ("overlay", "npy", "rle", "polygons") if line.get(kind)]
+    said = [line["answer"]]
+    for thing, box, mask in zip_longest(line["things"], line["boxes"], line["masks"]):
+        words = [thing["name"] or "it"]
+        words += [f"confidence {thing['confidence']:.2f}"] if thing["confidence"] is not None else []
+        words += [f"box {' '.join(f'{side:.0f}' for side in box)}"] if box else []
+        words += [mask] if mask else []
+        said.append(", ".join(words))
+    return "\n  ".join([*said, *files])
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,31 +134,16 @@ def answer(asks: Sequence[Ask], answerer: Answerer, first: int = 0) -> Iterator[
             yield number, ask, said
 
 
-def write(folder: Path, answered: Iterable[tuple[int, Ask, Answer]]) -> Iterator[dict[str, Any]]:
+def write(
+    folder: Path, answered: Iterable[tuple[int, Ask, Answer]], formats: Sequence[str] = USUAL
+) -> Iterator[dict[str, Any]]:
     """Writes every answer to `folder` as it comes, and yields its line of answers.jsonl."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "answers.jsonl").open("w", encoding="utf-8") as file:
+    writer = Writer(folder, formats)
+    with closing(writer), (folder / "answers.jsonl").open("w", encoding="utf-8") as file:
         for number, ask, said in answered:
             about = str(ask.medium.path) if ask.medium else None
             line = {"image": about, "question": ask.question, "answer": said.text}
-            line |= draw(folder, ask, ask.name(number), said)
+            line |= writer.write(ask.name(number), ask.medium, said)
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
             file.flush()
             yield line
-
-
-def draw(folder: Path, ask: Ask, name: str, said: Answer) -> dict[str, Any]:
-    """Writes what an answer points at; returns the names of the files, and the boxes."""
-    masks = [np.asarray(mask) > THRESHOLD for mask in said.predictions.get("mask", ())]
-    found = said.predictions.get("box") or said.predictions.get("detector", ())
-    boxes = [[round(float(side), 2) for side in box] for box in found]
-    line: dict[str, Any] = {"masks": [f"{name}_mask_{i}.png" for i in range(len(masks))], "boxes": boxes}
-    for file, mask in zip(line["masks"], masks, strict=True):
-        Image.fromarray(mask.astype(np.uint8) * 255).save(folder / file)
-    if boxes:
-        (folder / f"{name}_boxes.json").write_text(json.dumps(boxes) + "\n", encoding="utf-8")
-    if (masks or boxes) and isinstance(ask.medium, Picture):
-        line["overlay"] = f"{name}_overlay.png"
-        drawn = overlay(images.read(ask.medium), masks, boxes, NAMED.findall(said.text))
-        Image.fromarray(drawn).save(folder / line["overlay"])
-    return line

@@ -17,6 +17,7 @@ if not __package__:  # run as a file: `ullava` lies beside this folder, not in i
 from ullava.configs.load import build
 from ullava.configs.schema import GenerationConfig
 from ullava.evaluation.precision import add_precision, precision_of
+from ullava.evaluation.things import FORMATS, USUAL
 from ullava.messages import run_command
 
 GENERATION = ("batch_size", "max_new_tokens", "num_beams", "temperature", "top_p")
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str], model: str = "runs/ullava_stage2") -> None:
             print(f"--{flag} is ignored: the model's folder says it", file=sys.stderr)
     if options.conv_type:
         print(f"--conv_type {options.conv_type} is ignored: the model writes as it was trained to", file=sys.stderr)
-    from ullava.evaluation.inference import answer, write
+    from ullava.evaluation.inference import answer, told, write
 
     asks = collect(options)
     from ullava.models.answering import open_answerer  # torch and all: only once the questions are known to be good
@@ -40,11 +41,8 @@ def main(arguments: Sequence[str], model: str = "runs/ullava_stage2") -> None:
     how = build(GenerationConfig, generation, "command line")
     answerer = open_answerer(options.llm_path, how, allow_mismatch=options.allow_mismatch)
     answered = answer(asks, answerer) if asks else converse(answerer)
-    for line in write(Path(options.result_dir), answered):
-        print(f"{line['image'] or 'text'}\n  {line['question']}\n  {line['answer']}")
-        for key in ("masks", "boxes", "overlay"):
-            if line.get(key):
-                print(f"  {key}: {line[key]}")
+    for line in write(Path(options.result_dir), answered, options.save):
+        print(f"{line['image'] or 'text'}\n  {line['question']}\n  {told(line)}")
     print(f"wrote {options.result_dir}/answers.jsonl")
 
 
@@ -102,6 +100,7 @@ def parse(arguments: Sequence[str], model: str) -> argparse.Namespace:
     add("--task", help="asks as this task does, e.g. res, rec, salient, captioning")
     add("--phrase", nargs="+", help="what --task asks for")
     add("--result_dir", default="runs/inference", help="default: %(default)s")
+    add("--save", nargs="+", choices=FORMATS, default=USUAL, help="what is written; default: %(default)s")
     add_precision(parser)
     add("--batch_size", type=int, default=16, help="questions at once; default: %(default)s")
     add("--max_new_tokens", type=int, default=128)

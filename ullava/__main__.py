@@ -50,6 +50,20 @@ def infer(arguments: list[str]) -> None:
     main(arguments)
 
 
+def ask(arguments: list[str]) -> None:
+    """find a thing in a picture, or ask about it: ullava ask picture.jpg "the cup on the left" [--model RUN]"""
+    from ullava.evaluation.ask import main
+
+    main(arguments)
+
+
+def chat(arguments: list[str]) -> None:
+    """talk about a picture, turn by turn: ullava chat picture.jpg [--model RUN]"""
+    from ullava.evaluation.chat import main
+
+    main(arguments)
+
+
 def report(arguments: list[str]) -> None:
     """write the page of an evaluation anew: ullava report FOLDER [--train RUN ...] [--pictures N]"""
     from ullava.evaluation.report import main
@@ -139,7 +153,8 @@ def demo(arguments: list[str]) -> None:
 
 WORLD = {"tiny_train": (6000, 1000), "tiny_val": (200, 50), "tiny_test": (400, 100)}  # split -> scenes, videos
 VERBS: dict[str, Callable[[list[str]], None]] = {
-    "train": train, "check": check, "plan": plan, "eval": evaluate, "infer": infer, "report": report, "score": score,
+    "train": train, "check": check, "plan": plan, "eval": evaluate, "infer": infer, "ask": ask,
+    "chat": chat, "report": report, "score": score,
     "compare": compare, "export-masks": export_masks, "merge": merge,
     "convert": convert, "export": export, "prepare": prepare, "demo": demo,
 }  # fmt: skip
