@@ -1,9 +1,10 @@
 """Scores files that some program wrote, without a model: `ullava score KIND --pred P --gt G [--out F]`."""
 
 import argparse
+import csv
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ullava import __version__
@@ -16,10 +17,13 @@ from ullava.evaluation import (  # noqa: F401, each registers its kinds
     score_texts,
 )
 from ullava.evaluation.marking import Mark
+from ullava.evaluation.metrics.base import Record
+from ullava.evaluation.predictions import replacing
 from ullava.evaluation.results import Results, Row, all_scores, write_results
 from ullava.evaluation.rows import PROTOCOL, summary
 from ullava.evaluation.score_kinds import KINDS, Kind, Suite, shown
 
+Records = Mapping[str, Sequence[Record]]  # of one case, by metric
 SHOWN = 10  # names of missing predictions on the screen; the file holds all
 
 
@@ -35,28 +39,51 @@ def main(arguments: Sequence[str]) -> None:
     for note in results["run"].get("notes", ()):
         print(f"note: {note}", file=sys.stderr)
     print(all_scores(results))
-    if options.out:
-        write_results(results, options.out)
-        print(f"wrote {options.out}")
+    for path in filter(None, (options.out, options.each)):
+        print(f"wrote {path}")
 
 
 def score(kind: Kind) -> Results:
     """What results.json holds, a row per suite; each row also lists what was missing, and what was too much."""
-    rows = [score_suite(kind, suite) for suite in kind.suites()]
-    given = {name: str(value) for name, value in vars(kind.options).items() if value not in (None, False)}
+    began, options = time.perf_counter(), kind.options
+    suites, measured = kind.suites(), {}
+    for suite in suites:
+        for case in suite.cases:
+            if id(case) not in measured:  # suites may share their cases
+                measured[id(case)] = kind.records(case, suite.metrics)
+    rows = [row_of(kind, suite, [measured[id(case)] for case in suite.cases], began) for suite in suites]
+    given = {name: str(value) for name, value in vars(options).items() if value not in (None, False)}
     run = {"command": "score", "ullava": __version__, **given}
-    return {"rows": rows, "run": run | ({"notes": notes} if (notes := kind.notes()) else {})}
+    results = {"rows": rows, "run": run | ({"notes": notes} if (notes := kind.notes()) else {})}
+    if options.out:
+        write_results(results, options.out)
+    if options.each:
+        write_each(suites, measured, options.each)
+    return results
 
 
-def score_suite(kind: Kind, suite: Suite) -> Row:
-    """One row."""
-    began = time.perf_counter()
-    marks = [
-        Mark(number, case.picture, kind.records(case, suite.metrics), None) for number, case in enumerate(suite.cases)
-    ]
+def row_of(kind: Kind, suite: Suite, measured: Sequence[Records], began: float) -> Row:
+    """One row, from the records of each of the suite's cases."""
+    pairs = zip(suite.cases, measured, strict=True)
+    marks = [Mark(number, case.picture, records, None) for number, (case, records) in enumerate(pairs)]
     head = {"dataset": suite.name, "task": kind.name, "answers": "given", "protocol": PROTOCOL, "boxes": None}
     head |= suite.head
     return summary(marks, suite.metrics, head, began) | {"missing": suite.missing, "extra": list(suite.extra)}
+
+
+def write_each(suites: Sequence[Suite], measured: Mapping[int, Records], path: Path) -> None:
+    """Writes a table (CSV) with the scores of every case by itself; what one case does not have stays empty."""
+    names = {name: None for suite in suites for metric in suite.metrics for name in metric.score([])}
+    with replacing(path) as file:
+        table = csv.DictWriter(file, ["suite", "id", "missing", *names], lineterminator="\n")
+        table.writeheader()
+        for suite in suites:
+            for case in suite.cases:
+                scores = {"suite": suite.name, "id": case.id, "missing": int(case.prediction is None)}
+                for metric in suite.metrics:
+                    found = metric.score(measured[id(case)][metric.name])
+                    scores |= {name: value for name, value in found.items() if value == value}
+                table.writerow(scores)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -69,6 +96,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         one.add_argument("--pred", "--submission_dir", type=Path, help="predictions: a file or a folder")
         one.add_argument("--gt", "--groundtruth_dir", type=Path, help="truths: a file or a folder")
         one.add_argument("--out", type=Path, help="write the scores there, as results.json has them")
+        one.add_argument("--each", type=Path, help="write the scores of every single case there (CSV)")
         kind.add_arguments(one)
     options = parser.parse_args(list(arguments))
     if not getattr(options, "list", None):

@@ -35,12 +35,14 @@ def read_boxes(path: Path, side: str) -> dict[str, tuple[Box | None, str]]:
         side: "pred" or "gt": what an entry that holds both calls its own.
 
     Raises:
-        ValueError: an entry without a box, a box that is not four numbers, or an id that stands twice.
+        ValueError: no list of boxes, an entry without one, a box that is not four numbers, or an id that stands twice.
     """
     content = read_json(path)
     entries = content.get("boxes", content) if isinstance(content, dict) else content
     if isinstance(entries, dict):
         entries = [{"id": name, "box": box} for name, box in entries.items()]
+    if not (isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)):
+        raise ValueError(f"{path}: expected a list of objects, each with 'id' and 'box', or an object of boxes by id")
     boxes: dict[str, tuple[Box | None, str]] = {}
     for entry in entries:
         name = str(field_of(entry, "id", path))

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file.
+    """A JSON file; of one that ends in .jsonl a list of its lines.
 
     Raises:
         FileNotFoundError: no such file.
@@ -16,7 +16,8 @@ def read_json(path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines() if line] if path.suffix == ".jsonl" else json.loads(text)
     except ValueError as error:
         raise ValueError(f"{path}: expected JSON: {error}") from error
 

@@ -51,6 +51,13 @@ def test_a_missing_mask_is_empty_and_one_too_many_is_left_out(folders, score, ca
     assert "1 predictions missing, counted as empty: b" in told and "without a truth, left out: c" in told
 
 
+def test_every_case_has_a_line_of_its_own(folders, score):
+    score("masks", "--each", str(folders / "each.csv"))
+    head, first, second = (folders / "each.csv").read_text().splitlines()
+    assert head.startswith("suite,id,missing,gIoU,cIoU,P@0.5")
+    assert first.startswith("gt,a,0,0.5,0.5,1.0") and second.startswith("gt,b,1,0.0,0.0,0.0")
+
+
 def test_the_names_of_the_reference_program_are_understood(folders):
     main(["masks", "--submission_dir", str(folders / "pred"), "--groundtruth_dir", str(folders / "gt")])
 
@@ -115,6 +122,11 @@ def test_boxes_are_read_in_both_conventions(tmp_path, score):
     (tmp_path / "pred.json").write_text(json.dumps(said))
     (row,) = score("boxes", pred=tmp_path / "pred.json", gt=tmp_path / "gt.json")
     assert row["metrics"]["acc@0.5"] == pytest.approx(1 / 3) and row["missing"] == ["c"] and row["extra"] == ["d"]
+    (tmp_path / "pred.jsonl").write_text("".join(json.dumps(one) + "\n" for one in said))
+    assert score("boxes", pred=tmp_path / "pred.jsonl", gt=tmp_path / "gt.json")[0]["metrics"] == row["metrics"]
+    (tmp_path / "pred.json").write_text("[[0, 0, 1, 1]]")
+    with pytest.raises(ValueError, match="pred.json: expected a list of objects"):
+        score("boxes", pred=tmp_path / "pred.json", gt=tmp_path / "gt.json")
     (tmp_path / "pred.json").write_text(json.dumps([{"id": "a", "box": [1, 2]}]))
     with pytest.raises(ValueError, match=r"pred.json: a: expected four numbers, found \[1, 2\]"):
         score("boxes", pred=tmp_path / "pred.json", gt=tmp_path / "gt.json")
