@@ -21,7 +21,10 @@ def main(arguments: Sequence[str]) -> None:
     """Draws as the command line says."""
     parser = argparse.ArgumentParser(prog="ullava export-masks", description=__doc__.partition("\n")[0])
     parser.add_argument("annotations", type=Path, help="an annotation (JSON), or a folder of them")
-    parser.add_argument("destination", type=Path, help="folder to write: <name of the annotation>/target_mask.png ...")
+    parser.add_argument(
+        "destination", type=Path, nargs="?", default="output_masks",
+        help="folder to write: <name of the annotation>/target_mask.png ...; default: %(default)s",
+    )  # fmt: skip
     options = parser.parse_args(list(arguments))
     print(f"wrote {3 * export(options.annotations, options.destination)} masks to {options.destination}")
 

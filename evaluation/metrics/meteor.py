@@ -106,14 +106,14 @@ class Aligner:
         """Statistics of the match with the best reference.
 
         Raises:
-            RuntimeError: the program has stopped.
+            OSError: the program has stopped.
         """
         texts = (" ".join(text.replace("|||", "").split()) for text in (*references, candidate))
         self.process.stdin.write(" ||| ".join(("SCORE", *texts)) + "\n")
         self.process.stdin.flush()
         found = [float(number) for number in self.process.stdout.readline().split()]
         if len(found) != NUMBERS:
-            raise RuntimeError(f"meteor: {program()} stopped (exit status {self.process.poll()}); has Java 2 GB?")
+            raise OSError(f"meteor: {program()} stopped (exit status {self.process.poll()}); has Java 2 GB?")
         return found
 
 
