@@ -103,7 +103,7 @@ def check(path: str | Path, overrides: Sequence[str] = (), *, devices: int = 1) 
     return "\n".join([f"{path} is sound", "", *report(reading.config, opened, devices)]).rstrip()
 
 
-def check_data(
+def check_whole(
     path: str | Path,
     overrides: Sequence[str] = (),
     *,
@@ -236,4 +236,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(check(path, overrides, devices=options.devices))
         return
     how = {"depth": depth, "sample": options.sample or 100, "workers": options.workers, "output": options.output}
-    print(check_data(path, overrides, devices=options.devices, **how))
+    print(check_whole(path, overrides, devices=options.devices, **how))

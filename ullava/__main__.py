@@ -19,7 +19,7 @@ def train(arguments: list[str]) -> None:
 
 
 def check(arguments: list[str]) -> None:
-    """say what a YAML would do, and every fault in it: ullava check X.yaml; see a stopped step: --replay FILE"""
+    """say what a YAML would do, and every fault in it and its data: ullava check X.yaml [--depth all]; --replay FILE"""
     if any(argument.startswith("--replay") for argument in arguments):
         from ullava.replay import main
 
@@ -86,7 +86,7 @@ def compare(arguments: list[str]) -> None:
 
 
 def export_masks(arguments: list[str]) -> None:
-    """draw ReasonSeg's annotations as masks: ullava export-masks ANNOTATIONS DESTINATION"""
+    """draw ReasonSeg's annotations as masks: ullava export-masks ANNOTATIONS [DESTINATION]"""
     from ullava.evaluation.export_masks import main
 
     main(arguments)

@@ -16,7 +16,7 @@ from ullava.configs.load import CONFIGS, ConfigError, read_yaml
 from ullava.configs.schema import DataRow
 from ullava.datasets.readers.base import Reader
 from ullava.datasets.structures import Picture, Region, Sample
-from ullava.evaluation.check import check, check_data, main
+from ullava.evaluation.check import check, check_whole, main
 from ullava.evaluation.check_data import Inspected, balance, deeper, duplicates, findings, inspect
 from ullava.evaluation.check_records import Inspector, Looked
 from ullava.evaluation.faults import Opened
@@ -92,7 +92,7 @@ def test_every_planted_fault_is_found_by_record_and_no_other(copy, tmp_path):
     faults = list(planted.plant(planted.Garden.of(copy, rows())))
     assert len(faults) == 35 and {fault.kind for fault in faults} == KINDS.keys() - {"duplicate", "task"}
     with pytest.raises(ConfigError):
-        check_data(path, depth="all")
+        check_whole(path, depth="all")
     found = found_in(tmp_path)
     opened = {row["dataset"] for row in found["datasets"]}
     broken = [fault for fault in faults if fault.kind == "dataset"]
@@ -134,7 +134,7 @@ def toy(tmp_path, monkeypatch):
         sections = {"data": rows, "datasets": own} | sections
         path = write(tmp_path, [], [(name, "res") for name in evaluate], **sections)
         try:
-            check_data(path, depth=depth, sample=2, workers=workers)
+            check_whole(path, depth=depth, sample=2, workers=workers)
         except ConfigError as error:
             return found_in(tmp_path) | {"message": str(error)}
         return found_in(tmp_path)
