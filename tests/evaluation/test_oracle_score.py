@@ -140,3 +140,17 @@ def test_oracle_score_vqa(score):
         rows = score("vqa", "--pred", next(files), "--gt", next(files))
         primary = values["primary"]["accuracy_percent"]
         check(rows[f"{name}_annotations"], {"accuracy": {key: value / 100 for key, value in primary.items()}})
+
+
+def test_oracle_score_salient_on_pysodmetrics_own_pictures(score):
+    """Their examples/test_data, and what their examples/version_performance.json says of it since version 1.4.0."""
+    folder = ORACLES.parent / "realdata" / "pysodmetrics_testdata"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    (row,) = score("salient", "--pred", folder / "preds", "--gt", folder / "masks").values()
+    published = {
+        "MAE": 0.03705558476661653, "S": 0.9029761578759272, "wF": 0.5579812753638986,
+        "adpE": 0.9408760066970617, "meanE": 0.9566258293508704, "maxE": 0.9669544828922699,
+        "adpF": 0.5816750824038355, "meanF": 0.577051059518767, "maxF": 0.5886784581120638,
+    }  # fmt: skip
+    check(row, {name: {"value": value, "abs_tol": 1e-9} for name, value in published.items()})
