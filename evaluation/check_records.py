@@ -5,7 +5,7 @@ becomes the row that the model would get, so that its length is known.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from ullava.datasets.readers.base import Reader
 from ullava.datasets.structures import Box, Dialogue, Picture, Region, Sample
 from ullava.evaluation.findings import Finding, unread
 from ullava.models.processor import Processor
+from ullava.models.rows import Row
 from ullava.tasks.base import Task
 
 WRONG = (LookupError, ValueError, OSError)  # what a reader, a task or the processor raises about a record
@@ -69,15 +70,12 @@ class Inspector:
             sample = self.reader[number]
         except WRONG as error:
             return Looked(number, deep=deep, findings=(unread(name, number, error),))
-        found = [*files(sample), *texts(sample), *places(sample)]
+        found, length = [*files(sample), *texts(sample), *places(sample)], None
         if deep and not found:
-            found += pixels(sample)
-        length = None
-        if deep and not found:
-            try:
-                length = self.length(self.dialogue(sample, number))
-            except WRONG as error:
-                found.append(("long" if "max_length" in str(error) else "task", str(error)))
+            row, refused = self.write(sample, number)
+            found += pixels(sample, {medium.key: medium.size for medium in row.media} if row else {})
+            found += refused if not found else ()
+            length = len(row.input_ids) if row else None
         classes = Counter(region.category for region in sample.regions if region.category)
         return Looked(
             number,
@@ -100,16 +98,23 @@ class Inspector:
             raise ValueError(f"{sample.id}: task {self.task.name} asks nothing about it; take another task or dataset")
         return exams[0]
 
-    def length(self, dialogue: Dialogue) -> int | None:
-        """Tokens of the whole dialogue; raises where what may stay of it breaks a promise."""
-        if self.processor is None:
-            return None
-        whole = copy(self.processor)
-        whole.max_length = ENDLESS
-        row = whole(dialogue)
+    def write(self, sample: Sample, number: int) -> tuple[Row | None, list[tuple[str, str]]]:
+        """The whole row of a sample, and why it cannot be had, or cut to `max_length`."""
+        try:
+            dialogue = self.dialogue(sample, number)
+            if self.processor is None:
+                return None, []
+            whole = copy(self.processor)
+            whole.max_length = ENDLESS
+            row = whole(dialogue)
+        except WRONG as error:
+            return None, [("task", str(error))]
         if len(row.input_ids) > self.processor.max_length:
-            self.processor.fit(dialogue, True)
-        return len(row.input_ids)
+            try:
+                self.processor.fit(dialogue, True)
+            except WRONG as error:
+                return row, [("long", str(error))]
+        return row, []
 
 
 def files(sample: Sample) -> Iterator[tuple[str, str]]:
@@ -158,14 +163,18 @@ def placed(box: Box, size: tuple[int, int], name: str) -> Iterator[tuple[str, st
         yield "outside", f"{name}: the box {shown} (x0 y0 x1 y1) leaves its picture of {size[0]} x {size[1]} (H x W)"
 
 
-def pixels(sample: Sample) -> Iterator[tuple[str, str]]:
-    """Yields what is wrong with the pixels of a sample's pictures, videos and masks."""
+def pixels(sample: Sample, known: Mapping[str, tuple[int, int]]) -> Iterator[tuple[str, str]]:
+    """Yields what is wrong with the pixels of a sample's pictures, videos and masks.
+
+    Args:
+        known: size of each medium that its row has read already, by `PlacedMedium.key`.
+    """
     sizes: dict[int, tuple[int, int]] = {}
     for number, medium in enumerate(sample.media):
         try:
             if isinstance(medium, Picture):
-                sizes[number] = images.read(Picture(medium.path)).shape[:2]
-            else:
+                sizes[number] = known.get(str(medium.path)) or images.read(Picture(medium.path)).shape[:2]
+            elif f"{medium.path}:{medium.clip}" not in known:
                 videos.read_frames(medium, 2)
         except WRONG as error:
             yield "broken", str(error)
