@@ -22,7 +22,7 @@ from ullava.evaluation.contest import verdict
 from ullava.evaluation.exhibits import Exhibit, choose, texts
 from ullava.evaluation.gallery import PICTURES, as_script, gallery
 from ullava.evaluation.headlines import Headline, headlines, is_asked
-from ullava.evaluation.results import Results, Row, read_results
+from ullava.evaluation.results import Results, Row, read_results, said_how
 
 TEMPLATE, SCRIPT = (Path(__file__).with_name(f"report.{kind}") for kind in ("html", "js"))
 
@@ -101,7 +101,9 @@ def write_scores(results: Results) -> str:
     head = ("dataset", "task", "answers", "boxes", "count", "seconds", "scores")
     body = [
         (
-            *(row[key] for key in head[:3]),
+            row["dataset"],
+            row["task"],
+            said_how(row),
             row.get("boxes") or "",
             row["count"],
             f"{row['seconds']:.1f}",

@@ -58,10 +58,16 @@ def table(results: Results) -> str:
     """The rows as plain text, one line each; the best known scores only."""
     cells = [("dataset", "task", "answers", "count", "seconds", "scores")]
     cells += [
-        (row["dataset"], row["task"], row["answers"], str(row["count"]), f"{row['seconds']:.1f}", scores_of(row))
+        (row["dataset"], row["task"], said_how(row), str(row["count"]), f"{row['seconds']:.1f}", scores_of(row))
         for row in results["rows"]
     ]
     return "\n".join(aligned(cells))
+
+
+def said_how(row: Row) -> str:
+    """Whether answers were generated or given, and by whose protocol where it is not ours."""
+    protocol = row.get("protocol") or "ullava_trainer"
+    return row["answers"] if protocol == "ullava_trainer" else f"{row['answers']}, as {protocol}"
 
 
 def scores_of(row: Row) -> str:

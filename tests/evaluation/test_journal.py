@@ -150,3 +150,14 @@ def test_ranks_and_a_kill_leave_no_bit_of_the_results_changed(runs, other):
     for file in files:
         if file.parts[0].startswith("predictions"):  # the others say how long it took
             assert (runs / other / file).read_bytes() == (runs / "one" / file).read_bytes(), file
+
+
+@pytest.mark.slow
+def test_a_batch_is_asked_once_whoever_asks_it(runs):
+    asked = [line.split() for line in (runs / "asked.txt").read_text().splitlines()]
+    one, first, second, before, after = (
+        sum(number in numbers and rank in ranks for number, rank in asked)
+        for numbers, ranks in (("0", "0"), ("1", "0"), ("1", "1"), ("2", "01"), ("3", "0"))
+    )
+    assert first + second == one and abs(first - second) <= len(ROWS)
+    assert before >= 2 and before + after in (one, one + 1)  # what was under way when it was killed is asked again
