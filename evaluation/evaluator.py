@@ -72,6 +72,9 @@ def evaluate(
             asked.begin(number)
             with located(f"evaluate[{number}]"):
                 scored, marks = evaluate_row(row, asked, own=own, keep_lines=keep, journal=journal, progress=progress)
+            if classes := scored.pop("classes", None):
+                name = f"{scored['dataset']}/{row.task}/{row.answers}"
+                results["run"].setdefault("classes", {})[name] = classes
             results["rows"].append(scored)
             for mark in marks if file else ():
                 if mark.soft:

@@ -108,7 +108,9 @@ class Marker:
         source = self.boxes.name if any(metric.reads == "box" for metric in self.metrics) else None
         scored_by = [metric.name for metric in self.metrics]
         line = write_line(dialogue, answer, self.head, pairs, scores)
-        return line | {"boxes": source, "picture": picture_of(dialogue), "scored_by": scored_by}
+        line["truth"] |= {"picture": picture_of(dialogue), "scored_by": scored_by}
+        line["predicted"] |= {"protocol": self.head.get("protocol"), "source": source}
+        return line
 
 
 def measure(metric: Metric, pairs: Sequence[Pair], question: Question) -> Iterator[Record]:

@@ -41,7 +41,7 @@ def write_line(
     truth = {"names": [pair.category for pair in pairs["mask"]], "ignored": pack(ignored), "text": list(text.truth)}
     return {
         "id": dialogue.id,
-        **head,
+        **{name: head[name] for name in ("dataset", "task", "answers")},
         "question": "\n".join(turn.question for turn in dialogue.turns),
         "answer": said.prediction[0],
         "truth": side(pairs, 1) | truth | {"there": there, "absent": absent, "answer": said.truth},

@@ -51,7 +51,7 @@ def evaluate_row(
     journal: Journal | None = None,
     progress: bool = True,
 ) -> tuple[Row, list[Mark]]:
-    """Evaluates one row; returns its results and its marked questions, in order.
+    """Evaluates one row; returns its results, with its classes, and its marked questions, in order.
 
     Args:
         own: the run's own catalogue entries.
@@ -70,7 +70,7 @@ def evaluate_row(
     page = journal.page(row, answerer.generation, questions) if journal else Page()
     marks = mark_all(questions, answerer, marker, given=row.answers == "given", page=page, progress=progress)
     boxes = source.name if any(metric.reads == "box" for metric in metrics) else None
-    return summary(marks, metrics, {**head, "boxes": boxes}, began), marks
+    return summary(marks, metrics, {**head, "boxes": boxes}, began) | classes_of(marks, metrics), marks
 
 
 def open_metrics(task: Task, row: EvaluationRow) -> list[Metric]:
@@ -146,16 +146,21 @@ def in_order_of_length(questions: Sequence[Question]) -> list[int]:
 
 
 def summary(marks: Sequence[Mark], metrics: Sequence[Metric], head: Mapping[str, Any], began: float) -> Row:
-    """A row of results.json; one whose metrics know classes has their scores under "classes"."""
+    """A row of results.json."""
     scores: dict[str, float] = {}
     intervals: dict[str, list[float]] = {}
-    classes: dict[str, dict[str, float]] = {}
     for metric in metrics:
         records = [record for mark in marks for record in mark.records[metric.name]]
         pictures = [mark.picture for mark in marks for _ in mark.records[metric.name]]
         scores |= metric.score(records)
         intervals |= {name: list(ends) for name, ends in interval(records, pictures, metric.score).items()}
-        classes |= metric.by_class(records)
     seconds = round(time.perf_counter() - began, 2)
-    row = {**head, "metrics": scores, "interval": intervals, "count": len(marks), "seconds": seconds}
-    return row | ({"classes": classes} if classes else {})
+    return {**head, "metrics": scores, "interval": intervals, "count": len(marks), "seconds": seconds}
+
+
+def classes_of(marks: Sequence[Mark], metrics: Sequence[Metric]) -> dict[str, dict[str, dict[str, float]]]:
+    """{"classes": scores by the name of a class}; nothing where no metric knows classes."""
+    classes: dict[str, dict[str, float]] = {}
+    for metric in metrics:
+        classes |= metric.by_class([record for mark in marks for record in mark.records[metric.name]])
+    return {"classes": classes} if classes else {}

@@ -20,7 +20,7 @@ from ullava.evaluation.marking import Mark
 from ullava.evaluation.metrics.base import Record
 from ullava.evaluation.predictions import replacing
 from ullava.evaluation.results import Results, Row, all_scores, write_results
-from ullava.evaluation.rows import PROTOCOL, summary
+from ullava.evaluation.rows import PROTOCOL, classes_of, summary
 from ullava.evaluation.score_kinds import KINDS, Kind, Suite, shown
 
 Records = Mapping[str, Sequence[Record]]  # of one case, by metric
@@ -68,7 +68,8 @@ def row_of(kind: Kind, suite: Suite, measured: Sequence[Records], began: float) 
     marks = [Mark(number, case.picture, records, None) for number, (case, records) in enumerate(pairs)]
     head = {"dataset": suite.name, "task": kind.name, "answers": "given", "protocol": PROTOCOL, "boxes": None}
     head |= suite.head
-    return summary(marks, suite.metrics, head, began) | {"missing": suite.missing, "extra": list(suite.extra)}
+    row = summary(marks, suite.metrics, head, began) | classes_of(marks, suite.metrics)
+    return row | {"missing": suite.missing, "extra": list(suite.extra)}
 
 
 def write_each(suites: Sequence[Suite], measured: Mapping[int, Records], path: Path) -> None:

@@ -41,7 +41,7 @@ class Predictions(Kind):
         return suites
 
     def notes(self):
-        left_out = any("meteor" in line.get("scored_by", ()) for line in checked(self.options.pred))
+        left_out = any("meteor" in line["truth"].get("scored_by", ()) for line in checked(self.options.pred))
         return ["METEOR is left out: it needs Java and pycocoevalcap"] if left_out and not meteor.is_there() else []
 
     def pairs(self, case):
@@ -84,16 +84,16 @@ class Predictions(Kind):
 
 def suite(lines: Sequence[Line], pairs: Iterable[tuple[str, Line, Line | None]], extra: Sequence[str] = ()) -> Suite:
     """The suite of a row's lines."""
-    cases = [Case(name, truth.get("picture", name), said, truth) for name, truth, said in pairs]
+    cases = [Case(name, truth["truth"].get("picture", name), said, truth) for name, truth, said in pairs]
     first = lines[0]
-    head = {name: first.get(name) for name in ROW}
+    head = dict(zip(ROW, key(first), strict=True))
     return Suite(first["dataset"], cases, metrics_of(first), extra, head)
 
 
 def metrics_of(line: Line) -> list[Metric]:
     """What scored a line (METEOR only where it is); else what its task is scored by and the line holds."""
-    if "scored_by" in line:
-        names = [name for name in line["scored_by"] if name != "meteor" or meteor.is_there()]
+    if "scored_by" in line["truth"]:
+        names = [name for name in line["truth"]["scored_by"] if name != "meteor" or meteor.is_there()]
         return [Form() if name == Form.name else METRICS[name]() for name in names]
     holds = {"mask": line["truth"].get("masks"), "box": line["truth"].get("boxes"), "text": line["truth"].get("text")}
     holds["names"] = line["truth"].get("there")
@@ -139,7 +139,7 @@ def numbered(rows: Sequence[list[Line]]) -> dict[tuple, list[Line]]:
     found: dict[tuple, list[Line]] = {}
     alike: Counter = Counter()
     for lines in rows:
-        name = (*key(lines[0]), *lines[0].get("scored_by", ()))
+        name = (*key(lines[0]), *lines[0]["truth"].get("scored_by", ()))
         found[(alike[name], *name)] = lines
         alike[name] += 1
     return found
@@ -147,7 +147,8 @@ def numbered(rows: Sequence[list[Line]]) -> dict[tuple, list[Line]]:
 
 def key(line: Line) -> tuple:
     """What the lines of one row share."""
-    return tuple(line.get(name) for name in ROW)
+    predicted = line["predicted"]
+    return line["dataset"], line["task"], line["answers"], predicted.get("protocol"), predicted.get("source")
 
 
 def padded(found: Sequence | None, like: Sequence) -> list:

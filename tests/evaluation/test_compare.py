@@ -15,11 +15,11 @@ TRUTH = np.arange(40).reshape(4, 10) % 10 < 5
 def line(number, drawn, **more):
     """A question about a picture of its own, answered by a mask."""
     return {
-        "id": f"d/{number}#0", "dataset": "d", "task": "res", "answers": "generated", "protocol": "ours",
-        "boxes": None,
-        "answer": "[SEG]", "picture": f"{number}.png", "scored_by": ["mask_iou", "form"],
-        "truth": {"masks": [encode(TRUTH)], "boxes": [], "text": [""], "answer": "[SEG]"},
-        "predicted": {"masks": [encode(drawn)], "boxes": [], "text": "", "readable": True},
+        "id": f"d/{number}#0", "dataset": "d", "task": "res", "answers": "generated",
+        "answer": "[SEG]",
+        "truth": {"masks": [encode(TRUTH)], "boxes": [], "text": [""], "answer": "[SEG]", "picture": f"{number}.png",
+                  "scored_by": ["mask_iou", "form"]},
+        "predicted": {"masks": [encode(drawn)], "boxes": [], "text": "", "readable": True, "protocol": "ours"},
     } | more  # fmt: skip
 
 

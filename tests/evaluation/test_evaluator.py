@@ -137,8 +137,7 @@ def test_files_hold_what_names_say(toy, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == ["toy/0#0", "toy/1#0"]
     assert list(lines[1]) == [
-        "id", "dataset", "task", "answers", "protocol", "question", "answer", "truth", "predicted", "metrics",
-        "boxes", "picture", "scored_by",
+        "id", "dataset", "task", "answers", "question", "answer", "truth", "predicted", "metrics",
     ]  # fmt: skip
     assert (decode(lines[1]["truth"]["masks"][0]) == RIGHT).all()
     assert (decode(lines[1]["predicted"]["masks"][0]) == LEFT).all()

@@ -82,15 +82,16 @@ def scored(*arguments, out):
 
 
 def same(row):
-    return {key: value for key, value in row.items() if key not in ("seconds", "missing", "extra")}
+    return {key: value for key, value in row.items() if key not in ("seconds", "missing", "extra", "classes")}
 
 
 def test_predictions_give_the_results_of_their_run_again(run, tmp_path):
-    found = scored("--pred", run / "predictions.jsonl", out=tmp_path / "again.json")
-    assert [same(row) for row in found] == [same(row) for row in read_results(run / "results.json")["rows"]]
+    found, results = scored("--pred", run / "predictions.jsonl", out=tmp_path / "again.json"), run / "results.json"
+    assert [same(row) for row in found] == [same(row) for row in read_results(results)["rows"]]
     assert all(row["missing"] == row["extra"] == [] for row in found)
     assert found[4]["metrics"]["maxF"] != found[4]["metrics"]["adpF"]  # graded, not cut
     assert set(found[5]["classes"]) == {"cat", "dog"}
+    assert read_results(results)["run"]["classes"] == {"partly/semantic/generated": found[5]["classes"]}
 
 
 def test_soft_masks_lie_beside_their_line_only_where_a_metric_reads_them(run):
