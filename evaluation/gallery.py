@@ -49,7 +49,8 @@ def entry(line: Line, score: float, pictures: Sequence[str]) -> dict[str, Any]:
 
 def row_of(line: Line) -> str:
     """The row a line belongs to, in words."""
-    boxes = f", boxes by {line['boxes']}" if line.get("boxes") else ""
+    source = line["predicted"].get("source")
+    boxes = f", boxes by {source}" if source else ""
     return f"{line['dataset']} {line['task']}, {line['answers']}{boxes}"
 
 
