@@ -84,16 +84,19 @@ class Without(Reader):
         found = {path for path in {path for paths in shown for path in paths} if known.find(path)}
         return tuple(index for index, paths in enumerate(shown) if found.isdisjoint(paths))
 
-    @property
-    def dropped(self) -> int:
-        """How many samples are left out."""
-        return len(self.reader) - len(self)
-
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, index: int) -> Sample:
         return self.reader[self.indices[index]]
+
+
+def dropped(reader: Reader) -> int:
+    """How many samples `exclude:` leaves out of a reader, or of the one that it is a part of."""
+    if isinstance(reader, Without):
+        return len(reader.reader) - len(reader)
+    whole = getattr(reader, "reader", None)
+    return dropped(whole) if isinstance(whole, Reader) else 0
 
 
 def media_of(reader: Reader) -> Iterator[tuple[Path, ...]]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ullava.configs.load import ConfigError, apply, build, read_run
 from ullava.configs.schema import DataRow, EvaluationConfig, ModelConfig, RunConfig, TrainingConfig
+from ullava.datasets.exclude import dropped
 from ullava.evaluation.check_data import DEPTHS, Depth, Inspected, balance, findings, inspect
 from ullava.evaluation.check_page import Checked, lines, summary, write
 from ullava.evaluation.check_pictures import Example, example
@@ -168,7 +169,9 @@ def examples(inspected: Sequence[Inspected]) -> Iterator[tuple[str, Example]]:
 def report(config: RunConfig | EvaluationConfig, opened: Sequence[Opened], devices: int) -> list[str]:
     """Lines on the datasets, and of a training on its batch, its steps and what learns."""
     rows = mixed(config, opened) if isinstance(config, RunConfig) else []
-    return [*count_table(opened, rows), "", *(plan(config, rows, devices) if isinstance(config, RunConfig) else [])]
+    left = [f"{one.place}: exclude leaves out {gone} records" for one in opened if (gone := dropped(one.reader))]
+    then = plan(config, rows, devices) if isinstance(config, RunConfig) else []
+    return [*count_table(opened, rows), *left, "", *then]
 
 
 def mixed(config: RunConfig, opened: Sequence[Opened]) -> list[Row]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from ullava.datasets.exclude import dropped
 from ullava.evaluation.charts import Bar, bars
 from ullava.evaluation.check_data import Inspected, share_over
 from ullava.evaluation.check_pictures import Example, Piece, paint
@@ -76,7 +77,7 @@ def datasets(checked: Checked) -> Iterator[dict[str, Any]]:
         opened, count = one.opened, one.opened.count
         yield {
             "place": opened.place, "dataset": opened.row.dataset, "task": opened.row.task,
-            **{key: getattr(count, key) for key in COUNTED}, "excluded": getattr(opened.reader, "dropped", 0),
+            **{key: getattr(count, key) for key in COUNTED}, "excluded": dropped(opened.reader),
             "looked_at_whole": sum(looked.deep for looked in one.looked),
             "draws": next(draws, None) if opened.place.startswith("data") else None,
             "longest": int(one.lengths.max()) if len(one.lengths) else None,

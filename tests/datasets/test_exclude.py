@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from ullava.datasets.catalogue import open_dataset
-from ullava.datasets.exclude import Pictures, coco_id
+from ullava.datasets.exclude import Pictures, coco_id, dropped
 
 COLOURS = {"a": "red", "b": "green", "c": "blue", "d": "white"}
 
@@ -65,7 +65,8 @@ def test_an_entry_may_exclude_and_its_first_samples_are_counted_afterwards(sets)
     own = sets(train={"0.png": "red", "1.png": "green", "2.png": "blue"}, val={"x.png": "red"})
     own["train"] |= {"exclude": ["val"], "first": 2}
     own["val"] |= {"exclude": ["train"]}  # two sets may exclude each other: the other is taken whole
-    assert shown(open_dataset("train", "res", own)) == ["1.png", "2.png"]
+    reader = open_dataset("train", "res", own)
+    assert shown(reader) == ["1.png", "2.png"] and dropped(reader) == 1
     own["train"]["exclude"] = "val"
     with pytest.raises(ValueError, match="train: exclude: expected a list of datasets, found 'val'"):
         open_dataset("train", "res", own)

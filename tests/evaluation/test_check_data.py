@@ -144,12 +144,13 @@ def toy(tmp_path, monkeypatch):
     return run
 
 
-def test_what_is_trained_on_and_evaluated_is_said_until_it_is_excluded(toy):
+def test_what_is_trained_on_and_evaluated_is_said_until_it_is_excluded(toy, tmp_path):
     found = toy(evaluate=("val",))
     (leak,) = found["findings"]
     assert leak["kind"] == "leak" and not leak["fails"] and "exclude: [val]" in leak["said"]
     found = toy(data=({"dataset": "toy", "task": "res", "exclude": ["val"]},), evaluate=("val",))
     assert not found["findings"] and (found["datasets"][0]["records"], found["datasets"][0]["excluded"]) == (3, 1)
+    assert "data[0]: exclude leaves out 1 records" in check(tmp_path / "run.yaml")
 
 
 def test_paths_decodes_nothing_and_a_sample_is_spread(toy, tmp_path):
