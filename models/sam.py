@@ -16,7 +16,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # segment-anything, mo
 
 
 class SamTower(Tower):
-    """SAM's image encoder. Of one picture, ViT-H's global attention holds a score of 4096 x 4096 places for 16 heads."""
+    """SAM's image encoder. Of one picture, ViT-H holds 4096 x 4096 scores for each of 16 heads."""
 
     at_once = 4
 

@@ -61,7 +61,7 @@ class Tower:
         module: the network.
         view: how a picture gets into its square.
         mean, std: (3,) of its normalisation, for pixels in 0..255.
-        at_once: pictures that a frozen one encodes together: enough to keep a GPU busy, and not all of a batch's memory.
+        at_once: pictures that a frozen one encodes together: enough to keep a GPU busy, not a batch's memory.
     """
 
     at_once = 64

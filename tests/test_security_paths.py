@@ -50,6 +50,9 @@ FORMATS = {
     "ullava_referring": lambda file: {"annotations": flat(file)},
     "ullava_parts": lambda file: {"annotations": flat(file)},
     "salient_json": lambda file: {"annotations": flat(file)},
+    "ullava_semantic": lambda file: {
+        "annotations": [{"image_path": file, "label_path": "m.png", "classes": [{"class": "cat", "class_id": 1}]}]
+    },
     "llava_chat": lambda file: {
         "annotations": [{"images": [file], "messages": [{"role": x, "content": "x"} for x in ("user", "assistant")]}]
     },

@@ -108,7 +108,7 @@ def test_a_tower_that_learned_is_kept(recipe, tmp_path, part):
     first.model.let_learn(part)
     prepare(first.model, {part: 1e-3})
     with torch.no_grad():
-        for parameter in filter(lambda parameter: parameter.requires_grad, first.model.towers[part].module.parameters()):
+        for parameter in filter(lambda each: each.requires_grad, first.model.towers[part].module.parameters()):
             parameter.add_(0.1)
     save(tmp_path, first.model, first.config, first.processor.tokenizer)
     opened = reopen(tmp_path).model.towers[part].module
