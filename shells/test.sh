@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
-# The tests; arguments are pytest's: shells/test.sh -m "not slow" tests/tasks
+# The tests, a file at a time on each core; arguments are pytest's: shells/test.sh -m "not slow" tests/tasks
 source "$(dirname "$0")/environment.sh"
-exec python -m pytest -q "$@"
+export OMP_NUM_THREADS=1
+exec python -m pytest -q -n logical --dist loadfile "$@"
