@@ -68,7 +68,7 @@ def test_only_torch_comes_from_its_own_index(root):
 
 
 def test_arguments_are_passed_on_whole(root):
-    assert run(root, "test.sh", "-m", "not slow") == "python -m pytest -q -m not slow"
+    assert run(root, "test.sh", "-m", "not slow") == "python -m pytest -q -n logical --dist loadfile -m not slow"
     assert run(root, "demo.sh", "--quick") == "python -m ullava demo --quick"
 
 

@@ -45,7 +45,7 @@ class MaskHead(Head):
     ):
         super().__init__()
         channels = sam.config.mask_decoder_config.hidden_size
-        self.standardise = Standardise(width) if standardise else nn.Identity()
+        self.standardise = Standardise(width) if standardise else None
         self.project = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, channels))
         self.mask_decoder = sam.mask_decoder
         self.tower, self.resolution = tower, resolution
@@ -56,8 +56,11 @@ class MaskHead(Head):
 
     def forward(self, states: Tensor, batch: Batch) -> MaskLogits:
         """Logits for each [SEG] state."""
-        promised, states = batch.promised[SEG], self.standardise(states)
-        prompts = self.project(states if len(states) else states.new_zeros(1, states.shape[1]))
+        promised = batch.promised[SEG]
+        used = states if len(states) else states.sum(0, keepdim=True)  # zeros through which gradients pass
+        if self.standardise is not None:
+            used = self.standardise(used, counted=len(states) > 0)
+        prompts = self.project(used)
         if len(promised) == 0:  # SAM takes no empty prompt, and every rank must use every parameter, in one order
             return MaskLogits(self.decode(self.blank(), prompts[:, None, None])[:0, 0], promised)
         features = self.encode(batch, list(promised.owners))

@@ -27,10 +27,14 @@ class Standardise(nn.Module):
         self.register_buffer("variance", torch.ones(width))
         self.register_buffer("seen", torch.zeros(1))  # batches, up to 1 / momentum
 
-    def forward(self, states: Tensor) -> Tensor:
-        """(N, width) -> (N, width)."""
+    def forward(self, states: Tensor, *, counted: bool = True) -> Tensor:
+        """(N, width) -> (N, width).
+
+        Args:
+            counted: False where the states stand for none, on a rank that has nothing to say.
+        """
         if self.training:
-            self.watch(states.detach().float())
+            self.watch(states.detach().float()[: len(states) if counted else 0])
         return ((states - self.mean) * (self.variance + 1e-6).rsqrt()).to(states.dtype)
 
     @torch.no_grad()

@@ -25,6 +25,7 @@ def test_no_state_changes_nothing():
     layer(torch.tensor([[1.0, 10.0], [3.0, 30.0]]))
     before = {name: buffer.clone() for name, buffer in layer.named_buffers()}
     assert layer(torch.empty(0, 2)).shape == (0, 2)
+    layer(torch.zeros(1, 2), counted=False)
     assert all(torch.equal(buffer, before[name]) for name, buffer in layer.named_buffers())
 
 
