@@ -29,6 +29,7 @@ class Mask(Protocol):
         """Returns (H, W) bool."""
 
 
+IGNORED = 255  # in a map of one target: pixels that count nowhere; 1 is the target, 0 background
 PACKED = re.compile(r"(?:[0-o]*[0-O])?")  # digits of five bits; the last one says that none follows
 REACH = 10  # longer sides that a polygon may lie outside: pycocotools takes memory for every pixel of its outline
 

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from ullava.datasets.images import size_of
+from ullava.datasets.masks import IGNORED
 from ullava.datasets.opening import check_file
 from ullava.datasets.outlines import fill
 
-TARGET, IGNORED = 1, 255  # values of a painted map; 0 is background
+TARGET = 1  # in a painted map; IGNORED counts nowhere, 0 is background
 MEANINGLESS = "flag"
 PICTURES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 

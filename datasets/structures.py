@@ -137,11 +137,14 @@ class Promise:
         token: the owner token, in our spelling.
         region: what the head has to predict.
         turn: index of the turn whose answer says the token.
+        words: names of what it stands for, the whole one first: the keyword under [KEY], the labels of a mask that is
+            contrasted with others; empty where nobody asks.
     """
 
     token: str
     region: Region
     turn: int
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

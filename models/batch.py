@@ -56,8 +56,10 @@ class Promised(Movable):
         owners: which of the batch's frames own a promise, Q numbers; -1 alone where there is no frame.
         pictures: (N,) index into `owners`; slots: (N,) running number within that picture; depth: most of one picture.
         sizes: (H, W) of the original picture, one per promise.
-        masks: (H, W) uint8 targets, for those promises whose numbers `with_mask` lists.
+        masks: (H, W) uint8 targets, for those promises whose numbers `with_mask` lists: 1 target, 0 background,
+            `masks.IGNORED` counts nowhere; `ignoring` says whether any pixel does not count.
         boxes: (M, 4) float32 targets in the vision tower's square, 0..1; for those that `with_box` lists.
+        words: ids of each word of each promise, N tuples or none at all.
     """
 
     rows: Tensor
@@ -71,6 +73,8 @@ class Promised(Movable):
     with_mask: tuple[int, ...] = ()
     boxes: Tensor = field(default_factory=lambda: torch.zeros(0, 4))
     with_box: tuple[int, ...] = ()
+    ignoring: bool = False
+    words: tuple[tuple[tuple[int, ...], ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.sizes)

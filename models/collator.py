@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ullava.configs.tokens import IMAGE, LOC, SEG, VIDEO
+from ullava.configs.tokens import IMAGE, KEY, LOC, SEG, VIDEO
+from ullava.datasets.masks import IGNORED
 from ullava.models.batch import Batch, Media, Promised
 from ullava.models.rows import PlacedMedium, Row
 
@@ -76,6 +77,8 @@ class Collator:
             with_mask=with_mask,
             boxes=torch.from_numpy(np.stack(boxes)) if boxes else torch.zeros(0, 4),
             with_box=with_box,
+            ignoring=any((found[n][1].mask == IGNORED).any() for n in with_mask),
+            words=tuple(promise.words for _, promise in found),
         )
 
 
@@ -113,6 +116,11 @@ def gather(kind: str, rows: Sequence[Row], offsets: Sequence[int]) -> Media | No
 
 
 def counts(promised: dict[str, Promised]) -> dict[str, int]:
-    """How many masks and boxes a batch compares: the denominators of their losses, known before the step."""
-    mask, box = promised.get(SEG), promised.get(LOC)
-    return {"mask": len(mask.masks) if mask else 0, "box": len(box.boxes) if box else 0}
+    """How many masks, boxes, keywords and named masks a batch compares: the denominators of their losses."""
+    mask, box, key = (promised.get(token) for token in (SEG, LOC, KEY))
+    return {
+        "mask": len(mask.masks) if mask else 0,
+        "box": len(box.boxes) if box else 0,
+        "keyword": sum(map(bool, key.words)) if key else 0,
+        "named": sum(map(bool, mask.words)) if mask else 0,
+    }

@@ -17,17 +17,26 @@ def focal(logits: Tensor, truth: Tensor, alpha: float = 0.25, gamma: float = 2.0
     return weight * missed**gamma * F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
 
 
-def mask_bce(logits: Tensor, masks: Tensor) -> Tensor:
-    """Binary cross-entropy, mean over pixels. Both (N, H, W), masks in 0..1 -> (N,)."""
-    return F.binary_cross_entropy_with_logits(logits.float(), masks.float(), reduction="none").flatten(1).mean(1)
+def mask_bce(logits: Tensor, masks: Tensor, counted: Tensor | None = None) -> Tensor:
+    """Binary cross-entropy, mean over pixels. Both (N, H, W), masks in 0..1 -> (N,).
+
+    `counted` (N, H, W), 0..1, says how much of each pixel counts; None: all of them.
+    """
+    each = F.binary_cross_entropy_with_logits(logits.float(), masks.float(), reduction="none").flatten(1)
+    if counted is None:
+        return each.mean(1)
+    weight = counted.float().flatten(1)
+    return (each * weight).sum(1) / weight.sum(1).clamp(min=1)
 
 
-def mask_dice(logits: Tensor, masks: Tensor, eps: float = 1e-3) -> Tensor:
-    """1 - Dice coefficient (Milletari et al., arXiv:1606.04797). Both (N, H, W) -> (N,).
+def mask_dice(logits: Tensor, masks: Tensor, counted: Tensor | None = None, eps: float = 1e-3) -> Tensor:
+    """1 - Dice coefficient (Milletari et al., arXiv:1606.04797). Both (N, H, W) -> (N,); `counted` as above.
 
     `eps` equals the published LISA and u-LLaVA code's scale=1000, eps=1e-6 (LISA: model/LISA.py, dice_loss).
     """
     p, t = logits.float().sigmoid().flatten(1), masks.float().flatten(1)
+    if counted is not None:
+        p, t = p * counted.flatten(1), t * counted.flatten(1)
     return 1 - (2 * (p * t).sum(1) + eps) / (p.sum(1) + t.sum(1) + eps)
 
 

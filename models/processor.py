@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from ullava.configs.tokens import BEGIN, END, IMAGE, OWNERS, PATCH, SEG, VIDEO
 from ullava.datasets import boxes, images, masks, videos
 from ullava.datasets.images import View
-from ullava.datasets.structures import MARK, Dialogue, Picture, Promise, Turn, Video, check_marks
+from ullava.datasets.structures import MARK, Dialogue, Picture, Promise, Region, Sample, Turn, Video, check_marks
 from ullava.models.chat_template import ChatTemplate
 from ullava.models.conversation import Conversation
 from ullava.models.rows import PlacedMedium, PlacedPromise, Row
@@ -234,10 +234,20 @@ class Processor:
             mask = region.mask.draw()
             masks.check_size(mask, medium.size, dialogue.id)
             box = box or boxes.box_of(mask)
+            mask = self.without_ignored(mask.astype(np.uint8), dialogue.sample, region)
         if box is not None:
             box = np.asarray(self.view.boxes_to([box], medium.size), np.float32)[0]
         place = list(media).index(region.picture)
-        return PlacedPromise(promise.token, column, place, None if mask is None else mask.astype(np.uint8), box)
+        words = tuple(tuple(self.tokenizer(word, add_special_tokens=False)["input_ids"]) for word in promise.words)
+        return PlacedPromise(promise.token, column, place, mask, box, words)
+
+    def without_ignored(self, mask: np.ndarray, sample: Sample, region: Region) -> np.ndarray:
+        """(H, W) uint8, with `masks.IGNORED` where the sample's pixels belong to nothing."""
+        if sample.ignored is None or region.picture != 0:
+            return mask
+        ignored = sample.ignored.draw()
+        masks.check_size(ignored, mask.shape, sample.id)
+        return np.where(ignored, np.uint8(masks.IGNORED), mask)
 
 
 def kind_of(medium: Picture | Video) -> str:

@@ -14,8 +14,9 @@ class PlacedPromise:
     token: str
     column: int
     picture: int
-    mask: np.ndarray | None  # (H, W) uint8
+    mask: np.ndarray | None  # (H, W) uint8: 1 target, 0 background, `masks.IGNORED` counts nowhere
     box: np.ndarray | None  # (4,) float32 in the vision tower's square, 0..1
+    words: tuple[tuple[int, ...], ...] = ()  # ids of each of the promise's words
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from ullava.models.vision import VisionTower
 
 GROUPS = {  # loss -> what it is a mean over
     "mask_bce": "mask", "mask_dice": "mask", "box_l1": "box", "box_giou": "box", "detector_focal": "box",
+    "keyword_alignment": "keyword", "contrast": "named", "multi_label": "named",
 }  # fmt: skip
 
 
@@ -155,7 +156,7 @@ class Ullava(nn.Module):
 
         Args:
             batch: rows with answers.
-            counts: denominators of the means ("lm" tokens, "mask" and "box" promises): those of the whole optimizer
+            counts: denominators of the means ("lm" tokens, "mask" and "box" promises ...): those of the whole optimizer
                 step, so that 1 x 8 = 2 x 4 accumulated = 2 ranks; None: this batch's own.
         """
         counts = counts or batch.counts

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import SamModel
 
 from ullava.configs.tokens import SEG
+from ullava.datasets.masks import IGNORED
 from ullava.models import losses
 from ullava.models.batch import Batch, Promised
 from ullava.models.heads.base import HEADS, Head
@@ -99,27 +100,34 @@ class MaskHead(Head):
             return {"mask_bce": nothing, "mask_dice": nothing}
         logits = predicted.logits[list(promised.with_mask)]
         sizes = [promised.sizes[n] for n in promised.with_mask]
-        groups = list(self.compared(logits, promised.masks, sizes))
-        order = np.argsort(np.concatenate([numbers for numbers, _, _ in groups]))
+        groups = list(self.compared(logits, promised, sizes))
+        order = np.argsort(np.concatenate([numbers for numbers, *_ in groups]))
         return {
-            "mask_bce": torch.cat([losses.mask_bce(p, t) for _, p, t in groups])[order],
-            "mask_dice": torch.cat([losses.mask_dice(p, t) for _, p, t in groups])[order],
+            "mask_bce": torch.cat([losses.mask_bce(*drawn) for _, *drawn in groups])[order],
+            "mask_dice": torch.cat([losses.mask_dice(*drawn) for _, *drawn in groups])[order],
         }
 
-    def compared(self, logits: Tensor, masks: tuple[Tensor, ...], sizes: list[tuple[int, int]]):
-        """Yields (numbers, logits, targets), (M,) and (M, H, W) each; masks of pictures of one size together."""
+    def compared(self, logits: Tensor, promised: Promised, sizes: list[tuple[int, int]]):
+        """Yields (numbers, logits, targets, how much of each pixel counts), the last three (M, H, W).
+
+        Masks of pictures of one size come together; where every pixel counts the last is None.
+        """
         view = self.tower.view
         if self.resolution == "original":
             logits = invert(logits, view, sizes)
         for size in dict.fromkeys(sizes):
             numbers = [n for n, other in enumerate(sizes) if other == size]
-            targets = torch.stack([masks[n] for n in numbers]).float()
+            drawn = torch.stack([promised.masks[n] for n in numbers])
+            targets, counted = (drawn == 1).float(), (drawn != IGNORED).float() if promised.ignoring else None
             if self.resolution == "original":
-                yield numbers, torch.stack([logits[n] for n in numbers]), targets
+                yield numbers, torch.stack([logits[n] for n in numbers]), targets, counted
             else:
                 height, width = (-(-side * logits.shape[-1] // view.side) for side in view.resized(size))
-                targets = F.interpolate(targets[None], (height, width), mode="area")[0]
-                yield numbers, logits[numbers, :height, :width], targets
+                targets, counted = (
+                    some if some is None else F.interpolate(some[None], (height, width), mode="area")[0]
+                    for some in (targets, counted)
+                )
+                yield numbers, logits[numbers, :height, :width], targets, counted
 
     def results(self, predicted: MaskLogits, batch: Batch) -> list[np.ndarray]:
         """(H, W) float32 probabilities in each original picture."""

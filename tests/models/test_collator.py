@@ -93,7 +93,7 @@ def test_a_row_may_mix_pictures_and_a_video(world, still, collate, monkeypatch):
 
 def test_counts_are_what_losses_are_means_over(batch, rows):
     lm = sum(int(row.supervised.sum()) for row in rows)
-    assert batch.counts == {"lm": lm, "mask": 4, "box": 2}
+    assert batch.counts == {"lm": lm, "mask": 4, "box": 2, "keyword": 0, "named": 0}
 
 
 def test_promises_without_targets_are_not_counted(world, still, collate):

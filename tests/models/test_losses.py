@@ -96,3 +96,20 @@ def test_no_box_gives_no_number(loss):
 @pytest.mark.parametrize("loss", [mask_bce, mask_dice])
 def test_losses_are_float32_also_under_bfloat16(loss):
     assert loss(torch.zeros(1, 2, 2, dtype=torch.bfloat16), torch.zeros(1, 2, 2)).dtype == torch.float32
+
+
+def test_pixels_that_do_not_count_change_no_mask_loss():
+    logits = torch.tensor([[[2.0, -1.0], [0.5, 3.0]]])
+    drawn, counted = torch.tensor([[[1, 0], [0, 1]]]), torch.tensor([[[1, 1], [0, 0]]])
+    row = slice(0, 1)  # what is left of it when the second row does not count
+    for loss in (mask_bce, mask_dice):
+        assert loss(logits, drawn, counted).item() == pytest.approx(loss(logits[:, row], drawn[:, row]).item())
+        assert loss(logits, drawn, counted).item() != pytest.approx(loss(logits, drawn).item())
+
+
+def test_a_mask_of_which_nothing_counts_costs_nothing_and_has_no_nan():
+    logits = torch.zeros(1, 2, 2, requires_grad=True)
+    nothing = torch.zeros(1, 2, 2)
+    total = mask_bce(logits, nothing, nothing) + mask_dice(logits, nothing, nothing)
+    total.sum().backward()
+    assert total.item() == 0 and logits.grad.abs().sum() == 0

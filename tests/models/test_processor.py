@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ullava.datasets import videos
-from ullava.datasets.masks import RunLengths
+from ullava.datasets.masks import IGNORED, RunLengths, encode
 from ullava.datasets.readers.llava_chat import LlavaChat
 from ullava.datasets.structures import Dialogue, Promise, Sample, Turn, Video
 from ullava.models.conversation import conversation
@@ -281,6 +281,23 @@ def test_a_mask_of_another_size_than_its_picture_is_refused(world, processor):
     dialogue = world.dialogue("odd", [0], ("Where is it?", "[SEG]."), regions=(region,))
     with pytest.raises(ValueError, match=r"toy/odd: the mask is 10 x 10 \(H x W\), its picture 60 x 80"):
         processor(dialogue)
+
+
+def test_pixels_that_belong_to_nothing_are_marked_in_every_target(world, processor):
+    dialogue = world.segment()
+    ignored = np.zeros(dialogue.promises[0].region.mask.size, bool)
+    ignored[:2] = True
+    mask = RunLengths(ignored.shape, encode(ignored)["counts"])
+    row = processor(replace(dialogue, sample=replace(dialogue.sample, ignored=mask)))
+    plain, marked = processor(dialogue).promises[0].mask, row.promises[0].mask
+    assert (marked[:2] == IGNORED).all() and (marked[2:] == plain[2:]).all()
+
+
+def test_words_of_a_promise_become_ids(world, processor):
+    dialogue = world.segment()
+    promises = tuple(replace(promise, words=("red circle", "circle")) for promise in dialogue.promises)
+    words = processor(replace(dialogue, promises=promises)).promises[0].words
+    assert [processor.tokenizer.decode(ids).strip() for ids in words] == ["red circle", "circle"]
 
 
 def test_a_checkpoint_may_spell_tokens_otherwise(fresh, world):

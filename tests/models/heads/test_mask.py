@@ -1,10 +1,15 @@
 """The mask head against SAM itself, and its losses while it learns."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from transformers import SamModel
 
+from ullava.datasets.masks import IGNORED
+from ullava.models.collator import stand
+from ullava.models.heads.mask import MaskLogits
 from ullava.models.losses import mask_bce, mask_dice
 
 WIDTH = 32  # of the tiny language model
@@ -100,12 +105,31 @@ def test_decoder_resolution_leaves_the_padding_out(head, world, batch):
     """A picture of 60 x 80 fills 72 of SAM's 96 rows: 24 of the decoder's 32."""
     head.resolution = "decoder"
     full = torch.ones(60, 80, dtype=torch.uint8)
-    ((_, logits, targets),) = head.compared(torch.zeros(1, 32, 32), (full,), [(60, 80)])
+    promised = replace(stand([(0, 0)], [0], [(60, 80)]), masks=(full,), with_mask=(0,))
+    ((_, logits, targets, counted),) = head.compared(torch.zeros(1, 32, 32), promised, [(60, 80)])
+    assert counted is None
     assert logits.shape == targets.shape == (1, 24, 32)
     assert targets.min() == targets.max() == 1
     assert mask_bce(logits, targets).tolist() == pytest.approx([np.log(2)])
     # p = 1/2 everywhere, t = 1: 1 - (768 + 0.001) / (384 + 768 + 0.001)
     assert mask_dice(logits, targets).tolist() == pytest.approx([1 - 768.001 / 1152.001])
+
+
+@pytest.mark.parametrize("resolution", ["original", "decoder"])
+def test_what_is_drawn_on_ignored_pixels_costs_nothing(head, resolution):
+    head.resolution = resolution
+    mask = torch.zeros(60, 80, dtype=torch.uint8)
+    mask[:30] = 1
+    mask[:, 40:] = IGNORED
+    promised = replace(stand([(0, 0)], [0], [(60, 80)]), masks=(mask,), with_mask=(0,), ignoring=True)
+    logits = torch.zeros(1, 32, 32)
+    logits[:, :12], logits[:, 12:] = 50, -50  # 12 of the decoder's 24 rows are the 30 upper ones
+    wrong = logits.clone()
+    wrong[:, :, 17:] *= -1  # only where nothing counts
+    for predicted in (logits, wrong):
+        found = head.losses(MaskLogits(predicted, promised), None)
+        assert found["mask_dice"].item() < 0.02
+    assert head.losses(MaskLogits(wrong, replace(promised, ignoring=False)), None)["mask_dice"].item() > 0.3
 
 
 def test_results_are_probabilities_of_the_original_size(head, crowded):
