@@ -51,6 +51,7 @@ class Region:
         box, mask: where it is; at least one of them for a promise to be scored.
         picture: its place in `Sample.media`.
         reason: why it is the one asked for (salient segmentation's explanation).
+        keyword: the word or two that a question about it comes down to (KeySeg); None where nobody found one.
 
     Raises:
         ValueError: the box is not four finite numbers.
@@ -62,6 +63,7 @@ class Region:
     mask: Mask | None = None
     picture: int = 0
     reason: str | None = None
+    keyword: str | None = None
 
     def __post_init__(self):
         if self.box is not None and not (len(self.box) == 4 and all(map(isfinite, self.box))):
