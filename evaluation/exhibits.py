@@ -71,9 +71,12 @@ def choose(predictions: Path, own: Mapping[str, Any]) -> list[Exhibit]:
 def quality(line: Line) -> float:
     """How good an answer is, 0 to 1: mean mask IoU, else mean box IoU, else F1 of its words with the nearest reference.
 
-    A mask or box that is missing counts 0; two empty masks agree.
+    A mask or box that is missing counts 0; two empty masks agree. Where several masks count as one, so they do here.
     """
     truth, predicted = line["truth"], line["predicted"]
+    if meant := truth.get("union"):
+        said = predicted.get("union")
+        return mask_iou(said, meant) if said else float(not coco.area(meant))
     for kind, agreement in (("masks", mask_iou), ("boxes", box_iou)):
         if truth[kind]:
             found = [*(predicted[kind] or ()), *[None] * len(truth[kind])]

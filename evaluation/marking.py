@@ -14,7 +14,7 @@ import numpy as np
 from ullava.configs.tokens import NEG, SEG
 from ullava.datasets.boxes import box_of
 from ullava.datasets.structures import Answer, Box, Dialogue, Picture, Region, Video
-from ullava.evaluation.box_sources import BoxSource
+from ullava.evaluation.box_sources import THRESHOLD, BoxSource
 from ullava.evaluation.metrics.base import Metric, Record
 from ullava.evaluation.predictions import write_line
 from ullava.evaluation.questions import Question
@@ -86,14 +86,16 @@ class Marker:
         return Mark(place, picture_of(question.meant), records, line, soft)
 
     def pairs(self, question: Question, answer: Answer) -> dict[str, list[Pair]]:
-        """By what a metric reads: "mask", "box", "text", "answer", "names"."""
+        """By what a metric reads: "mask", "box", "text", "answer", "names"; "union" where one does."""
         turns, turn = question.meant.turns, question.meant.turns[-1]
         said = answer.text if len(turns) == 1 else turn.answer  # a conversation is a given one: its last answer stands
         reading = self.task.read(said)
         written = self.task.read(turn.answer)
         references = turn.references or (written.text if written else turn.answer,)
+        union = any(metric.reads == "union" for metric in self.metrics)
         return {
             "mask": self.settle(pair_masks(question, answer)),
+            "union": [pair_union(question, answer)] if union else [],
             "box": pair_boxes(question, answer, self.boxes),
             "text": [Pair(reading.text if reading else said, references)],
             "answer": [Pair((said, reading is not None), turn.answer)],
@@ -141,6 +143,23 @@ def pair_masks(question: Question, answer: Answer) -> list[Pair]:
             mask = resize(mask, truth.shape)
         pairs.append(Pair(mask, truth, region.category, ignored))
     return pairs
+
+
+def pair_union(question: Question, answer: Answer) -> Pair:
+    """All masks of an answer as one, against all that is promised; nothing is meant where nothing is promised."""
+    meant = question.meant
+    regions = promised(meant, SEG)
+    if any(region.mask is None for region in regions):
+        return Pair(None, None)
+    picture = meant.sample.media[regions[0].picture if regions else 0]
+    truth = np.zeros(regions[0].mask.size if regions else size_of(picture), bool)
+    for region in regions:
+        truth |= region.mask.draw()
+    drawn = [np.asarray(mask) > THRESHOLD for mask in answer.predictions.get("mask", ())]
+    if question.shuffled:
+        drawn = [resize(mask, truth.shape) for mask in drawn]
+    ignored = meant.sample.ignored.draw() if meant.sample.ignored else None
+    return Pair(np.logical_or.reduce(drawn) if drawn else None, truth, None, ignored)
 
 
 def pair_boxes(question: Question, answer: Answer, source: BoxSource) -> list[Pair]:

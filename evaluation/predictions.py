@@ -51,12 +51,13 @@ def write_line(
 
 
 def side(pairs: Mapping[str, Sequence], which: int) -> Line:
-    """The masks and boxes on one side of the pairs: 0 predicted, 1 true."""
-    masks, boxes = ([pair[which] for pair in pairs[kind]] for kind in ("mask", "box"))
-    return {
+    """The masks and boxes on one side of the pairs: 0 predicted, 1 true; `union` where a metric reads it."""
+    masks, boxes, unions = ([pair[which] for pair in pairs[kind]] for kind in ("mask", "box", "union"))
+    found = {
         "masks": [pack(mask) for mask in masks],
         "boxes": [None if box is None else list(box) for box in boxes],
     }
+    return found | ({"union": pack(unions[0])} if unions else {})
 
 
 def pack(mask: Any) -> dict[str, Any] | None:

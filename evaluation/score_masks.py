@@ -87,7 +87,8 @@ class Masks(Kind):
                     "--resize brings it there"
                 )
             mask = resize(mask, labels.shape)
-        return {"mask": [Pair(mask, labels == target, None, (labels == IGNORED) & (labels != target))]}
+        pair = Pair(mask, labels == target, None, (labels == IGNORED) & (labels != target))
+        return {"mask": [pair], "union": [pair]}
 
     def records(self, case: Case, metrics: Sequence[Metric]) -> dict[str, tuple[Record, ...]]:
         if case.said is None or not self.options.generalised:

@@ -56,6 +56,7 @@ class Predictions(Kind):
                 Pair(draw(mask), draw(true), name, ignored)
                 for mask, true, name in zip(padded(said.get("masks"), masks), masks, names, strict=True)
             ],
+            "union": [union_of(said, truth, ignored)],
             "box": [Pair(box, true) for box, true in zip(padded(said.get("boxes"), boxes), boxes, strict=True)],
             "text": [Pair(said.get("text"), as_texts(truth["text"]))],
             "answer": [Pair((answer, said.get("readable", False)), truth["answer"])],
@@ -96,7 +97,7 @@ def metrics_of(line: Line) -> list[Metric]:
         names = [name for name in line["truth"]["scored_by"] if name != "meteor" or meteor.is_there()]
         return [Form() if name == Form.name else METRICS[name]() for name in names]
     holds = {"mask": line["truth"].get("masks"), "box": line["truth"].get("boxes"), "text": line["truth"].get("text")}
-    holds["names"] = line["truth"].get("there")
+    holds["names"], holds["union"] = line["truth"].get("there"), line["truth"].get("union") or holds["mask"]
     metrics = [METRICS[name]() for name in TASKS.build(line["task"], {}).metrics]
     known = [metric for metric in metrics if holds[metric.reads] and (not metric.graded or "soft" in line["predicted"])]
     if not known:
@@ -149,6 +150,15 @@ def key(line: Line) -> tuple:
     """What the lines of one row share."""
     predicted = line["predicted"]
     return line["dataset"], line["task"], line["answers"], predicted.get("protocol"), predicted.get("source")
+
+
+def union_of(said: Line, truth: Line, ignored: np.ndarray | None) -> Pair:
+    """All masks of an answer as one, against all that is meant: as its line has it, or else of the line's masks."""
+    if "union" in truth:
+        return Pair(draw(said.get("union")), draw(truth["union"]), None, ignored)
+    masks = padded(said.get("masks"), truth["masks"]), truth["masks"]
+    drawn = [[draw(mask) for mask in side if mask] for side in masks]
+    return Pair(*(np.logical_or.reduce(side) if side else None for side in drawn), None, ignored)
 
 
 def padded(found: Sequence | None, like: Sequence) -> list:

@@ -5,7 +5,7 @@ They answer the very exams of a row and are marked by its metrics, as `answers: 
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from ullava.evaluation.blind_masks import AllObjects, ClassPrior, ConstantBox, M
 from ullava.evaluation.blind_words import AnotherCaption, MajorityAnswer, RandomAttributes
 from ullava.evaluation.box_sources import BOX_SOURCES, BoxSource, source_of
 from ullava.evaluation.marking import Marker
-from ullava.evaluation.metrics.base import METRICS
+from ullava.evaluation.metrics.base import METRICS, Metric
 from ullava.evaluation.questions import open_questions, open_task
 from ullava.evaluation.results import Row
 from ullava.evaluation.rows import PROTOCOL, mark_all, summary
@@ -72,9 +72,15 @@ def evaluate_trivial(
             continue
         began = time.perf_counter()
         baseline.learn(lessons)
-        metrics = [metric for metric in (METRICS[name]() for name in task.metrics) if metric.reads == baseline.reads]
+        metrics = readable(row.metrics or (), baseline) or readable(task.metrics, baseline)
         marks = mark_all(exams, baseline, Marker(task, metrics, source, head), given=True, progress=False)
         rows[baseline.name] = summary(marks, metrics, {**head, "protocol": PROTOCOL, "boxes": None}, began)
-    strongest = max(rows, key=lambda name: rows[name]["metrics"][score])
+    strongest = max(rows, key=lambda name: rows[name]["metrics"].get(score, 0))
     scores = {name: scored["metrics"] for name, scored in rows.items()}
     return rows[strongest], {"strongest": strongest, "by": score, "learned_from": row.trivial, "scores": scores}
+
+
+def readable(names: Sequence[str], baseline: Baseline) -> list[Metric]:
+    """Those of the metrics that read what the baseline gives."""
+    kinds = (baseline.reads, "union") if baseline.reads == "mask" else (baseline.reads,)
+    return [metric for metric in (METRICS[name]() for name in names) if metric.reads in kinds]

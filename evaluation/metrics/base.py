@@ -21,6 +21,8 @@ class Metric(ABC):
             "mask": (H, W) float probabilities or bool, or None where the answer gave none; truth (H, W) bool.
             "box": x0, y0, x1, y1, or None; truth the same.
             "text": a string; truth a tuple of reference strings.
+            "union": as "mask", one pair a question: all masks of its answer together, and all that is meant together;
+                the truth of what is not there is empty.
             "labels": (H, W) class ids, or None; truth the same.
             "names": the names that an answer calls there; truth (those that are, those asked for that are not).
         graded: whether it reads probabilities as such, so that a mask cut at 0.5 does not replace them.

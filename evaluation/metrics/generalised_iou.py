@@ -17,7 +17,9 @@ THRESHOLDS = (0.7, 0.8, 0.9)
 
 @METRICS.register("generalised_iou")
 class GeneralisedIoU(Additive):
-    """Decided by what the model says ("no target": no mask, or an empty one), not by the mask it may give beside it.
+    """One expression, one answer: all its masks together, P, against all things that are meant, G (several, one, none).
+
+    Decided by what the model says ("no target": no mask, or an empty one), not by the mask it may give beside it.
 
     truth empty,  said:     IoU 1, nothing to I and U      truth empty,  not said: IoU 0, U = |P|
     truth target, said:     IoU 0, I = 0, U = |P | G|      truth target, not said: IoU = I / U
@@ -26,7 +28,7 @@ class GeneralisedIoU(Additive):
     T-acc = share of targets that were not; P@t = share of targets with IoU >= t.
     """
 
-    reads = "mask"
+    reads = "union"
 
     def measure(
         self,
