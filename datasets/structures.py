@@ -52,6 +52,7 @@ class Region:
         picture: its place in `Sample.media`.
         reason: why it is the one asked for (salient segmentation's explanation).
         keyword: the word or two that a question about it comes down to (KeySeg); None where nobody found one.
+        sentences: whether its phrases are whole sentences that ask for it, instead of names (ReasonSeg).
 
     Raises:
         ValueError: the box is not four finite numbers.
@@ -64,6 +65,7 @@ class Region:
     picture: int = 0
     reason: str | None = None
     keyword: str | None = None
+    sentences: bool = False
 
     def __post_init__(self):
         if self.box is not None and not (len(self.box) == 4 and all(map(isfinite, self.box))):

@@ -11,10 +11,13 @@ Our own `named` puts the name where the token is said, so that the state which d
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
 
 from ullava.configs.tokens import END_TAG, IMAGE, LOC, SEG, STAGE_ONE, STAGE_TWO, TAG, VIDEO
 from ullava.datasets.structures import OWNER_PATTERN
-from ullava.tasks.base import Reading
+from ullava.tasks.base import Reading, pick
 
 MARK_PATTERN = re.compile("|".join(map(re.escape, (*STAGE_ONE, *STAGE_TWO, IMAGE, VIDEO))), re.IGNORECASE)
 
@@ -51,13 +54,16 @@ class Grammar:
     says: tuple[str, ...]
     named: bool = False
 
-    def write(self, owners: Sequence[str], name: str = "", reason: str = "") -> str:
+    def write(
+        self, owners: Sequence[str], name: str = "", reason: str = "", rng: np.random.Generator | None = None
+    ) -> str:
         """Writes an answer.
 
         Args:
             owners: the owner tokens it says, at least one.
             name: what the region is called, `plain`; "" where nobody knows.
             reason: why it is this one, `plain`; "" where nobody says.
+            rng: draws among several ways to say it; there is one here.
         """
         named = name if self.named else ""
         parts = [f"{named or self.labels[owner] + ':'} {owner}" for owner in owners]
@@ -86,7 +92,39 @@ class Grammar:
             yield rf"Sure\.\s*(?P<owners>(?P<name>.+?)\s*(?:{token}){again})\s*\.{reason}"
 
 
-GRAMMARS = {
+@dataclass(frozen=True, slots=True)
+class Sentences:
+    """Answers that are one of several sentences about the one token, any of which a reason may follow (LISA).
+
+        Sure, it is [SEG]. The white cup is the only one that holds water.
+
+    Attributes:
+        ways: the sentences, each with the token in it; training draws from them, exams have the last.
+    """
+
+    labels: ClassVar[Mapping[str, str]] = {SEG: ""}
+    says: ClassVar[tuple[str, ...]] = (SEG,)
+
+    ways: tuple[str, ...]
+
+    def write(
+        self, owners: Sequence[str], name: str = "", reason: str = "", rng: np.random.Generator | None = None
+    ) -> str:
+        """As `Grammar.write`; the name is never said."""
+        said = self.ways[-1] if rng is None else pick(self.ways, rng)
+        return f"{said} {reason}" if reason else said
+
+    def read(self, answer: str) -> Reading | None:
+        """Inverse of `write`, whatever spaces a tokenizer puts around the token; the reason is the text."""
+        token = rf"\s*{re.escape(SEG)}\s*"
+        ways = "|".join(token.join(re.escape(half.strip()) for half in way.split(SEG)) for way in self.ways)
+        found = re.fullmatch(rf"(?:{ways})(?P<reason>.*)", answer.strip(), re.DOTALL)
+        if found is None or MARK_PATTERN.search(found["reason"]):
+            return None
+        return Reading(found["reason"].strip(), (SEG,))
+
+
+GRAMMARS: dict[str, Grammar | Sentences] = {
     "ullava": Grammar({SEG: "Mask", LOC: "Location"}, says=(SEG, LOC)),
     "ullava_v1": Grammar({SEG: "Info", LOC: "Location"}, says=(SEG,)),
     "named": Grammar({SEG: "Mask", LOC: "Location"}, says=(SEG, LOC), named=True),

@@ -32,6 +32,20 @@ class Questions:
         return tuple(dict.fromkeys((*self.templates, self.exam)))
 
 
+SENTENCE = Questions(  # LISA's, as WHY: dvlab-research/LISA, Apache-2.0, utils/utils.py and utils/dataset.py
+    (f"{SLOT} Please respond with segmentation mask.", f"{SLOT} Please output segmentation mask."),
+    exam=f"{SLOT} Please output segmentation mask.",
+)
+WHY = Questions(
+    (
+        "Please output segmentation mask and explain why.",
+        "Please output segmentation mask and explain the reason.",
+        "Please output segmentation mask and give some explanation.",
+    ),
+    exam="Please output segmentation mask and explain why.",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Phrasebook:
     """What is asked about regions.
@@ -40,8 +54,10 @@ class Phrasebook:
         segment: for the mask (and box) of a phrase or class; with a slot.
         locate: for the box alone; with a slot.
         salient: for the mask of the salient object.
-        explain: for the mask and the reason.
+        explain: for the salient object's mask and the reason.
         grammar: name of the grammar in which a release answers.
+        sentence: what follows a sentence that asks by itself; with a slot for that.
+        why: what follows it where the answer should explain itself.
     """
 
     segment: Questions
@@ -49,6 +65,8 @@ class Phrasebook:
     salient: Questions
     explain: Questions
     grammar: str = "ullava"
+    sentence: Questions = SENTENCE
+    why: Questions = WHY
 
 
 LOCATE = Questions(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
+import numpy as np
+
 from ullava.configs.registry import nearest
 from ullava.configs.tokens import LOC, SEG
 from ullava.datasets.structures import Dialogue, Promise, Region, Sample, Turn
@@ -89,7 +91,8 @@ class RegionTask(Task):
 
     def dialogue(self, sample, rng):
         asked = draw(self.asked(sample), self.rounds, rng)
-        return self.write(sample.id, sample, asked, [pick(self.questions(region).drawn, rng) for _, region in asked])
+        questions = [pick(self.questions(region).drawn, rng) for _, region in asked]
+        return self.write(sample.id, sample, asked, questions, rng)
 
     def exams(self, sample):
         for number, (phrase, region) in enumerate(self.asked(sample)):
@@ -98,11 +101,18 @@ class RegionTask(Task):
     def read(self, answer):
         return self.grammar.read(answer)
 
-    def write(self, id: str, sample: Sample, asked: Sequence[Asked], questions: Sequence[str]) -> Dialogue:
-        """Writes a turn for each region asked for, with its promises."""
+    def write(
+        self,
+        id: str,
+        sample: Sample,
+        asked: Sequence[Asked],
+        questions: Sequence[str],
+        rng: np.random.Generator | None = None,
+    ) -> Dialogue:
+        """Writes a turn for each region asked for, with its promises; `rng` draws among several ways to answer."""
         turns, promises = [], []
         for turn, ((phrase, region), question) in enumerate(zip(asked, questions, strict=True)):
-            owners = [token for token in self.owners if keeps(region, token)]
+            owners = [token for token in self.owners if self.keeps(region, token)]
             if not owners:
                 wanted = " and ".join(self.owners)
                 raise ValueError(
@@ -110,11 +120,14 @@ class RegionTask(Task):
                 )
             name = plain(region.category or phrase, id)
             reason = plain(region.reason or "", id) if self.explains else ""
-            turns.append(Turn(fill(question, phrase), self.grammar.write(owners, name, reason)))
-            promises += [Promise(token, region, turn) for token in owners]
+            turns.append(Turn(fill(question, phrase), self.grammar.write(owners, name, reason, rng)))
+            promises += [Promise(token, region, turn, self.words(region, token)) for token in owners]
         return Dialogue(id, sample, tuple(turns), tuple(promises))
 
+    def keeps(self, region: Region, token: str) -> bool:
+        """Whether the region has what the token promises."""
+        return region.mask is not None or (token == LOC and region.box is not None)
 
-def keeps(region: Region, token: str) -> bool:
-    """Whether the region has what the token promises."""
-    return region.mask is not None or (token == LOC and region.box is not None)
+    def words(self, region: Region, token: str) -> tuple[str, ...]:
+        """Names of what the token stands for, where somebody learns from them."""
+        return ()

@@ -1,0 +1,118 @@
+"""Reasoning segmentation: the mask of what a question comes down to, and why it is that (LISA, arXiv:2308.00692).
+
+A region's phrases are texts that ask for it: whole sentences, or phrases that take thought to be found. Each text is a
+dialogue by itself, as in LISA: a second one about the same region would be answered by looking at the first.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ullava.configs.tokens import LOC, SEG
+from ullava.datasets.structures import Dialogue, Promise, Region, Sample, Turn
+from ullava.tasks.base import TASKS, pick
+from ullava.tasks.grammar import MARK_PATTERN, words
+from ullava.tasks.phrases import fill
+from ullava.tasks.regions import RegionTask
+
+Parts = Literal["mask", "both", "words"]  # of an answer
+
+
+@TASKS.register("reasoning")
+@dataclass(frozen=True)
+class ReasoningSegmentation(RegionTask):
+    """Asks by a region's texts, and for its explanation where it has one.
+
+    Attributes:
+        explanatory: share of the training answers of explained regions that are the explanation alone; half of the
+            others give mask and explanation, half the mask alone. None: no answer explains (LISA's -1).
+        explain: whether exams ask for the explanation, too.
+    """
+
+    scores = {SEG: ("mask_iou",), LOC: ()}
+
+    phrases: str = "lisa"
+    rounds: int = 1
+    explanatory: float | None = 0.1
+    explain: bool = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.explanatory is not None and not 0 <= self.explanatory <= 1:
+            raise ValueError(f"explanatory: expected a share from 0 to 1, or null, found {self.explanatory}")
+
+    @property
+    def metrics(self):
+        return (*super().metrics, "naming") if self.explain else super().metrics
+
+    def asked(self, sample):
+        asked = [(text, region) for region in sample.regions for text in region.phrases]
+        if not asked:
+            raise ValueError(f"{sample.id}: task {self.name} asks by texts, found none on {len(sample.regions)} regions")
+        return asked
+
+    def questions(self, region):
+        return self.book.sentence if region.sentences else self.book.segment
+
+    def dialogue(self, sample, rng):
+        asked = self.asked(sample)
+        turns = [asked[i] for i in rng.permutation(len(asked))[: self.rounds]]
+        return self.converse(sample.id, sample, [(*turn, self.drawn(turn[1], rng)) for turn in turns], rng)
+
+    def exams(self, sample):
+        parts: Parts = "both" if self.explain else "mask"
+        first = {id(region): (text, region) for text, region in reversed(self.asked(sample))}
+        for number, (text, region) in enumerate(reversed(first.values())):  # LISA's: the first text of a region alone
+            yield self.converse(f"{sample.id}#{number}", sample, [(text, region, parts)])
+
+    def read(self, answer):
+        return self.grammar.read(answer) or words(answer)
+
+    def drawn(self, region: Region, rng: np.random.Generator) -> Parts:
+        """What a training answer consists of."""
+        if self.explanatory is None or not region.reason:
+            return "mask"
+        if rng.random() < self.explanatory:
+            return "words"
+        return pick(("mask", "both"), rng)
+
+    def converse(
+        self,
+        id: str,
+        sample: Sample,
+        asked: list[tuple[str, Region, Parts]],
+        rng: np.random.Generator | None = None,
+    ) -> Dialogue:
+        """Writes a turn for each text; without `rng`, an exam's."""
+        turns, promises = [], []
+        for turn, (text, region, parts) in enumerate(asked):
+            owners = [token for token in self.owners if self.keeps(region, token)] if parts != "words" else []
+            if not owners and parts != "words":
+                raise ValueError(f"{id}: {text!r}: expected a mask for {' and '.join(self.owners)}, found none")
+            reason = checked(region.reason or "", id) if parts != "mask" else ""
+            said = self.grammar.write(owners, region.category or "", reason, rng) if owners else reason
+            turns.append(Turn(self.question(text, region, parts, rng), said))
+            promises += [Promise(token, region, turn, self.words(region, token)) for token in owners]
+        return Dialogue(id, sample, tuple(turns), tuple(promises))
+
+    def question(self, text: str, region: Region, parts: Parts, rng: np.random.Generator | None) -> str:
+        """The text as it asks for these parts (LISA, utils/reason_seg_dataset.py)."""
+        if parts == "words":
+            return text
+        ways = self.book.why if parts == "both" else self.questions(region)
+        way = ways.exam if rng is None else pick(ways.drawn, rng)
+        if parts == "both":
+            return f"{text} {way}"
+        return fill(way, text if region.sentences else text.lower())
+
+
+def checked(reason: str, where: str) -> str:
+    """An explanation as it is written.
+
+    Raises:
+        ValueError: it holds a token's spelling; `where` names the sample.
+    """
+    if mark := MARK_PATTERN.search(reason):
+        raise ValueError(f"{where}: expected plain words, found {mark.group()!r} in {reason!r}; take it out of the file")
+    return reason.strip()
