@@ -2,6 +2,9 @@
 
 from ullava.tasks import (  # noqa: F401
     captioning,
+    part_segmentation,
+    phrases_lisa,
+    reasoning_segmentation,
     referring_comprehension,
     referring_segmentation,
     salient_segmentation,

@@ -11,6 +11,7 @@ from ullava.datasets.readers import (  # noqa: F401
     label_map,
     llava_chat,
     msrvtt,
+    part_folders,
     phrase_boxes,
     pope,
     refer,
