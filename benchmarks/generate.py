@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 
@@ -27,7 +28,7 @@ from ullava.configs.schema import RunConfig
 from ullava.datasets.structures import Dialogue
 from ullava.messages import run_command
 from ullava.models.answering import Answerer, Said, cast
-from ullava.models.assembly import assemble
+from ullava.models.assembly import Assembled, assemble
 from ullava.tasks.base import TASKS
 
 WORDS = 24  # of an answer with a mask and a box: "Sure, it is the small red cup. Mask: [SEG]; Location: [LOC]."
@@ -42,25 +43,35 @@ class Figures:
     spent: dict[str, float]
 
 
-def open_answerer(config: RunConfig, device: torch.device) -> Answerer:
-    """The recipe's network as it answers."""
+def open_network(config: RunConfig, device: torch.device) -> Assembled:
+    """The recipe's network, with random weights, in the precision in which it answers."""
     with device:
         assembled = assemble(config.model, precision=config.generation.precision, max_length=config.training.max_length)
     cast(assembled, config.generation.precision)
-    answerer = Answerer(assembled, config.generation)
-    for tower in assembled.model.towers.values():
-        tower.cache.capacity = 0
+    return assembled
+
+
+def endless(answerer: Answerer) -> Answerer:
+    """Makes every answer as long as it may be, and its last words one of each owner token."""
     with torch.no_grad():  # a logit of zero is never the highest: no answer ends early
-        assembled.model.llm.get_output_embeddings().weight[answerer.stop_ids] = 0
+        answerer.model.llm.get_output_embeddings().weight[answerer.stop_ids] = 0
     generate = answerer.generate
 
-    def say_tokens(embeds: torch.Tensor, attention_mask: torch.Tensor) -> Said:
-        said = generate(embeds, attention_mask)
+    def say_tokens(prompt: Any, attention_mask: torch.Tensor) -> Said:
+        said = generate(prompt, attention_mask)
         for place, token in enumerate(answerer.ids.values(), 1):
             said.ids[:, -place] = token
         return said
 
     answerer.generate = say_tokens
+    return answerer
+
+
+def open_answerer(config: RunConfig, device: torch.device) -> Answerer:
+    """The recipe's network as it answers, without a memory of pictures."""
+    answerer = endless(Answerer(open_network(config, device), config.generation))
+    for tower in answerer.model.towers.values():
+        tower.cache.capacity = 0
     return answerer
 
 
