@@ -3,10 +3,8 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from ullava import __version__
-from ullava.configs.load import data_root
 from ullava.configs.registry import nearest
 from ullava.messages import run_command
 
@@ -120,28 +118,10 @@ def export(arguments: list[str]) -> None:
 
 
 def prepare(arguments: list[str]) -> None:
-    """make a dataset ready: ullava prepare tiny_world [--scenes N --videos N --seed N --root FOLDER --splits ...]"""
-    parser = argparse.ArgumentParser(prog="ullava prepare", description=prepare.__doc__)
-    parser.add_argument("dataset", choices=["tiny_world"], help="tiny_world: the embedded world, drawn from a seed")
-    parser.add_argument("--splits", nargs="+", default=list(WORLD), help="default: " + " ".join(WORLD))
-    parser.add_argument("--scenes", type=int, help="pictures of each split; default: " + sizes(0))
-    parser.add_argument("--videos", type=int, help="videos of each split; default: " + sizes(1))
-    parser.add_argument("--seed", type=int, help="another world of the same size")
-    parser.add_argument("--root", type=Path, help="default: tiny_world/ under the data root, where the catalogue looks")
-    options = parser.parse_args(arguments)
-    from ullava.datasets.tiny_world import draw_world
+    """make a dataset ready: ullava prepare KIND ...; `ullava prepare --help` lists the kinds"""
+    from ullava.preparing.__main__ import main
 
-    for split in options.splits:
-        scenes, videos = WORLD.get(split, (0, 0))
-        scenes = scenes if options.scenes is None else options.scenes
-        videos = videos if options.videos is None else options.videos
-        root = options.root or data_root() / "tiny_world"
-        print(f"{draw_world(root, split, scenes, videos, options.seed)}: {scenes} scenes, {videos} videos")
-
-
-def sizes(which: int) -> str:
-    """The default sizes of the embedded world's splits, as text."""
-    return ", ".join(f"{split} {counts[which]}" for split, counts in WORLD.items())
+    main(arguments)
 
 
 def demo(arguments: list[str]) -> None:
@@ -151,7 +131,6 @@ def demo(arguments: list[str]) -> None:
     main(arguments)
 
 
-WORLD = {"tiny_train": (6000, 1000), "tiny_val": (200, 50), "tiny_test": (400, 100)}  # split -> scenes, videos
 VERBS: dict[str, Callable[[list[str]], None]] = {
     "train": train, "check": check, "plan": plan, "eval": evaluate, "infer": infer, "ask": ask,
     "chat": chat, "report": report, "score": score,

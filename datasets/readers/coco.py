@@ -4,11 +4,12 @@ One row a picture, in the order of file names, so that "every fifth" means the s
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ullava.datasets import boxes, masks
+from ullava.datasets.masks import Mask, Polygons, RunLengths, Union
 from ullava.datasets.structures import Region
 from ullava.datasets.tables import Row, read_object
 
@@ -71,3 +72,51 @@ def region(stated: dict[str, Any], size: tuple[int, int], where: str, phrases: t
         return Region(phrases, stated["category"], box, mask)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{where}: {stated.get('category')}: {error}") from error
+
+
+def state(region: Region, where: str) -> dict[str, Any]:
+    """Inverse of `region`: the category, the box as x, y, width, height, and the mask as COCO's files have it.
+
+    Raises:
+        ValueError: there is neither a box nor a pixel of a mask; begins with `where`.
+    """
+    segmentation = segmentation_of(region.mask) if region.mask else []
+    box = region.box or (boxes.box_of(region.mask.draw()) if region.mask else None)
+    if box is None:
+        raise ValueError(f"{where}: {region.category}: expected a box or a mask, found neither")
+    return {"category": region.category, "bbox": list(boxes.to_xywh(box)), "segmentation": segmentation}
+
+
+def segmentation_of(mask: Mask) -> Any:
+    """Inverse of `masks.from_coco`; a mask that no COCO file could hold is drawn, and packed into run lengths."""
+    if isinstance(mask, Polygons):
+        return [list(part) for part in mask.parts]
+    if isinstance(mask, RunLengths):
+        counts = mask.counts if isinstance(mask.counts, str) else list(mask.counts)
+        return {"size": list(mask.size), "counts": counts}
+    if isinstance(mask, Union) and all(isinstance(part, RunLengths) for part in mask.masks):
+        return [segmentation_of(part) for part in mask.masks]
+    return masks.encode(mask.draw())
+
+
+def union(
+    stated: Sequence[dict[str, Any]], size: tuple[int, int], where: str, phrases: tuple[str, ...] = ()
+) -> Region:
+    """The region that several objects are together: the union of their masks, the box around theirs.
+
+    It has their category where they share one, and a mask where each of them has one.
+
+    Raises:
+        ValueError: as `region`.
+    """
+    things = [region(one, size, where, phrases) for one in stated]
+    if len(things) == 1:
+        return things[0]
+    drawn = tuple(thing.mask for thing in things if thing.mask is not None)
+    categories = {thing.category for thing in things}
+    return Region(
+        phrases=phrases,
+        category=categories.pop() if len(categories) == 1 else None,
+        box=boxes.around([thing.box for thing in things]),
+        mask=masks.Union(drawn) if len(drawn) == len(things) else None,
+    )

@@ -1,0 +1,11 @@
+"""`ullava prepare KIND`: what a dataset needs before it can be read, one file a kind. Importing this registers all."""
+
+from ullava.preparing import (  # noqa: F401
+    openimages,
+    own,
+    pascal_part,
+    reason_proxy,
+    refer,
+    tiny_world,
+    ullava_json,
+)

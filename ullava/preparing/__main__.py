@@ -1,0 +1,35 @@
+"""`ullava prepare KIND ...`: the command line of all kinds."""
+
+import argparse
+import inspect
+import textwrap
+from collections.abc import Sequence
+
+import ullava.preparing  # noqa: F401, registers them
+from ullava.messages import run_command
+from ullava.preparing.base import KINDS, Kind
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Prepares as the command line says."""
+    parser = argparse.ArgumentParser(prog="ullava prepare", description="Makes a dataset ready to be read.")
+    kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
+    for name, kind in sorted(KINDS.items()):
+        add(kinds, name, kind)
+    options = parser.parse_args(list(arguments))
+    print(KINDS[options.kind]().prepare(options))
+
+
+def add(kinds: argparse._SubParsersAction, name: str, kind: type[Kind]) -> None:
+    """A kind's own parser: what it does, reads and writes."""
+    said = inspect.getdoc(kind)
+    files = [f"{verb}: {textwrap.fill(text, 100)}" for verb, text in (("reads", kind.reads), ("writes", kind.writes))]
+    parser = kinds.add_parser(
+        name, help=said.splitlines()[0].rstrip("."), description="\n".join([said, "", *files]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    kind().ask(parser)
+
+
+if __name__ == "__main__":
+    run_command(main)

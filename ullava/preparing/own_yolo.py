@@ -1,0 +1,82 @@
+"""YOLO's folders: a text beside each picture, and the classes in data.yaml or classes.txt (docs.ultralytics.com)."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ullava.configs.load import read_yaml
+from ullava.datasets.readers import coco
+from ullava.datasets.readers.yolo import Yolo
+from ullava.preparing.own_pages import Page, Split, Thing
+
+SPLITS = ("train", "val", "test")
+
+
+def read_yolo(source: Path, pictures: Path | None, phrase: str) -> Iterator[Split]:
+    """Yields the splits that data.yaml names, or the one of a folder that has images/, labels/ and classes.txt.
+
+    Raises:
+        FileNotFoundError: a folder or the file of classes is missing.
+    """
+    if source.is_dir() and not (source / "data.yaml").is_file():
+        names = (source / "classes.txt").read_text(encoding="utf-8").splitlines()
+        yield split("", pictures or source / "images", source / "labels", [name.strip() for name in names])
+        return
+    path = source / "data.yaml" if source.is_dir() else source
+    told = read_yaml(path)
+    if "names" not in told:
+        raise ValueError(f"{path}: expected `names`, the classes; found {', '.join(told)}")
+    home = path.parent / str(told.get("path") or ".")
+    home = home if home.is_dir() else path.parent  # `path` often is another machine's
+    for name in SPLITS:
+        if told.get(name):
+            images = folder_of(home, told[name], f"{path}: {name}")
+            yield split(name, images, labels_of(images), listed(told["names"]))
+
+
+def folder_of(home: Path, told: Any, where: str) -> Path:
+    """The folder of a split's pictures."""
+    if not isinstance(told, str) or not (home / told).is_dir():
+        raise FileNotFoundError(f"{where}: expected a folder below {home}, found {str(told)[:60]!r}")
+    return home / told
+
+
+def labels_of(images: Path) -> Path:
+    """The folder of texts: the last `images` in the path is `labels`."""
+    parts = list(images.parts)
+    if "images" not in parts:
+        raise FileNotFoundError(f"{images}: expected a folder below one that is called images, beside labels")
+    parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
+    return Path(*parts)
+
+
+def listed(names: Any) -> list[str]:
+    """Classes in the order of their numbers; "-" where a number has none."""
+    if isinstance(names, list):
+        return [str(name) for name in names]
+    return [str(names.get(number, "-")) for number in range(max(names) + 1)]
+
+
+def split(name: str, images: Path, labels: Path, classes: Sequence[str]) -> Split:
+    """One split.
+
+    Raises:
+        FileNotFoundError: a folder is missing.
+    """
+    for folder in (images, labels):
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder")
+    return Split(name, images, pages(images, labels, classes))
+
+
+def pages(images: Path, labels: Path, classes: Sequence[str]) -> Iterator[Page]:
+    """Yields the pictures that have objects, as our own reader reads them."""
+    with TemporaryDirectory() as home:
+        listed = Path(home, "classes.txt")
+        listed.write_text("\n".join(classes), encoding="utf-8")
+        for sample in Yolo("yolo", images, labels, listed):
+            picture = sample.media[0]
+            stated = [(region, coco.state(region, sample.id)["segmentation"]) for region in sample.regions]
+            things = tuple(Thing(region.category, region.box, segmentation) for region, segmentation in stated)
+            yield Page(picture.path.relative_to(images).as_posix(), picture.size, things)

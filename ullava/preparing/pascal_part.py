@@ -1,0 +1,130 @@
+"""PASCAL-Part's MATLAB files as MS COCO's JSON, one category "object:part" each (arXiv:1406.2031).
+
+Names and their choice are those of the JSON that u-LLaVA, LISA and LaSagnA read, made after VLPart
+(arXiv:2305.11173): left and right, front and back, and numbers are left out; what is in no list is not annotated.
+Boxes are the masks' own; VLPart's lack their last row and column.
+"""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ullava.datasets import boxes, masks
+from ullava.preparing.base import KINDS, Kind, fresh, progress, write_tree
+
+WORDS = {"license plate": "liplate", "paw": "pa"}  # parts whose name in the files does not end with their word
+LEGS = "head, leg, ear, eye, {}neck, {}tail, torso"
+PARTS = {
+    "aeroplane": "body, wing, tail, wheel",
+    "bicycle": "wheel, handlebar, saddle",
+    "bird": "beak, head, eye, leg, foot, wing, neck, tail, torso",
+    "bottle": "body, cap",
+    "bus": "license plate, headlight, door, mirror, window, wheel",
+    "car": "license plate, headlight, door, mirror, window, wheel",
+    "cat": LEGS.format("paw, ", "nose, "),
+    "cow": LEGS.format("", "horn, muzzle, "),
+    "dog": LEGS.format("paw, ", "nose, muzzle, "),
+    "horse": LEGS.format("", "muzzle, "),
+    "motorbike": "wheel, handlebar, headlight, saddle",
+    "person": "hair, head, ear, eye, nose, neck, mouth, arm, hand, leg, foot, torso",
+    "potted plant": "plant, pot",
+    "sheep": LEGS.format("", "horn, muzzle, "),
+}
+CATEGORIES = [f"{thing}:{part}" for thing, parts in PARTS.items() for part in parts.split(", ")]
+
+
+@KINDS.register("pascal_part")
+class PascalPart(Kind):
+    """Turns PASCAL-Part's MATLAB files into JSON."""
+
+    reads = "Annotations_Part/*.mat (roozbehm.info/pascal-parts) and a list of PASCAL VOC 2010's ImageSets"
+    writes = "one file of MS COCO's JSON: 93 categories `object:part`, masks as run lengths"
+
+    def ask(self, parser: ArgumentParser) -> None:
+        parser.add_argument("annotations", type=Path, help="the folder Annotations_Part")
+        parser.add_argument("--listed", type=Path, help="VOC2010/ImageSets/Main/train.txt; without: all files")
+        parser.add_argument("--output", type=Path, required=True, help="e.g. vlpart/pascal_part/train.json")
+
+    def prepare(self, options: Namespace) -> str:
+        files = chosen(options.annotations, options.listed)
+        tree = {"images": [], "annotations": [], "categories": []}
+        tree["categories"] = [{"id": number, "name": name} for number, name in enumerate(CATEGORIES, 1)]
+        with fresh(options.output) as scratch:
+            for path in progress(files, "reading", unit="file"):
+                add(tree, path)
+            write_tree(scratch, tree)
+        return f"wrote {options.output}: {len(tree['annotations'])} parts in {len(tree['images'])} pictures"
+
+
+def chosen(folder: Path, listed: Path | None) -> list[Path]:
+    """The files to read.
+
+    Raises:
+        FileNotFoundError: there are none, or one of the list is missing.
+    """
+    found = {path.stem: path for path in sorted(folder.glob("*.mat"))}
+    if not found:
+        raise FileNotFoundError(f"{folder}: expected PASCAL-Part's files (*.mat), found none")
+    if listed is None:
+        return list(found.values())
+    stems = [line.split()[0] for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if lost := [stem for stem in stems if stem not in found]:
+        raise FileNotFoundError(f"{folder}: lacks {len(lost)} of {len(stems)} files of {listed}, e.g. {lost[0]}.mat")
+    return [found[stem] for stem in stems]
+
+
+def add(tree: dict[str, list], path: Path) -> None:
+    """Adds a picture and its parts, if it has any."""
+    parts = list(parts_of(path))
+    if not parts:
+        return
+    image = len(tree["images"]) + 1
+    height, width = parts[0][1].shape
+    tree["images"].append({"id": image, "file_name": f"{path.stem}.jpg", "height": height, "width": width})
+    for category, mask in parts:
+        masks.check_size(mask, (height, width), str(path))
+        tree["annotations"].append(annotation(mask) | {
+            "id": len(tree["annotations"]) + 1, "image_id": image, "category_id": CATEGORIES.index(category) + 1,
+        })  # fmt: skip
+
+
+def annotation(mask: np.ndarray) -> dict[str, Any]:
+    """What COCO's JSON says of a mask."""
+    box = boxes.to_xywh(boxes.box_of(mask))
+    return {"segmentation": masks.encode(mask), "bbox": list(box), "area": int(mask.sum()), "iscrowd": 0}
+
+
+def parts_of(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields (category, (H, W) bool) of each part that has a category and covers a pixel.
+
+    Raises:
+        ValueError: not one of PASCAL-Part's files.
+    """
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        things = loadmat(path, simplify_cells=True)["anno"]["objects"]
+        for thing in listed_of(things):
+            name = "potted plant" if thing["class"] == "pottedplant" else thing["class"]
+            for part in listed_of(thing["parts"]):
+                category, mask = category_of(name, part["part_name"]), np.asarray(part["mask"]) > 0
+                if category and mask.any():
+                    yield category, mask
+    except (MatReadError, KeyError, TypeError, IndexError, NotImplementedError) as error:
+        raise ValueError(f"{path}: expected `anno` with objects and their parts ({error}); fetch it again") from error
+
+
+def listed_of(found: Any) -> list:
+    """MATLAB's struct arrays: none, one, or several."""
+    return [found] if isinstance(found, dict) else list(found)
+
+
+def category_of(thing: str, part: str) -> str | None:
+    """`object:part` of a name in the files, e.g. `cat:paw` of the cat's lfpa; None where it has none."""
+    bare = part.rstrip("0123456789").rstrip("_")
+    words = PARTS[thing].split(", ") if thing in PARTS else ()
+    return next((f"{thing}:{word}" for word in words if bare.endswith(WORDS.get(word, word))), None)
