@@ -4,6 +4,8 @@
     /picture other.jpg    another picture, and a new conversation
     /new                  a new conversation about the same picture
     /end                  or an empty line, or the end of the input
+
+    ullava chat --serve   the same on a page of this machine
 """
 
 import argparse
@@ -45,10 +47,19 @@ def main(arguments: Sequence[str]) -> None:
     """Talks until the user ends; writes every answer as `ullava infer` does."""
     parser = argparse.ArgumentParser(prog="ullava chat", description=__doc__.partition("\n")[0])
     parser.add_argument("picture", nargs="?", help="or a video")
+    parser.add_argument(
+        "--serve", nargs="?", type=int, const=7860, metavar="PORT", help="a page of this machine; default: %(const)s"
+    )
     add_model(parser, Path("runs/chat"))
     options = parser.parse_args(list(arguments))
+    if options.picture and options.serve is not None:
+        raise ValueError(f"--serve: the page asks for its pictures; leave {options.picture} out")
     about = medium(options.picture) if options.picture else None
     answerer = open_model(options)
+    if options.serve is not None:
+        from ullava.evaluation.serve import serve
+
+        return serve(answerer, options.out, options.serve)
     print("/picture FILE: another picture; /new: forget what was said; /end: stop")
     for line in write(options.out, converse(answerer, about, listen), options.save):
         print(f"  {told(line)}")
