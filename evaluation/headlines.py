@@ -19,6 +19,7 @@ class Headline:
         trivial, shuffled: the same score of the strongest baseline that never looks, and of the model itself asked
             about other pictures; None where they were not measured.
         scale: where the score's scale ends.
+        model: whose it is, where the results hold several models'.
     """
 
     dataset: str
@@ -29,6 +30,12 @@ class Headline:
     trivial: float | None
     shuffled: float | None
     scale: float
+    model: str = ""
+
+    @property
+    def label(self) -> str:
+        """What it is called in a list."""
+        return f"{self.task}, {self.model}" if self.model else self.task
 
 
 def headlines(results: Results) -> Iterator[Headline]:
@@ -50,7 +57,8 @@ def headlines(results: Results) -> Iterator[Headline]:
             )
         ]
         interval = None if low is None or high is None else (low, high)
-        yield Headline(row["dataset"], row["task"], name, value, interval, *controls, SCALES.get(name, 1.0))
+        scale, model = SCALES.get(name, 1.0), row.get("model", "")
+        yield Headline(row["dataset"], row["task"], name, value, interval, *controls, scale, model)
 
 
 def is_asked(row: Row) -> bool:
@@ -68,7 +76,7 @@ def summary_table(results: Results) -> str:
     for line in headlines(results):
         ends = "-" if line.interval is None else "..".join(f"{end:.2f}" for end in line.interval)
         cells.append(
-            (line.dataset, line.task, line.score, words(line.value), ends, *map(words, (line.trivial, line.shuffled)))
+            (line.dataset, line.label, line.score, words(line.value), ends, *map(words, (line.trivial, line.shuffled)))
         )
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells)

@@ -20,6 +20,7 @@ from ullava.configs.schema import LossConfig
 from ullava.evaluation.charts import Bar, bars, curve
 from ullava.evaluation.contest import verdict
 from ullava.evaluation.exhibits import Exhibit, choose, texts
+from ullava.evaluation.forgetting import cells, forgotten
 from ullava.evaluation.gallery import PICTURES, as_script, gallery
 from ullava.evaluation.headlines import Headline, headlines, is_asked
 from ullava.evaluation.results import Results, Row, read_results, said_how
@@ -102,7 +103,7 @@ def write_scores(results: Results) -> str:
     body = [
         (
             row["dataset"],
-            row["task"],
+            f"{row['task']}, {row['model']}" if row.get("model") else row["task"],
             said_how(row),
             row.get("boxes") or "",
             row["count"],
@@ -111,7 +112,18 @@ def write_scores(results: Results) -> str:
         )
         for row in results["rows"]
     ]
-    return "\n".join([*parts, "<h3>All rows</h3>", table(head, body, numbers=(4, 5))])
+    parts += [*write_forgotten(results), "<h3>All rows</h3>", table(head, body, numbers=(4, 5))]
+    return "\n".join(parts)
+
+
+def write_forgotten(results: Results) -> list[str]:
+    """What each model lost of its base's scores, where the results hold several models'."""
+    losses = forgotten(results)
+    if not losses:
+        return []
+    head, *body = cells(losses)
+    said = f"The questions of {results['run']['base']}, asked again of the models that learned on from it."
+    return [f'<h3>What was forgotten</h3>\n<p class="soft">{escape(said)}</p>', table(head, body, numbers=(4, 5, 6))]
 
 
 def to_bar(line: Headline) -> Bar:
@@ -121,7 +133,7 @@ def to_bar(line: Headline) -> Bar:
         return None if value is None else value / line.scale
 
     interval = tuple(map(share, line.interval)) if line.interval else None
-    name, label = f"{line.task}  {line.score}", f"{line.value:.2f}"
+    name, label = f"{line.label}  {line.score}", f"{line.value:.2f}"
     return Bar(name, share(line.value), label, interval, share(line.trivial), share(line.shuffled))
 
 
