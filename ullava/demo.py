@@ -9,7 +9,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +24,7 @@ from ullava.evaluation.results import read_results
 ROOT = Path(__file__).parents[1]
 TEST = "tiny_test"
 STAGES = {"Stage I": "stage1", "Stage II with LoRA": "stage2_lora"}  # title -> folder under the output
+FOLDERS = (*STAGES.values(), "merged", "answers")  # what it makes
 QUICK_TRAIN = ("training.max_steps=2", "training.log_every=1")  # everything runs, nothing is learned
 QUICK_WORLD = ("--scenes", "24", "--videos", "6")
 QUICK_ANSWERS = ("generation.max_new_tokens=16",)  # a model that has learned nothing never comes to an end
@@ -42,23 +44,28 @@ class Step:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Trains both stages on the embedded world, evaluates every task, and writes a page about it."""
+    """Trains on the embedded world, evaluates, and writes a page about it."""
     parser = argparse.ArgumentParser(prog="ullava demo", description=main.__doc__)
-    parser.add_argument("--output", type=Path, help="default: runs/demo; with --boxes: runs/boxes")
-    parser.add_argument("--boxes", action="store_true", help="four ways to a box, trained and scored side by side")
+    parser.add_argument("--output", type=Path, help="default: runs/demo, runs/boxes, runs/family")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--boxes", action="store_true", help="four ways to a box, trained and scored side by side")
+    which.add_argument("--family", action="store_true", help="LISA, LaSagnA, KeySeg and parts, each trained and scored")
+    parser.add_argument("--go_on", action="store_true", help="from where a demo was stopped, instead of anew")
     parser.add_argument("--quick", action="store_true", help="two steps of each stage, a small world: does it run?")
     parser.add_argument(
         "--random_tower", action="store_true", help="contrast: a vision tower of random weights, frozen all the same"
     )
     options = parser.parse_args(arguments)
-    output = options.output or Path("runs/boxes" if options.boxes else "runs/demo")
+    name = "boxes" if options.boxes else "family" if options.family else "demo"
+    job = import_module(f"ullava.demo_{name}" if name != "demo" else __name__)
+    output = options.output or Path("runs", name)
     os.chdir(ROOT)  # the recipes name their foundations from here
-    begin_anew(output)
+    if not options.go_on:
+        begin_anew(output, job.FOLDERS)
     if options.quick:
         os.environ["ULLAVA_DATA"] = str(output / "data")
     seen = ("model.from_scratch=[vision]",) if options.random_tower else ()
-    job = import_module("ullava.demo_boxes" if options.boxes else __name__)
-    steps = [run(command) for command in job.commands(output, quick=options.quick, seen=seen)]
+    steps = [step for typed in job.commands(output, quick=options.quick, seen=seen) for step in carry_out(typed)]
     page, said = job.report(output, [str(step) for step in steps])
     print("\n" + "\n".join(f"{step.seconds:6.0f} s {step.memory:5.1f} GiB  {step.command}" for step in steps))
     print(f"{sum(step.seconds for step in steps):6.0f} s in all\n")
@@ -76,9 +83,9 @@ def report(output: Path, steps: Sequence[str]) -> tuple[Path, str]:
     return page, summary_table(read_results(output / "results.json"))
 
 
-def begin_anew(output: Path) -> None:
+def begin_anew(output: Path, folders: Sequence[str]) -> None:
     """Removes what an earlier demo left, which training would otherwise go on from."""
-    for name in (*STAGES.values(), "merged", "answers", "detector"):
+    for name in folders:
         shutil.rmtree(output / name, ignore_errors=True)
 
 
@@ -104,18 +111,49 @@ def questions() -> list[str]:
     return ["--images", str(referred.media[0].path), "--task", "res", "--phrase", phrase, "--questions", question]
 
 
-def run(command: list[str]) -> Step:
-    """Runs a command to its end; its output goes where ours goes.
+class Together(dict[Path, list[str]]):
+    """Commands that need nothing of each other, by the file that takes their output: they share the cores."""
+
+
+def carry_out(typed: list[str] | Together) -> list[Step]:
+    """Runs a command, or several at once."""
+    if not isinstance(typed, Together):
+        return [run(typed)]
+    cores = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    share = os.environ | {"OMP_NUM_THREADS": str(max(1, cores // len(typed)))}
+    with ThreadPoolExecutor(len(typed)) as pool:
+        return list(pool.map(lambda item: run(item[1], log=item[0], environment=share), typed.items()))
+
+
+def run(command: list[str], *, log: Path | None = None, environment: Mapping[str, str] | None = None) -> Step:
+    """Runs a command to its end.
+
+    Args:
+        log: takes its output; None: it goes where ours goes.
+        environment: None: ours.
 
     Raises:
         ChildProcessError: it failed.
     """
     typed = shlex.join(command)
-    print(f"\n$ {typed}", flush=True)
+    print(f"\n$ {typed}" + (f" > {log}" if log else ""), flush=True)
     began = perf_counter()
-    process = subprocess.Popen([sys.executable if word == "python" else word for word in command])
+    words = [sys.executable if word == "python" else word for word in command]
+    if log is None:
+        process = subprocess.Popen(words, env=environment)
+    else:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("w", encoding="utf-8") as file:
+            process = subprocess.Popen(words, env=environment, stdout=file, stderr=subprocess.STDOUT)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise ChildProcessError(f"exit status {process.returncode} of: {typed}; its own message stands above")
+        said = f"{log} ends with\n{tail(log)}" if log else "its own message stands above"
+        raise ChildProcessError(f"exit status {process.returncode} of: {typed}; {said}")
     return Step(typed, perf_counter() - began, usage.ru_maxrss * UNIT / 2**30)
+
+
+def tail(log: Path) -> str:
+    """The last lines of a command's output, without the bars that it drew over."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join(line.rpartition("\r")[2] for line in lines[-12:])

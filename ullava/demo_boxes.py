@@ -15,6 +15,7 @@ from ullava.models.manifest import CARD
 DEMO = Path("runs/demo/stage2_lora")  # relative to the root, where a demo works
 SHORTER = "training.max_steps=800"  # of 1,100: the whole fits into fifteen minutes
 STAGES = {"Stage I": "stage1", "Stage II with LoRA": "stage2_lora", "Detector": "detector"}
+FOLDERS = tuple(STAGES.values())
 
 
 def commands(output: Path, *, quick: bool, seen: Sequence[str] = ()) -> Iterator[list[str]]:

@@ -26,7 +26,7 @@ def test_stages_follow_each_other(tmp_path, monkeypatch):
 def test_a_demo_begins_anew_and_keeps_what_is_not_its_own(tmp_path):
     (tmp_path / "stage1" / "checkpoint-1").mkdir(parents=True)
     (tmp_path / "notes.txt").touch()
-    demo.begin_anew(tmp_path)
+    demo.begin_anew(tmp_path, demo.FOLDERS)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
@@ -38,3 +38,18 @@ def test_a_step_measures_itself():
 def test_a_failed_step_ends_the_demo():
     with pytest.raises(ChildProcessError, match="exit status 3 of: .*; its own message stands above"):
         demo.run([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_commands_that_run_together_share_the_cores_and_keep_their_words_apart(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    say = "import os, sys; print(os.environ['OMP_NUM_THREADS'], sys.argv[1])"
+    typed = {tmp_path / f"{name}.txt": ["python", "-c", say, name] for name in ("left", "right")}
+    steps = demo.carry_out(demo.Together(typed))
+    assert [step.command.split()[-1] for step in steps] == ["left", "right"]
+    assert [path.read_text() for path in typed] == ["2 left\n", "2 right\n"]
+
+
+def test_one_that_fails_is_named_with_its_last_words(tmp_path):
+    typed = {tmp_path / "a.txt": ["python", "-c", "print('bar 1%\\rbar 2%'); raise SystemExit('no such picture')"]}
+    with pytest.raises(ChildProcessError, match="exit status 1 of: .*a.txt ends with\n(?s:.*)no such picture"):
+        demo.carry_out(demo.Together(typed))

@@ -1,0 +1,71 @@
+"""The demo of the family: what it types, how it brings the rows together, and a quick run of it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ullava import demo, demo_family
+from ullava.demo import Together
+
+TASKS = {"lisa": "reasoning", "lasagna": "multi_target", "keyseg": "keyword", "sd_parts": "part"}
+
+
+def commands(output, quick=False):
+    for typed in demo_family.commands(output, quick=quick):
+        yield from typed.values() if isinstance(typed, Together) else [typed]
+
+
+def test_each_recipe_goes_on_from_its_parent(tmp_path):
+    _, stage1, base, *others = commands(tmp_path)
+    assert f"output_dir={tmp_path}/stage1" in stage1 and not any(word.startswith("model.llm=") for word in stage1)
+    assert f"model.llm={tmp_path}/stage1" in base and f"output_dir={tmp_path}/base" in base
+    parents = {demo_family.RECIPES[n].name: demo_family.RECIPES[n].parent for n in range(2, len(demo_family.RECIPES))}
+    assert {parents["lisa"], parents["lasagna"]} == {"base"} and {parents["keyseg"], parents["sd_parts"]} == {"lisa"}
+    assert [word for typed in others for word in typed if word.startswith("model.llm=")] == [
+        f"model.llm={tmp_path}/{parent}" for parent in parents.values()
+    ]
+
+
+def test_every_file_that_it_names_is_there(tmp_path):
+    files = [word for typed in commands(tmp_path, quick=True) for word in typed if word.endswith((".py", ".yaml"))]
+    assert [file for file in files if not (demo.ROOT / file).is_file()] == []
+
+
+def evaluation(folder, step, *rows):
+    place = folder / "evaluation" / f"step-{step}"
+    place.mkdir(parents=True)
+    (place / "results.json").write_text(json.dumps({"rows": list(rows), "run": {"step": step}}))
+    (place / "predictions.jsonl").write_text("".join(json.dumps({"id": row["task"]}) + "\n" for row in rows))
+
+
+def test_the_last_evaluation_of_each_recipe_is_merged_and_says_whose_it_is(tmp_path, monkeypatch):
+    recipes = [demo_family.Recipe(name, name, name, parent) for name, parent in (("one", None), ("base", "one"))]
+    monkeypatch.setattr(demo_family, "RECIPES", recipes)
+    evaluation(tmp_path / "base", 9, {"task": "vqa", "metrics": {"accuracy": 0.1}})
+    evaluation(tmp_path / "base", 10, {"task": "vqa", "metrics": {"accuracy": 0.2}})
+    demo_family.merge(tmp_path, tmp_path / "results.json", tmp_path / "predictions.jsonl")
+    merged = json.loads((tmp_path / "results.json").read_text())
+    assert merged["rows"] == [{"task": "vqa", "metrics": {"accuracy": 0.2}, "model": "base"}]
+    assert merged["run"] == {"base": "base", "models": {"base": {"step": 10}}}
+    assert json.loads((tmp_path / "predictions.jsonl").read_text()) == {"id": "vqa", "model": "base"}
+
+
+def test_a_recipe_that_was_never_evaluated_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="lisa: holds no evaluation; its YAML lacks `evaluate:`"):
+        demo_family.last_evaluation(tmp_path / "lisa")
+
+
+@pytest.mark.slow
+def test_a_quick_run_scores_every_task_and_what_was_forgotten(tmp_path):
+    command = [sys.executable, "-m", "ullava", "demo", "--family", "--quick", "--output", str(tmp_path)]
+    environment = os.environ | {"OMP_NUM_THREADS": "2"}
+    done = subprocess.run(command, cwd=demo.ROOT, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    rows = json.loads((tmp_path / "results.json").read_text())["rows"]
+    asked = {(row["model"], row["task"]) for row in rows if row["dataset"] == "tiny_test"}
+    assert set(TASKS.items()) <= asked
+    assert {(model, task) for model in ("base", *TASKS) for task in ("captioning", "vqa")} <= asked
+    assert "What was forgotten" in (tmp_path / "report.html").read_text()

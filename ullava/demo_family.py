@@ -1,0 +1,115 @@
+"""LISA, LaSagnA, KeySeg and parts on the embedded world: each is a page of YAML that goes on from another.
+
+    stage1 -> base -> lisa -> keyseg, sd_parts
+                   -> lasagna
+
+The base is this world's LLaVA: it captions and answers, and has no head. Every recipe's own rows ask it for what it
+teaches, and again for captions and answers, so that the page says what each has forgotten. Recipes that need nothing of
+each other are trained at once.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ullava.demo import QUICK_TRAIN, QUICK_WORLD, Together
+from ullava.evaluation.forgetting import forgetting_table
+from ullava.evaluation.headlines import summary_table
+from ullava.evaluation.predictions import read_predictions, replacing
+from ullava.evaluation.report import write_report
+from ullava.evaluation.results import Results, read_results, write_results
+
+BASE = "base"
+QUICK_ROWS = ("generation.max_new_tokens=16",)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One training.
+
+    Attributes:
+        name: its folder under the output.
+        title: what the page calls it.
+        config: its YAML in configs/tiny.
+        parent: the folder it goes on from; None: the YAML's own.
+        overrides: what it changes in the YAML.
+    """
+
+    name: str
+    title: str
+    config: str
+    parent: str | None = None
+    overrides: tuple[str, ...] = ()
+
+
+TOGETHER = (  # one after the other; those in a line at once
+    (Recipe("stage1", "Stage I", "stage1"),),
+    (Recipe(BASE, "Base: captions and answers", "chat", "stage1"),),
+    (Recipe("lisa", "LISA", "lisa", BASE), Recipe("lasagna", "LaSagnA", "lasagna", BASE)),
+    (Recipe("keyseg", "KeySeg", "keyseg", "lisa"), Recipe("sd_parts", "Parts", "sd_parts", "lisa")),
+)
+RECIPES = tuple(recipe for together in TOGETHER for recipe in together)
+FOLDERS = tuple(recipe.name for recipe in RECIPES)
+
+
+def commands(output: Path, *, quick: bool, seen: Sequence[str] = ()) -> Iterator[list[str] | Together]:
+    """Yields each command, or those that run at once, when those before have run."""
+    yield ["python", "-m", "ullava", "prepare", "tiny_world", *(QUICK_WORLD if quick else ())]
+    for together in TOGETHER:
+        typed = [train(recipe, output, quick=quick, seen=seen) for recipe in together]
+        logs = (output / f"{recipe.name}.txt" for recipe in together)
+        yield typed[0] if len(typed) == 1 else Together(zip(logs, typed, strict=True))
+
+
+def train(recipe: Recipe, output: Path, *, quick: bool, seen: Sequence[str] = ()) -> list[str]:
+    """The command that trains a recipe, and asks its rows at the end."""
+    first = recipe.parent is None
+    parent = [] if first else [f"model.llm={output / recipe.parent}"]
+    short = (*QUICK_TRAIN, *(() if first else QUICK_ROWS)) if quick else ()
+    words = ["python", "train_ullava_core.py", "--cfg_path", f"configs/tiny/{recipe.config}.yaml"]
+    return [*words, f"output_dir={output / recipe.name}", *parent, *recipe.overrides, *(seen if first else ()), *short]
+
+
+def report(output: Path, steps: Sequence[str]) -> tuple[Path, str]:
+    """Brings all rows together, and writes the page; returns its path and what it comes to."""
+    results, predictions = output / "results.json", output / "predictions.jsonl"
+    merge(output, results, predictions)
+    logs = {recipe.title: output / recipe.name for recipe in RECIPES}
+    page = write_report(
+        output / "report.html", results, predictions, logs, {}, commands=steps, title="The LISA family, in one house"
+    )
+    scored = read_results(results)
+    return page, f"{summary_table(scored)}\n\n{forgetting_table(scored)}"
+
+
+def merge(output: Path, results: Path, predictions: Path) -> None:
+    """Writes the rows and predictions of every recipe's last evaluation into one file each; `model` says whose.
+
+    Raises:
+        FileNotFoundError: a recipe was never evaluated.
+    """
+    merged: Results = {"rows": [], "run": {"base": BASE, "models": {}}}
+    with replacing(predictions) as file:
+        for recipe in RECIPES:
+            if recipe.parent is None:
+                continue
+            folder = last_evaluation(output / recipe.name)
+            scored = read_results(folder / "results.json")
+            merged["rows"] += [row | {"model": recipe.name} for row in scored["rows"]]
+            merged["run"]["models"][recipe.name] = scored["run"]
+            for line in read_predictions(folder / "predictions.jsonl"):
+                file.write(json.dumps(line | {"model": recipe.name}, ensure_ascii=False) + "\n")
+    write_results(merged, results)
+
+
+def last_evaluation(run: Path) -> Path:
+    """The folder of a run's last evaluation.
+
+    Raises:
+        FileNotFoundError: there is none; says what asks for one.
+    """
+    found = [path.parent for path in run.glob("evaluation/step-*/results.json")]
+    if not found:
+        raise FileNotFoundError(f"{run}: holds no evaluation; its YAML lacks `evaluate:`, or it was stopped before")
+    return max(found, key=lambda folder: int(folder.name.partition("-")[2]))
