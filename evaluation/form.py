@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 
+from ullava.configs.tokens import NEG, SEG
 from ullava.datasets.structures import OWNER_PATTERN
 from ullava.evaluation.metrics.additive import Additive, add, share
 
@@ -11,6 +12,9 @@ from ullava.evaluation.metrics.additive import Additive, add, share
 class Form(Additive):
     """emission = share of answers that say each owner token as often as promised;
     unparseable = share of answers that the task's grammar cannot read.
+
+    Where an answer also says what is not there, how many are is the model's to decide: emission then counts [SEG] and
+    [NEG] together, one for each name that was asked for (`presence` says which of the two were right).
     """
 
     name = "form"
@@ -19,6 +23,8 @@ class Form(Additive):
     def measure(self, prediction, truth, *, category=None, ignored=None):
         """Compares an answer (its text, and whether its task could read it) with the written one."""
         text, readable = prediction
+        if NEG in text or NEG in truth:
+            text, truth = (words.replace(NEG, SEG) for words in (text, truth))
         said, promised = (Counter(OWNER_PATTERN.findall(words)) for words in (text, truth))
         return {"emitted": said == promised, "unparseable": not readable}
 

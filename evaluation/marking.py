@@ -69,14 +69,17 @@ class Marker:
     keep_lines: bool = False
     settle: Callable[[Sequence[Pair]], list[Pair]] = list
 
-    def __call__(self, place: int, question: Question, answer: Answer) -> Mark:
+    def __call__(self, place: int, question: Question, answer: Answer, masks: list[Pair] | None = None) -> Mark:
         """Marks the answer to the question at `place`.
+
+        Args:
+            masks: pairs that were made of several answers at once (`named_masks`); None: this one's own.
 
         Raises:
             ValueError: a metric needs a truth that the dataset does not hold, or a predicted mask has another size than
                 its picture.
         """
-        pairs = self.pairs(question, answer)
+        pairs = self.pairs(question, answer, masks)
         records = {metric.name: tuple(measure(metric, pairs[metric.reads], question)) for metric in self.metrics}
         if not self.keep_lines:
             return Mark(place, picture_of(question.meant), records, None)
@@ -85,21 +88,21 @@ class Marker:
         line = self.line(question.meant, answer, pairs, records)
         return Mark(place, picture_of(question.meant), records, line, soft)
 
-    def pairs(self, question: Question, answer: Answer) -> dict[str, list[Pair]]:
+    def pairs(self, question: Question, answer: Answer, masks: list[Pair] | None = None) -> dict[str, list[Pair]]:
         """By what a metric reads: "mask", "box", "text", "answer", "names"; "union" where one does."""
         turns, turn = question.meant.turns, question.meant.turns[-1]
         said = answer.text if len(turns) == 1 else turn.answer  # a conversation is a given one: its last answer stands
         reading = self.task.read(said)
-        written = self.task.read(turn.answer)
+        heard, written = self.task.glean(said, question.meant.sample), self.task.read(turn.answer)
         references = turn.references or (written.text if written else turn.answer,)
         union = any(metric.reads == "union" for metric in self.metrics)
         return {
-            "mask": self.settle(pair_masks(question, answer)),
+            "mask": self.settle(pair_masks(question, answer)) if masks is None else masks,
             "union": [pair_union(question, answer)] if union else [],
             "box": pair_boxes(question, answer, self.boxes),
             "text": [Pair(reading.text if reading else said, references)],
             "answer": [Pair((said, reading is not None), turn.answer)],
-            "names": [Pair(called_there(reading), (called_there(written), called_absent(written)))],
+            "names": [Pair(called_there(heard), (called_there(written), called_absent(written)))],
         }
 
     def line(self, dialogue: Dialogue, answer: Answer, pairs, records) -> dict[str, Any]:

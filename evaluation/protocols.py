@@ -7,7 +7,7 @@ ignored pixels nowhere. The others differ from it in what they make easier or ha
 |---|---|---|---|
 | ullava | given | all sentences about one thing, so that later ones see the former's | |
 | lisa | given | one sentence; of reasoning segmentation the first text of a sample alone | |
-| lasagna | given, but where one answer names all classes | semantic: all classes of a picture | each pixel has one class; ignored and unclaimed pixels belong to class 0 |
+| lasagna | given, but where one answer names all classes | semantic: all classes of a picture | each pixel has one class; ignored and unclaimed pixels belong to class 0; a name said means the class spelt most like it |
 
 Sources: OPPOMKLab/u-LLaVA (dataset/datasets/res_dataset.py, evaluation/eval_ullava.py), dvlab-research/LISA
 (utils/dataset.py, train_ds.py), congvvc/LaSagnA (test_sem.py).
@@ -74,11 +74,15 @@ class Lasagna(Protocol):
 
     Attributes:
         first: name of class 0, which gets whatever pixels nobody claims, in the truth too.
+        joins: one question asks for one class; else one asks for all of them already.
     """
 
     first: str
+    joins: bool = True
 
     def arrange(self, questions):
+        if not self.joins:
+            return list(questions)
         return [join(list(group)) for _, group in groupby(questions, key=lambda question: question.meant.sample.id)]
 
     def settle(self, pairs):
@@ -111,7 +115,8 @@ def open_protocol(row: EvaluationRow, names: Mapping[Any, str] | None) -> Protoc
                 f"protocol: {row.protocol!r} gives ignored pixels to class 0, but {row.dataset} does not number its "
                 "classes; take one that a label_map reads"
             )
-        return Lasagna(names[min(names)])
+        first = names[min(names)]
+        return Lasagna(first) if row.task == "semantic" else Lasagna(first.lower(), joins=False)
     return Lisa(row.task == "reasoning") if row.protocol in ("lisa", "lasagna") else Protocol()
 
 

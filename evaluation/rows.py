@@ -6,6 +6,7 @@ any number of ranks, and so is what comes of it.
 
 import time
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any, Protocol
 
 from tqdm import tqdm
@@ -20,6 +21,7 @@ from ullava.evaluation.marking import Mark, Marker
 from ullava.evaluation.metrics import meteor
 from ullava.evaluation.metrics.base import METRICS, Metric
 from ullava.evaluation.metrics.bootstrap import interval
+from ullava.evaluation.named_masks import pair_batch
 from ullava.evaluation.protocols import open_protocol
 from ullava.evaluation.questions import Question, class_names, open_questions, open_task
 from ullava.evaluation.results import Row
@@ -100,7 +102,7 @@ def mark_all(
     rank, world = ranks.place()
     page = page or Page()
     order, size = in_order_of_length(questions), answerer.generation.batch_size
-    batches = [order[i : i + size] for i in range(0, len(order), size)]
+    batches = batches_of(questions, order, size, whole=marker.task.by_name)
     mine = range(rank, len(batches), world)
     marks = [mark for number in mine for mark in page.found.get(number, ())]
     new = [number for number in mine if number not in page.found]
@@ -108,9 +110,14 @@ def mark_all(
     bar = tqdm(new, desc=name, initial=len(mine) - len(new), total=len(mine), unit="batch",
                disable=rank > 0 or not progress, leave=False)  # fmt: skip
     for done, number in enumerate(bar):
-        answers = answerer([questions[place].asked for place in batches[number]], given=given)
-        pairs = zip(batches[number], answers, strict=True)
-        page.write(number, marked := [marker(place, questions[place], said) for place, said in pairs])
+        asked = [questions[place] for place in batches[number]]
+        answers = [
+            answer
+            for first in range(0, len(asked), size)
+            for answer in answerer([question.asked for question in asked[first : first + size]], given=given)
+        ]
+        masks = pair_batch(marker, asked, answers)
+        page.write(number, marked := list(map(marker, batches[number], asked, answers, masks)))
         marks += marked
         if not bar.disable and done % -(-len(mine) // TELLS) == 0:
             bar.set_postfix_str(running_score(marks, marker.metrics), refresh=False)
@@ -143,6 +150,24 @@ def in_order_of_length(questions: Sequence[Question]) -> list[int]:
         return sum(isinstance(medium, Video) for medium in media), len(media), max(map(length, members))
 
     return [place for _, members in sorted(groups.items(), key=weight, reverse=True) for place in members]
+
+
+def batches_of(questions: Sequence[Question], order: Sequence[int], size: int, *, whole: bool) -> list[list[int]]:
+    """Cuts the order into batches of `size` questions.
+
+    Args:
+        whole: keep the questions about one sample together, for their answers make one label map; a sample with more
+            questions than `size` is a batch by itself.
+    """
+    if not whole:
+        return [list(order[i : i + size]) for i in range(0, len(order), size)]
+    batches: list[list[int]] = [[]]
+    for _, places in groupby(order, key=lambda place: questions[place].meant.sample.id):
+        members = list(places)
+        if len(batches[-1]) + len(members) > size and batches[-1]:
+            batches.append([])
+        batches[-1] += members
+    return batches
 
 
 def summary(marks: Sequence[Mark], metrics: Sequence[Metric], head: Mapping[str, Any], began: float) -> Row:

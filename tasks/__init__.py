@@ -2,6 +2,8 @@
 
 from ullava.tasks import (  # noqa: F401
     captioning,
+    keyword_segmentation,
+    multi_target_segmentation,
     part_segmentation,
     phrases_lisa,
     reasoning_segmentation,

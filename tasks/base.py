@@ -1,7 +1,7 @@
 """The contract of a task, and the random draws that tasks share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
@@ -36,9 +36,12 @@ class Task(ABC):
         name: as in the YAML, set by the registry.
         heads: names in the head registry whose tokens its answers may say; may depend on its options.
         metrics: names in the metric registry that score its answers; likewise.
+        by_name: whether the masks of its answers are known by the names that are said of them, whatever their order and
+            number; such a task has `names`.
     """
 
     name: ClassVar[str]
+    by_name: ClassVar[bool] = False
     heads: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
 
@@ -57,6 +60,14 @@ class Task(ABC):
     @abstractmethod
     def read(self, answer: str) -> Reading | None:
         """Inverse of the grammar of its own answers; None where `answer` does not follow it."""
+
+    def glean(self, answer: str, sample: Sample) -> Reading | None:
+        """What scores count of an answer, even where it breaks the grammar; None where nothing can be understood."""
+        return self.read(answer)
+
+    def names(self, sample: Sample) -> Collection[str]:
+        """With `by_name`, everything that it may ask about the sample: there or not."""
+        raise NotImplementedError(f"task {self.name} knows no names")
 
 
 def pick(items: Sequence[T], rng: np.random.Generator) -> T:
