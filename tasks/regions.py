@@ -118,11 +118,15 @@ class RegionTask(Task):
                 raise ValueError(
                     f"{id}: {phrase or region.category!r}: expected a mask or box for {wanted}, found none"
                 )
-            name = plain(region.category or phrase, id)
+            name = plain(self.called(phrase, region), id)
             reason = plain(region.reason or "", id) if self.explains else ""
             turns.append(Turn(fill(question, phrase), self.grammar.write(owners, name, reason, rng)))
             promises += [Promise(token, region, turn, self.words(region, token)) for token in owners]
         return Dialogue(id, sample, tuple(turns), tuple(promises))
+
+    def called(self, phrase: str, region: Region) -> str:
+        """What its answers call the region."""
+        return region.category or phrase
 
     def keeps(self, region: Region, token: str) -> bool:
         """Whether the region has what the token promises."""

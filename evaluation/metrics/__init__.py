@@ -4,6 +4,7 @@ from ullava.evaluation.metrics import (  # noqa: F401
     box_accuracy,
     caption_scores,
     generalised_iou,
+    keyword_acc,
     mask_iou,
     mean_iou,
     meteor,
