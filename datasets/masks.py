@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco
 
+from ullava.datasets.mat_files import read_labels
 from ullava.datasets.opening import check_file
 
 
@@ -135,6 +136,16 @@ class Foreground:
 
 
 @dataclass(frozen=True, slots=True)
+class Empty:
+    """No pixel: what an expression without a target means (gRefCOCO, arXiv:2306.00968)."""
+
+    size: tuple[int, int]
+
+    def draw(self) -> np.ndarray:
+        return np.zeros(self.size, bool)
+
+
+@dataclass(frozen=True, slots=True)
 class Union:
     """Everything that any of `masks` covers; at least one, all of one size."""
 
@@ -216,7 +227,9 @@ def check_size(mask: Mask | np.ndarray | tuple[int, int], size: tuple[int, int],
 
 
 def label_map(path: Path) -> np.ndarray:
-    """Returns the class ids in a label picture, (H, W) unsigned. The last few are kept: classes share one decoding.
+    """Returns the class ids in a label picture or MATLAB file, (H, W) unsigned.
+
+    The last few are kept: classes share one decoding.
 
     Raises:
         ValueError: the file is broken, or has colour channels instead of ids.
@@ -241,6 +254,8 @@ def modified(path: Path) -> int:
 
 @lru_cache(maxsize=8)
 def _label_map(path: Path, time: int) -> np.ndarray:
+    if path.suffix == ".mat":
+        return read_labels(path)
     image = decoded(path)
     if image.mode == "1":
         image = image.convert("L")

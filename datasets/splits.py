@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ullava.datasets.exclude import UNREADABLE
 from ullava.datasets.readers.base import Reader
 from ullava.datasets.structures import Sample
 
@@ -17,6 +18,8 @@ PARTS = ("train", "held_out")
 @dataclass(frozen=True)
 class Part(Reader):
     """The samples of one part of a reader. All samples of one picture or video are in one part.
+
+    A record that cannot be read is in both, and says so when it is asked for: nobody knows what it shows.
 
     Args:
         reader: the whole; each of its samples has a picture or video.
@@ -31,14 +34,25 @@ class Part(Reader):
     @cached_property
     def indices(self) -> list[int]:
         """Places in the whole, in its order."""
-        if bare := next((sample.id for sample in self.reader if not sample.media), None):
-            raise ValueError(f"{bare}: no picture; `every` holds out pictures and videos only")
-        paths = [sample.media[0].path for sample in self.reader]
-        held_out = {path for folder in {path.parent for path in paths} for path in self.held_out(folder)}
-        return [i for i, path in enumerate(paths) if (path in held_out) == (self.part == "held_out")]
+        shown = [self.shown(index) for index in range(len(self.reader))]
+        held_out = {path for folder in {path.parent for path in shown if path} for path in self.held_out(folder)}
+        wanted = self.part == "held_out"
+        return [index for index, path in enumerate(shown) if path is None or (path in held_out) == wanted]
+
+    def shown(self, index: int) -> Path | None:
+        """The file of a record's first picture or video; None where the record cannot be read."""
+        try:
+            sample = self.reader[index]
+        except UNREADABLE:
+            return None
+        if not sample.media:
+            raise ValueError(f"{sample.id}: no picture; `every` holds out pictures and videos only")
+        return sample.media[0].path
 
     def held_out(self, folder: Path) -> list[Path]:
-        """Every n-th file of a folder."""
+        """Every n-th file of a folder; none of one that is missing, whose records say so themselves."""
+        if not folder.is_dir():
+            return []
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))[self.every - 1 :: self.every]
 
     def __len__(self) -> int:

@@ -15,7 +15,7 @@ from ullava.datasets.readers.base import READERS
 from ullava.datasets.readers.files import by_stem, inside
 
 ROOT = Path(__file__).parents[1]
-BY_STEM = {"label_map", "salient_pairs", "yolo", "daquar", "entities"}  # names are looked up among a folder's own files
+BY_STEM = {"label_map", "salient_pairs", "yolo", "daquar", "entities", "pascal_part"}  # names are looked up among a folder's own files
 SQUARE = {"bbox": [0, 0, 2, 2], "segmentation": [[0, 0, 2, 0, 2, 2]], "category_id": 1, "id": 1, "image_id": 1}
 
 
@@ -69,6 +69,17 @@ FORMATS = {
         "annotations": {"annotations": [{"question_id": 1, "answers": [], "multiple_choice_answer": "y"}]},
     },
     "phrase_boxes": lambda file: {"annotations": [{"image": file, "phrase": "x", "box": [0, 0, 1, 1]}]},
+    "coco_parts": lambda file: {"annotations": coco(file)},
+    "odvg": lambda file: {
+        "annotations": json.dumps(
+            {"filename": file, "height": 4, "width": 4,
+             "detection": {"instances": [{"bbox": [0, 0, 1, 1], "category": "x"}]}}
+        )
+    },
+    "open_images": lambda file: {
+        "annotations": {file.removesuffix(".jpg"): {"cat": ["m.png"]}, "categories": ["cat"]}, "masks": "folder",
+    },
+    "tgif": lambda file: {"annotations": f"https://x/..?{file}\ty\n"},
     "pope": lambda file: {"questions": json.dumps({"question_id": 1, "image": file, "text": "x", "label": "no"})},
 }  # fmt: skip
 
@@ -86,12 +97,12 @@ def reader(tmp_path):
     def build(name: str, file: str):
         options = {}
         for key, content in FORMATS[name](file).items():
-            path = options[key] = tmp_path / f"{name}.{key}.json"
+            path = options[key] = tmp_path / f"{name}.{key}.{'p' if isinstance(content, bytes) else 'json'}"
             if isinstance(content, bytes):
                 path.write_bytes(content)
             else:
                 path.write_text(content if isinstance(content, str) else json.dumps(content))
-        folder = {"videos" if name == "msrvtt" else "images": tmp_path / "set"}
+        folder = {"videos" if name in ("msrvtt", "tgif") else "images": tmp_path / "set"}
         return READERS[name]("toy", **options, **folder)
 
     return build

@@ -51,15 +51,22 @@ def homes(root: Path, allowed: str) -> tuple[str, ...]:
     return tuple(os.path.realpath(home) for home in (root, *filter(None, allowed.split(os.pathsep))))
 
 
-def by_stem(folder: Path) -> dict[str, Path]:
+def by_stem(folder: Path, ending: str = "") -> dict[str, Path]:
     """Files of a folder and of the folders in it, by path without suffix, sorted.
+
+    Args:
+        ending: of the names of the files that are meant, suffix included, e.g. "_gtFine_labelIds.png"; the stem is what
+            stands before it. "" takes all.
 
     Raises:
         ValueError: two files differ in their suffix only, or a link leads out of `folder`.
     """
     found: dict[str, Path] = {}
     for path in sorted(files(folder, folder)):
-        stem = str(path.relative_to(folder).with_suffix(""))
+        if not path.name.endswith(ending):
+            continue
+        relative = path.relative_to(folder)
+        stem = str(relative).removesuffix(ending) if ending else str(relative.with_suffix(""))
         if stem in found:
             raise ValueError(f"{folder}: {found[stem].name} and {path.name} have one stem; which is meant?")
         found[stem] = path

@@ -1,4 +1,7 @@
-"""Semantic segmentation as one picture of class ids per picture: ADE20K, COCO-Stuff, Cityscapes, CamVid, ..."""
+"""Semantic segmentation as one picture of class ids per picture: ADE20K, COCO-Stuff, Cityscapes, CamVid, ...
+
+PASCAL Context's MATLAB files are such pictures, too.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -6,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ullava.configs.registry import nearest
 from ullava.datasets import masks
 from ullava.datasets.readers.base import READERS, Reader
 from ullava.datasets.readers.files import by_stem, chosen, paired
@@ -20,11 +24,15 @@ class LabelMap(Reader):
     Only the pixels know which classes are present, so this reader decodes the label map; it stays cached for drawing.
 
     Args:
-        images, labels: folders that hold `x.jpg` (or another kind) and `x.png` for every x, or folders alike with them.
+        images, labels: folders that hold `x.jpg` (or another kind) and `x.png` (.tif, .mat) for every x, or folders
+            alike with them.
         classes: one name a line, in id order; a line "-" is an id without a class, ignored like `void`.
         first_id: pixel value of the first class.
         void: pixel values that belong to no class and count nowhere.
         listed: text file; the first path on each line names a record. None: all label maps.
+        only: names of the classes that count, where not all do, one a line; pixels of the others are ignored.
+        image_ending, label_ending: of the files' names, where a folder holds others or stems differ: Cityscapes'
+            "_leftImg8bit.png" and "_gtFine_labelIds.png".
     """
 
     name: str
@@ -34,26 +42,33 @@ class LabelMap(Reader):
     first_id: int = 0
     void: tuple[int, ...] = ()
     listed: Path | None = None
+    only: Path | None = None
+    image_ending: str = ""
+    label_ending: str = ""
 
     @cached_property
     def names(self) -> dict[int, str]:
         """Class name by pixel value."""
-        lines = self.classes.read_text(encoding="utf-8").splitlines()
-        return {self.first_id + i: line.strip() for i, line in enumerate(lines) if line.strip() != "-"}
+        lines = [line.strip() for line in self.classes.read_text(encoding="utf-8").splitlines()]
+        kept = set(self.only.read_text(encoding="utf-8").splitlines() if self.only else lines) - {"-"}
+        if unknown := sorted(kept.difference(lines)):
+            raise ValueError(f"{self.only}: no class {unknown[0]!r} in {self.classes}; {nearest(unknown[0], lines)}")
+        return {self.first_id + i: line for i, line in enumerate(lines) if line in kept}
 
     @cached_property
-    def pairs(self) -> list[tuple[Path, Path]]:
-        """Paths of picture and label map, in the order of stems or of the list."""
-        pictures, labels = by_stem(self.images), by_stem(self.labels)
+    def pairs(self) -> list[tuple[str, Path, Path]]:
+        """Stem, and paths of picture and label map, in the order of stems or of the list."""
+        pictures, labels = by_stem(self.images, self.image_ending), by_stem(self.labels, self.label_ending)
         stems = chosen(self.listed, labels) if self.listed else list(labels)
-        return paired({self.images: pictures, self.labels: labels}, stems)
+        found = paired({self.images: pictures, self.labels: labels}, stems)
+        return [(stem, *pair) for stem, pair in zip(stems, found, strict=True)]
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:
-        picture, label = self.pairs[index]
-        sample_id = f"{self.name}/{label.relative_to(self.labels).with_suffix('')}"
+        stem, picture, label = self.pairs[index]
+        sample_id = f"{self.name}/{stem}"
         labels = masks.label_map(label)
         present = np.flatnonzero(np.bincount(labels.ravel())).tolist()
         size = tuple(labels.shape)

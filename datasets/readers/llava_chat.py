@@ -1,6 +1,8 @@
 """Written dialogue about pictures, videos or nothing, in the JSON of LLaVA (arXiv:2304.08485) and of LLaMA-Factory.
 
-The second, also called ShareGPT's, has `messages` of {role, content} in place of `conversations` of {from, value}.
+The second, also called ShareGPT's, has `messages` of {role, content} in place of `conversations` of {from, value}. Its
+`system` prompt, first message or key of the record, stands before the first question: a model has one conversation, and
+with it one system prompt, for all that it learns.
 """
 
 import re
@@ -19,6 +21,7 @@ from ullava.datasets.tables import Row, Table, open_table, read_records
 PLACEHOLDER = re.compile(rf"\s*(?:{MARK.pattern})\s*")
 MEDIA = {"image": IMAGE, "images": IMAGE, "video": VIDEO, "videos": VIDEO, "gif": VIDEO}  # key -> its mark in the text
 SPEAKERS = {"human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt"}
+SYSTEM = "system"
 
 
 @READERS.register("llava_chat")
@@ -31,7 +34,7 @@ class LlavaChat(TableReader):
 
     Args:
         annotations: .json or .jsonl of {id, image | video | gif, conversations: [{from: human | gpt, value}, ...]} or
-            of {images, videos, messages: [{role: user | assistant, content}, ...]}; several media are lists.
+            of {images, videos, messages: [{role: system | user | assistant, content}, ...]}; several media are lists.
         images, videos: folders from which pictures, and videos or GIFs, count; `videos: None` means the same.
     """
 
@@ -88,15 +91,18 @@ def placed(questions: list[str], answers: list[str]) -> tuple[Turn, ...]:
 
 
 def exchanges(said: list[list[str]], where: str) -> tuple[list[str], list[str]]:
-    """What the human says, and what the assistant answers.
+    """What the human says, a system prompt before it, and what the assistant answers.
 
     Raises:
         ValueError: they do not take turns.
     """
-    speakers = [SPEAKERS.get(who, who) for who, _ in said]
+    before = [text for who, text in said[:1] if who == SYSTEM and text.strip()]
+    turns = said[1:] if said and said[0][0] == SYSTEM else said
+    speakers = [SPEAKERS.get(who, who) for who, _ in turns]
     if not speakers or speakers != ["human", "gpt"] * (len(speakers) // 2):
         raise ValueError(f"{where}: expected human and gpt in turns, found {', '.join(map(str, speakers)) or 'nobody'}")
-    return [text for _, text in said[::2]], [text for _, text in said[1::2]]
+    first, *others = (text for _, text in turns[::2])
+    return ["\n".join([*before, first]), *others], [text for _, text in turns[1::2]]
 
 
 def gap(placeholder: re.Match) -> str:
@@ -111,6 +117,7 @@ def rows(path: Path) -> Iterator[Row]:
         first = media[0][1] if media else ""
         who, what = ("role", "content") if "messages" in record else ("from", "value")
         said = [(line[who], line[what]) for line in record["messages" if "messages" in record else "conversations"]]
+        said = [(SYSTEM, record[SYSTEM]), *said] if record.get(SYSTEM) else said
         identity = record.get("id") or Path(first).stem or "text"
         yield Row(f"{identity}.{number}", first, {"media": media, "said": said})
 

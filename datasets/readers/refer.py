@@ -1,4 +1,7 @@
-"""RefCOCO, RefCOCO+, RefCOCOg and RefCLEF in the layout of the REFER toolkit (github.com/lichengunc/refer)."""
+"""RefCOCO, RefCOCO+, RefCOCOg and RefCLEF in the layout of the REFER toolkit (github.com/lichengunc/refer).
+
+gRefCOCO (arXiv:2306.00968) lies the same way; its expressions mean several objects, or none.
+"""
 
 import pickle
 from collections import defaultdict
@@ -12,9 +15,10 @@ from ullava.datasets.readers import coco
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Sample
-from ullava.datasets.tables import Row, Table, open_table, read_object
+from ullava.datasets.tables import Row, Table, open_table, read_object, read_records
 
 HARMLESS = {"bool", "bytes", "bytearray", "complex", "dict", "float", "frozenset", "int", "list", "set", "str", "tuple"}
+NO_TARGET = -1
 
 
 @READERS.register("refer")
@@ -22,11 +26,13 @@ HARMLESS = {"bool", "bytes", "bytearray", "complex", "dict", "float", "frozenset
 class Refer(TableReader):
     """One sample per picture, one region per reference; its phrases are the reference's sentences.
 
+    A reference to several objects is one region, their union. Sentences that mean nothing in the picture are absent.
+
     Args:
-        refs: refs(*).p; read by an unpickler that admits nothing but plain data.
+        refs: refs(*).p, read by an unpickler that admits nothing but plain data, or the same list as .json.
         instances: instances.json.
         images: folder from which `file_name` counts.
-        split: of the references: train, val, testA, testB or test; None takes all.
+        split: of the references: train, val, testA, testB, testC, or test, which is all of these three; None takes all.
     """
 
     name: str
@@ -43,9 +49,10 @@ class Refer(TableReader):
         row = self.table[index]
         sample_id, size = f"{self.name}/{row.id}", tuple(row.facts["size"])
         regions = tuple(
-            coco.region(stated, size, sample_id, tuple(stated["sentences"])) for stated in row.facts["objects"]
+            coco.union(things, size, sample_id, tuple(sentences)) for things, sentences in row.facts["meant"]
         )
-        return Sample(sample_id, (Picture(inside(self.images, row.facts["file"], sample_id), size),), regions)
+        picture = Picture(inside(self.images, row.facts["file"], sample_id), size)
+        return Sample(sample_id, (picture,), regions, absent=tuple(row.facts["absent"]))
 
 
 def rows(refs: Path, instances: Path, *, split: str | None) -> Iterator[Row]:
@@ -53,16 +60,35 @@ def rows(refs: Path, instances: Path, *, split: str | None) -> Iterator[Row]:
     tree = read_object(instances, "images", "annotations", "categories")
     annotations = {annotation["id"]: annotation for annotation in tree["annotations"]}
     names = {category["id"]: category["name"] for category in tree["categories"]}
-    found = defaultdict(list)
-    for ref in unpickle(refs):
-        if split in (None, ref["split"]):
-            if ref["ann_id"] not in annotations:
-                raise ValueError(f"{refs}: reference {ref['ref_id']}: {instances} has no object {ref['ann_id']}")
-            sentences = [sentence["sent"] for sentence in ref["sentences"]]
-            found[ref["image_id"]].append(coco.thing(annotations[ref["ann_id"]], names) | {"sentences": sentences})
+    meant, absent = defaultdict(list), defaultdict(dict)
+    for ref in read_records(refs) if refs.suffix == ".json" else unpickle(refs):
+        if not belongs(ref["split"], split):
+            continue
+        sentences = [sentence["sent"] for sentence in ref["sentences"]]
+        targets = targets_of(ref)
+        if unknown := [target for target in targets if target not in annotations]:
+            raise ValueError(f"{refs}: reference {ref['ref_id']}: {instances} has no object {unknown[0]}")
+        if targets:
+            meant[ref["image_id"]].append(([coco.thing(annotations[target], names) for target in targets], sentences))
+        else:
+            absent[ref["image_id"]] |= dict.fromkeys(sentences)
     for identity, picture in coco.pictures(tree).items():
-        if identity in found:
-            yield Row(str(identity), picture["file"], picture | {"objects": found[identity]})
+        if identity in meant or identity in absent:
+            facts = {"meant": meant.get(identity, []), "absent": list(absent.get(identity, ()))}
+            yield Row(str(identity), picture["file"], picture | facts)
+
+
+def belongs(stated: str, split: str | None) -> bool:
+    """Whether a reference's split is, or is part of, the one that is asked for; RefCLEF has "testAB" and the like."""
+    if stated == split or split is None:
+        return True
+    return stated.startswith("test") and split in ("test", *(f"test{letter}" for letter in stated[4:]))
+
+
+def targets_of(ref: dict[str, Any]) -> list[int]:
+    """Ids of the objects that a reference means; gRefCOCO writes a list of them, and [-1] for none."""
+    stated = ref["ann_id"]
+    return [target for target in (stated if isinstance(stated, list) else [stated]) if target != NO_TARGET]
 
 
 class PlainUnpickler(pickle.Unpickler):

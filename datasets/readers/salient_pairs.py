@@ -19,6 +19,7 @@ class SalientPairs(Reader):
         images, masks: the two folders; both may hold the same folders, as DAVIS (CVPR 2016) one for each sequence.
         threshold: least grey value, 0 to 255, of the foreground.
         listed: text file; the first path on each line names a record. None: all masks.
+        image_ending, mask_ending: of the files' names, where one folder holds both: ".jpg" and ".png" in MSRA-10K.
     """
 
     name: str
@@ -26,18 +27,21 @@ class SalientPairs(Reader):
     masks: Path
     threshold: int = 128
     listed: Path | None = None
+    image_ending: str = ""
+    mask_ending: str = ""
 
     @cached_property
-    def pairs(self) -> list[tuple[Path, Path]]:
-        """Paths of picture and mask, in the order of stems or of the list."""
-        pictures, masks = by_stem(self.images), by_stem(self.masks)
+    def pairs(self) -> list[tuple[str, Path, Path]]:
+        """Stem, and paths of picture and mask, in the order of stems or of the list."""
+        pictures, masks = by_stem(self.images, self.image_ending), by_stem(self.masks, self.mask_ending)
         stems = chosen(self.listed, masks) if self.listed else sorted(masks.keys() | pictures)
-        return paired({self.images: pictures, self.masks: masks}, stems)
+        found = paired({self.images: pictures, self.masks: masks}, stems)
+        return [(stem, *pair) for stem, pair in zip(stems, found, strict=True)]
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:
-        picture, mask = self.pairs[index]
+        stem, picture, mask = self.pairs[index]
         region = Region(mask=Foreground(mask, self.threshold))
-        return Sample(f"{self.name}/{mask.relative_to(self.masks).with_suffix('')}", (Picture(picture),), (region,))
+        return Sample(f"{self.name}/{stem}", (Picture(picture),), (region,))

@@ -230,13 +230,28 @@ def test_marks_of_several_media_stay_where_they_are(write, tmp_path):
     assert (film.turns[0].question, film.id) == ("Funny?", "toy/c.3")
 
 
+def test_a_system_prompt_stands_before_the_first_question(write, tmp_path):
+    system = {"role": "system", "content": "You are terse."}
+    records = [
+        {"messages": [system, *messages("<image>Who?", "A.", "Why?", "B.")], "images": ["a.jpg"]},
+        {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}], "system": "Be polite."},
+        {"messages": [{"role": "system", "content": " "}, *messages("Hi", "Ho")], "system": ""},
+    ]
+    first, second, empty = READERS["llava_chat"]("toy", write("m.json", records), tmp_path)
+    assert [turn.question for turn in first.turns] == ["You are terse.\nWho?", "Why?"]
+    assert second.turns[0].question == "Be polite.\nHi"
+    assert empty.turns[0].question == "Hi"
+
+
 @pytest.mark.parametrize(
     ("record", "message"),
     [
         ({"messages": messages("<image><image><image>?", "A."), "images": ["a.jpg", "b.jpg"]},
          "toy/a.0: its text holds <image> <image> <image>, its record <image> <image>; expected one mark for each"),
         ({"messages": messages("<image><video>?", "A."), "images": ["a.jpg", "b.jpg"]}, "holds <image> <video>"),
-        ({"messages": [{"role": "system", "content": "x"}, *messages("?", "A.")]}, "found system, human, gpt"),
+        ({"messages": [*messages("?", "A."), {"role": "system", "content": "x"}]}, "found human, gpt, system"),
+        ({"messages": [{"role": "system", "content": "x"}]}, "toy/text.0: expected human and gpt in turns, found nobody"),
+        ({"messages": [*messages("?", "A.", "?"), {"role": "function", "content": "{}"}]}, "found human, gpt, human, f"),
         ({"messages": "hello"}, "another kind of value"),
     ],
 )  # fmt: skip
