@@ -7,6 +7,7 @@ One path for a fresh stage, a stage that goes on from another, evaluation and in
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import AddedToken
@@ -73,12 +74,15 @@ def assemble(
     seed: int = 0,
     allow_mismatch: bool = False,
     grow: bool = True,
+    learns: Collection[str] = (),
 ) -> Assembled:
     """Builds what `config` names; every new weight is drawn from `seed`, foundations from scratch from their config.
 
     Args:
         allow_mismatch: stand on other foundations than the run that `llm` names was trained on.
         grow: give the tokens that this stage may say and the vocabulary lacks their rows.
+        learns: parts that are to be trained: they are read as finely as they were published, and so is the language
+            model, part of which may learn; who trains brings what is frozen to `precision`.
 
     Raises:
         FileNotFoundError, LookupError, ValueError: a folder, name or checkpoint that does not fit; says the key.
@@ -91,15 +95,15 @@ def assemble(
         check_foundations(config, parent, allow_mismatch=allow_mismatch)
     tokenizer = open_tokenizer(parent.folder if parent else config.llm)
     speech = conversation(config.conversation, tokenizer)
-    llm = open_llm(config, dtype)
+    llm = open_llm(config, "auto" if learns else dtype)
     if parent:
         llm.resize_token_embeddings(parent.vocabulary, mean_resizing=False)
     vision = open_vision(
         config.vision.tower, layer=config.vision.layer, aspect=config.vision.aspect,
-        from_scratch="vision" in config.from_scratch, dtype=dtype,
+        from_scratch="vision" in config.from_scratch, dtype=torch.float32 if "vision" in learns else dtype,
     )  # fmt: skip
     width = llm.get_input_embeddings().weight.shape[1]
-    heads = build_heads(config, width, vision, losses, dtype)
+    heads = build_heads(config, width, vision, losses, torch.float32 if "sam_encoder" in learns else dtype)
     model = Ullava(llm, vision, projector(config.projector, vision.width, width), heads, losses.weights())
     if parent:
         if parent.config.lora:
@@ -110,6 +114,8 @@ def assemble(
     own = [spelling.get(token, token) for token in (STAGE_TWO if heads else (*BEGIN.values(), *END.values()))]
     if grow:
         add_tokens(tokenizer, llm, *new_words(config))
+    for head in heads.values():
+        head.meet(llm.get_input_embeddings())  # whose rows are all there now
     tokenizer = legacy(tokenizer) if config.tokenization == "legacy" else tokenizer
     if config.lora and not (parent and parent.config.lora):
         add_lora(llm, config.lora)
@@ -165,8 +171,11 @@ def inherit(config: ModelConfig, parent: Card | None) -> ModelConfig:
     )
 
 
-def open_llm(config: ModelConfig, dtype: torch.dtype) -> nn.Module:
-    """The language model, with its published weights or, when the YAML says so, random ones."""
+def open_llm(config: ModelConfig, dtype: torch.dtype | str) -> nn.Module:
+    """The language model, with its published weights or, when the YAML says so, random ones.
+
+    `dtype` "auto": as the weights lie in the folder.
+    """
     if not Path(config.llm, "config.json").is_file():
         raise FileNotFoundError(f"model.llm: {config.llm}: holds no config.json; expected a Hugging Face folder")
     check_folder(config.llm, "model.llm")
@@ -182,7 +191,8 @@ def open_llm(config: ModelConfig, dtype: torch.dtype) -> nn.Module:
         raise ValueError(f"model.llm: {config.llm} holds a {settings.model_type!r}, expected a causal language model")
     if "llm" in config.from_scratch:
         with chance_of(config.llm):
-            return AutoModelForCausalLM.from_config(settings, attn_implementation=config.attention).to(dtype)
+            made = AutoModelForCausalLM.from_config(settings, attn_implementation=config.attention)
+            return made if dtype == "auto" else made.to(dtype)
     return load_weights(
         AutoModelForCausalLM, config.llm, "model.llm", dtype=dtype, attn_implementation=config.attention
     )
@@ -207,11 +217,18 @@ def build_heads(
 
 
 def mask_head(
-    width: int, losses: LossConfig, dtype: torch.dtype, from_scratch: bool, *, sam: str, standardise: bool = False
+    width: int,
+    losses: LossConfig,
+    dtype: torch.dtype,
+    from_scratch: bool,
+    *,
+    sam: str,
+    standardise: bool = False,
+    fusion: dict[str, Any] | None = None,
 ) -> Head:
     """A mask head on the SAM in the folder `sam`."""
     whole, tower = open_sam(sam, from_scratch=from_scratch, dtype=dtype)
-    return HEADS["mask"](width, whole, tower, resolution=losses.resolution, standardise=standardise)
+    return HEADS["mask"](width, whole, tower, resolution=losses.resolution, standardise=standardise, fusion=fusion)
 
 
 def detector_head(width: int, view: View, dtype: torch.dtype, *, weights: str, text: str | None = None) -> Head:

@@ -90,6 +90,7 @@ def prepare_trainer(config: RunConfig, mixture: Mixture, allow_mismatch: bool = 
     assembled = assemble(
         config.model, losses=config.losses, precision=config.training.precision,
         max_length=config.training.max_length, seed=config.training.seed, allow_mismatch=allow_mismatch,
+        learns=tuple(config.learn),
     )  # fmt: skip
     groups, table = choose(assembled, config)
     arguments = training_arguments(config, spread(config.training, told, assembled.model.llm))

@@ -1,6 +1,7 @@
 """A stage, end to end on a toy dataset: what learns, what is logged, and how a stopped run goes on."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -204,6 +205,15 @@ def test_answers_are_generated_at_an_epochs_end_in_bfloat16(second, tmp_path):
     lines = (tmp_path / "evaluation" / "step-1" / "predictions.jsonl").read_text().splitlines()
     assert [json.loads(line)["answers"] for line in lines] == ["generated"] * 3
     assert {weight.dtype for weight in load_file(tmp_path / "learned.safetensors").values()} == {torch.float32}
+
+
+def test_what_learns_in_bfloat16_begins_as_finely_as_it_was_published(first, tmp_path):
+    config = first(tmp_path, training={"max_steps": 1, "precision": "bf16"})
+    train(config.model_copy(update={"learn": {"projector": 1e-3, "embeddings": 1e-30}}))  # too small to move anything
+    table = "model.embed_tokens.weight"
+    published = load_file(Path(config.model.llm, "model.safetensors"))[table]
+    assert (published != published.bfloat16().float()).any()
+    assert torch.equal(load_file(tmp_path / "learned.safetensors")[f"llm.{table}"][: len(published)], published)
 
 
 def test_a_tower_that_is_not_there_cannot_learn(first, tmp_path):
