@@ -1,5 +1,7 @@
 """Polygons of whole pixels, filled with their outlines: pixel by pixel what OpenCV's `fillPoly` and `polylines` draw.
 
+`outlines` is the inverse of `fill`: polygons of a mask that cover its very pixels.
+
 Truths that were drawn by OpenCV (ReasonSeg) are scored by these pixels; another rule for the border moves every IoU.
 The inside is found row by row in 16 bits of fraction, even-odd; the outline is Bresenham's, from left to right.
 """
@@ -7,6 +9,8 @@ The inside is found row by row in 16 bits of fraction, even-odd; the outline is 
 from collections.abc import Sequence
 
 import numpy as np
+
+from ullava.datasets import tracing
 
 ONE = 1 << 16
 Point = tuple[int, int]
@@ -65,3 +69,17 @@ def line(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     steps = np.arange(long + 1)
     aside = (2 * short * steps + long - 1) // (2 * long) if long else steps  # half a pixel stays
     return np.stack([x0 + steps, y0 + down * aside] if wide >= high else [x0 + aside, y0 + down * steps], axis=1)
+
+
+def outlines(mask: np.ndarray) -> list[list[Point]]:
+    """Polygons that cover a mask (H, W) and nothing else; none of an empty one. What has a hole is cut in two there."""
+    return [inner(walk) for walk in tracing.outlines(np.asarray(mask, bool), 0)]
+
+
+def inner(walk: list[Point]) -> list[Point]:
+    """From the corners of a border, a mask at the right of it, to the mask's own pixels at them."""
+    found = []
+    for (x0, y0), (x, y), (x1, y1) in zip(walk[-1:] + walk[:-1], walk, walk[1:] + walk[:1], strict=True):
+        across, down = (x - x0) + (x1 - x), (y - y0) + (y1 - y)  # one edge goes across, the other down
+        found.append((x if down < 0 else x - 1, y if across > 0 else y - 1))
+    return found

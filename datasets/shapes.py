@@ -9,13 +9,14 @@ a small one within a large one is seen (LISA, utils/data_processing.py, get_mask
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ullava.datasets.images import size_of
-from ullava.datasets.masks import IGNORED
+from ullava.datasets.masks import IGNORED, REACH
 from ullava.datasets.opening import check_file
 from ullava.datasets.outlines import fill
 
@@ -33,12 +34,21 @@ class Shapes:
         polygons: (value in the painted map, ((x, y), ...)) of each shape, as they stand in the file.
         texts: ways to ask for the target.
         is_sentence: whether they are whole sentences; None where the file does not say.
+
+    Raises:
+        ValueError: a point lies far outside the picture.
     """
 
     size: tuple[int, int]
     polygons: tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
     texts: tuple[str, ...] = ()
     is_sentence: bool | None = None
+
+    def __post_init__(self):
+        reach = REACH * max(self.size)  # an outline takes memory for every pixel of it
+        for _, points in self.polygons:
+            if any(abs(number) > reach for point in points for number in point):
+                raise ValueError(f"a shape: expected pixels of a picture {self.size}, found {str(points)[:60]}")
 
     def paint(self) -> np.ndarray:
         """Returns (H, W) uint8: 1 target, 255 ignored, 0 background; outlines belong to their shapes."""
@@ -49,8 +59,32 @@ class Shapes:
         return labels
 
 
-def read_shapes(path: Path) -> Shapes:
-    """Reads an annotation file; its picture lies beside it, or the file says how large it is.
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """The pixels of a painted map that have one value: a mask, as `masks.py` has others."""
+
+    shapes: Shapes
+    value: int = TARGET
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.shapes.size
+
+    def draw(self) -> np.ndarray:
+        return painted(self.shapes) == self.value
+
+
+@lru_cache(maxsize=8)
+def painted(shapes: Shapes) -> np.ndarray:
+    """The painted map; the last few are kept, since target and ignored pixels come from one."""
+    return shapes.paint()
+
+
+def read_shapes(path: Path, picture: Path | None = None) -> Shapes:
+    """Reads an annotation file.
+
+    Args:
+        picture: whose size it has; None: it lies beside the file, or the file says how large it is.
 
     Raises:
         FileNotFoundError: no such file.
@@ -69,7 +103,11 @@ def read_shapes(path: Path) -> Shapes:
         ) from error
     texts = record.get("text") or ()
     texts = (texts,) if isinstance(texts, str) else tuple(texts)
-    return Shapes(picture_size(path, record), tuple(polygons), texts, record.get("is_sentence"))
+    size = size_of(picture) if picture else picture_size(path, record)
+    try:
+        return Shapes(size, tuple(polygons), texts, record.get("is_sentence"))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def decoded(raw: bytes) -> str:

@@ -3,7 +3,8 @@
 Scenes hold five or six things among which every referred one has rivals of its shape and of its color, over a cluttered
 background; videos show one thing that moves. A scene is a pure function of (split, seed, index), whoever draws it, and
 no two splits share one; the foundation models' own scenes are a split apart. Written in the formats of real data, so
-that every reader reads it (`tiny_world_files`).
+that every reader reads it (`tiny_world_files`). What came later (`tiny_world_reasons`) draws from a source of its own,
+so that earlier files stay as they were.
 """
 
 import json
@@ -15,12 +16,16 @@ import numpy as np
 from tqdm import tqdm
 
 from ullava.configs.registry import nearest
-from ullava.datasets.tiny_world_files import Record, write_annotations, write_scene, write_video
+from ullava.datasets.tiny_world_files import Record, dump, write_annotations, write_scene, write_video
+from ullava.datasets.tiny_world_labels import FINE
+from ullava.datasets.tiny_world_pixels import masks
+from ullava.datasets.tiny_world_reasons import EXPLANATIONS, write_reasons
+from ullava.datasets.tiny_world_scene import sample_scene
 
 SPLITS = {"tiny_train": 1, "tiny_val": 2, "tiny_test": 3}  # the first number of a scene's seed; 0 is pretraining's
-FOLDERS = ("images", "labels", "salient", "videos")
-SCENE, VIDEO, REST = range(3)
-VERSION = 1
+FOLDERS = ("images", "labels", FINE, "salient", "videos", "reason_seg/explanatory")
+SCENE, VIDEO, REST, REASONS = range(4)
+VERSION = 2
 
 
 def draw_world(root: Path, split: str, scenes: int, videos: int = 0, seed: int | None = None, workers: int = 2) -> Path:
@@ -46,6 +51,7 @@ def draw_world(root: Path, split: str, scenes: int, videos: int = 0, seed: int |
     records = run(partial(write, folder, SPLITS[split], seed or 0), jobs, workers, split)
     rng = np.random.default_rng((SPLITS[split], seed or 0, REST))
     write_annotations(folder, split, records[:scenes], records[scenes:], rng)
+    dump(folder / EXPLANATIONS, [record["explanation"] for record in records[:scenes]])
     (folder / "world.json").write_text(json.dumps(world), encoding="utf-8")
     return folder
 
@@ -74,4 +80,14 @@ def write(folder: Path, code: int, seed: int, job: tuple[int, int]) -> Record:
     """Writes one scene or one video."""
     kind, index = job
     rng = np.random.default_rng((code, seed, kind, index))
-    return (write_scene if kind == SCENE else write_video)(folder, index, rng)
+    if kind == VIDEO:
+        return write_video(folder, index, rng)
+    record = write_scene(folder, index, rng)
+    return record | write_family(folder, code, seed, index)
+
+
+def write_family(folder: Path, code: int, seed: int, index: int) -> Record:
+    """Writes what the LISA family asks about a scene, which is drawn again as it was."""
+    scene = sample_scene(np.random.default_rng((code, seed, SCENE, index)))
+    rng = np.random.default_rng((code, seed, REASONS, index))
+    return {"explanation": write_reasons(folder, index, scene, masks(scene), rng)}

@@ -49,7 +49,7 @@ class ReasoningSegmentation(RegionTask):
     def asked(self, sample):
         asked = [(text, region) for region in sample.regions for text in region.phrases]
         if not asked:
-            raise ValueError(f"{sample.id}: task {self.name} asks by texts, found none on {len(sample.regions)} regions")
+            raise ValueError(f"{sample.id}: task {self.name} asks by texts, {len(sample.regions)} regions have none")
         return asked
 
     def questions(self, region):
@@ -114,5 +114,5 @@ def checked(reason: str, where: str) -> str:
         ValueError: it holds a token's spelling; `where` names the sample.
     """
     if mark := MARK_PATTERN.search(reason):
-        raise ValueError(f"{where}: expected plain words, found {mark.group()!r} in {reason!r}; take it out of the file")
+        raise ValueError(f"{where}: expected plain words, found {mark.group()!r} in {reason!r}; take it out there")
     return reason.strip()

@@ -1,0 +1,206 @@
+"""Questions about the embedded world that take a thought before anything can be pointed at, in ReasonSeg's layout.
+
+    reason_seg/000000.json                 texts, whether they are sentences, polygons of target and unclear pixels
+    reason_seg/explanatory/train.json      why it is that: image, json, query, outputs, keyword
+
+Some take what everybody knows (snow is white, a ring has a hole), others a comparison of all things. As everywhere in
+this world nothing is asked that has two answers, and near ties are left out.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ullava.datasets import tiny_world_words as words
+from ullava.datasets.outlines import outlines
+from ullava.datasets.tiny_world_scene import SIDE, Scene
+from ullava.datasets.tiny_world_words import CLEAR, EXTREMES, along, names, noun, pick
+
+FOLDER, EXPLANATIONS = "reason_seg", "reason_seg/explanatory/train.json"
+TEXTS = 3  # at most, of one question
+UNCLEAR, REACH = 0.2, 3  # share of the annotations with unclear pixels; half the side of such a square, pixels
+SHAPES = {
+    "circle": "looks like a ball", "square": "looks like a box", "triangle": "has three sides",
+    "diamond": "stands on a corner", "cross": "looks like a plus sign", "ring": "has a hole",
+}  # fmt: skip
+COLORS = {
+    "red": ("fire",), "green": ("grass", "a tree"), "blue": ("the sky", "the sea"), "yellow": ("the sun",),
+    "purple": ("red and blue together",), "white": ("snow",),
+}  # fmt: skip
+VIEWS = {  # where something is the first, and how one has to look
+    "leftmost": "left to right", "rightmost": "right to left", "topmost": "top to bottom",
+    "bottommost": "bottom to top",
+}  # fmt: skip
+Ways = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """What a question comes down to: the thing's place in the scene, phrases and sentences that ask for it, and why."""
+
+    index: int
+    phrases: Ways
+    sentences: Ways
+    reason: str
+
+
+def called(scene: Scene, index: int) -> str:
+    """A thing's name in an explanation."""
+    return f"{scene.things[index].color} {scene.things[index].shape}"
+
+
+def known(scene: Scene, rng: np.random.Generator) -> Thought | None:
+    """By what everybody knows of its shape or color."""
+    index = int(rng.integers(len(scene.things)))
+    unique = [wanted for wanted in names(scene, index, bare=True) if "texture" not in wanted and len(wanted) < 4]
+    unique = [wanted for wanted in unique if "shape" in wanted or "color" in wanted]
+    if not unique:
+        return None
+    wanted = pick(unique[:2], rng)
+    clues = [SHAPES[wanted["shape"]]] if "shape" in wanted else []
+    clues += [f"has the color of {pick(COLORS[wanted['color']], rng)}"] if "color" in wanted else []
+    thing, clue = f"{wanted['size']} object" if "size" in wanted else "object", " and ".join(clues)
+    return Thought(
+        index,
+        (f"{thing} that {clue}", f"{thing} in the picture that {clue}"),
+        (f"Which {thing} {clue}?", f"What is there that {clue}?", f"Can you find the {thing} that {clue}?")
+        if "size" not in wanted
+        else (f"Which {thing} {clue}?", f"Can you find the {thing} that {clue}?"),
+        f"the {called(scene, index)} {clue}",
+    )
+
+
+def first(scene: Scene, rng: np.random.Generator) -> Thought | None:
+    """The first of several that one comes across."""
+    index = int(rng.integers(len(scene.things)))
+    thing, options = scene.things[index], []
+    for kinds in ((), ("color",), ("size",), ("texture",), ("shape",)):
+        wanted = {kind: getattr(thing, kind) for kind in kinds}
+        rivals = [scene.things[other] for other in scene.having(wanted) if other != index]
+        for extreme, axis in EXTREMES.items():
+            if rivals and all(along(thing, axis) > along(rival, axis) + CLEAR for rival in rivals):
+                options.append((extreme, noun(wanted)))
+    if not options:
+        return None
+    extreme, name = pick(options, rng)
+    view = VIEWS[extreme]
+    return Thought(
+        index,
+        (f"first {name} from {view}", f"{name} that comes first from {view}"),
+        (
+            f"If you look from {view}, which {name} do you see first?",
+            f"Which {name} comes first from {view}?",
+            f"Which {name} would you see first if you look from {view}?",
+        ),
+        f"the {called(scene, index)} is the {extreme} {name}",
+    )
+
+
+def largest(scene: Scene, rng: np.random.Generator) -> Thought | None:
+    """The only large thing, or the only small one."""
+    size = pick(("large", "small"), rng)
+    found = scene.having({"size": size})
+    if len(found) != 1:
+        return None
+    room = "most room" if size == "large" else "least room"
+    return Thought(
+        found[0],
+        (f"object that takes the {room}", f"object with the {room}"),
+        (f"Which object takes the {room}?", f"Which object would need the {room} on a table?"),
+        f"the {called(scene, found[0])} is the only {size} object",
+    )
+
+
+def odd(scene: Scene, rng: np.random.Generator) -> Thought | None:
+    """The one that has its color, shape or texture alone, while every other shares its own."""
+    kind = pick(("color", "shape", "texture"), rng)
+    values = [getattr(thing, kind) for thing in scene.things]
+    alone = [index for index, value in enumerate(values) if values.count(value) == 1]
+    if len(alone) != 1:
+        return None
+    only = values[alone[0]] if kind == "shape" else f"{values[alone[0]]} object"
+    return Thought(
+        alone[0],
+        (f"object with a {kind} that no other object has", f"only object of its {kind}"),
+        (f"Which object has a {kind} that no other object has?", f"Which object is the only one of its {kind}?"),
+        f"the {called(scene, alone[0])} is the only {only}",
+    )
+
+
+def like(scene: Scene, rng: np.random.Generator) -> Thought | None:
+    """The other one of the color, shape or texture of a thing that is named without it."""
+    kind, index = pick(("color", "texture"), rng), int(rng.integers(len(scene.things)))
+    others = [other for other in scene.having({kind: getattr(scene.things[index], kind)}) if other != index]
+    ways = [wanted for other in others for wanted in names(scene, other) if kind not in wanted]
+    if len(others) != 1 or not ways:
+        return None
+    anchor, value = noun(ways[0]), getattr(scene.things[index], kind)
+    return Thought(
+        index,
+        (f"other object with the {kind} of the {anchor}", f"object that has the {kind} of the {anchor} too"),
+        (f"Which other object has the {kind} of the {anchor}?", f"What else has the {kind} of the {anchor}?"),
+        f"the {called(scene, index)} is {value} like the {anchor}",
+    )
+
+
+def glance(scene: Scene, rng: np.random.Generator) -> Thought | None:
+    """The one that stands out."""
+    if scene.salient is None:
+        return None
+    return Thought(
+        scene.salient,
+        ("object that catches the eye first", "object that stands out from all other objects"),
+        (
+            "If you look at the picture for a short time, which object do you see first?",
+            "Which object catches the eye first?",
+            "Which object would you see best from far?",
+        ),
+        words.reason(scene, rng),
+    )
+
+
+WAYS: tuple[Callable[[Scene, np.random.Generator], Thought | None], ...] = (
+    known, known, known, known, first, first, first, largest, odd, like, glance,
+)  # fmt: skip
+
+
+def think(scene: Scene, rng: np.random.Generator) -> Thought:
+    """One question: about 40 % by what is known, 35 % by order, the others as scenes allow."""
+    while True:
+        way = pick(WAYS, rng)
+        for _ in range(4):
+            if thought := way(scene, rng):
+                return thought
+
+
+def write_reasons(
+    folder: Path, index: int, scene: Scene, masks: np.ndarray, rng: np.random.Generator
+) -> dict[str, str]:
+    """Writes the annotation of one scene, whose things have `masks` (things, H, W); returns its explanation."""
+    thought, name = think(scene, rng), f"{index:06d}"
+    sentences = bool(rng.random() < 0.5)
+    ways = thought.sentences if sentences else thought.phrases
+    asked = [ways[i] for i in rng.permutation(len(ways))[: rng.integers(1, TEXTS + 1)]]
+    parts = outlines(masks[thought.index])
+    shapes = [shape("target", part) for part in parts]
+    if rng.random() < UNCLEAR:
+        shapes.append(shape("ignore", square(pick(parts[0], rng))))
+    size = {"imagePath": f"../images/{name}.png", "imageHeight": SIDE, "imageWidth": SIDE}
+    record = {"text": asked, "is_sentence": sentences, "shapes": shapes, **size}
+    (folder / FOLDER / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
+    told = {"image": f"{name}.png", "json": f"{name}.json", "query": asked[0], "outputs": thought.reason}
+    return told | {"keyword": scene.things[thought.index].shape}
+
+
+def shape(label: str, points: Sequence[tuple[int, int]]) -> dict:
+    """A polygon as LabelMe writes it."""
+    return {"label": label, "shape_type": "polygon", "points": [[int(x), int(y)] for x, y in points]}
+
+
+def square(centre: tuple[int, int]) -> list[tuple[int, int]]:
+    """A small square around a pixel, as far as it lies in the picture."""
+    x, y = ([max(0, at - REACH), min(SIDE - 1, at + REACH)] for at in centre)
+    return [(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])]
