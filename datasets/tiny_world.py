@@ -3,8 +3,8 @@
 Scenes hold five or six things among which every referred one has rivals of its shape and of its color, over a cluttered
 background; videos show one thing that moves. A scene is a pure function of (split, seed, index), whoever draws it, and
 no two splits share one; the foundation models' own scenes are a split apart. Written in the formats of real data, so
-that every reader reads it (`tiny_world_files`). What came later (`tiny_world_reasons`) draws from a source of its own,
-so that earlier files stay as they were.
+that every reader reads it (`tiny_world_files`). What came later (`tiny_world_reasons`, `tiny_world_parts`) draws from
+sources of its own, so that earlier files stay as they were.
 """
 
 import json
@@ -18,6 +18,7 @@ from tqdm import tqdm
 from ullava.configs.registry import nearest
 from ullava.datasets.tiny_world_files import Record, dump, write_annotations, write_scene, write_video
 from ullava.datasets.tiny_world_labels import FINE
+from ullava.datasets.tiny_world_parts import write_parts
 from ullava.datasets.tiny_world_pixels import masks
 from ullava.datasets.tiny_world_reasons import EXPLANATIONS, write_reasons
 from ullava.datasets.tiny_world_scene import sample_scene
@@ -52,6 +53,7 @@ def draw_world(root: Path, split: str, scenes: int, videos: int = 0, seed: int |
     rng = np.random.default_rng((SPLITS[split], seed or 0, REST))
     write_annotations(folder, split, records[:scenes], records[scenes:], rng)
     dump(folder / EXPLANATIONS, [record["explanation"] for record in records[:scenes]])
+    write_parts(folder, SPLITS[split], seed or 0, scenes // 4, masked=0.5 if split == "tiny_train" else 1.0)
     (folder / "world.json").write_text(json.dumps(world), encoding="utf-8")
     return folder
 

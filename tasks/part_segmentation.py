@@ -62,7 +62,7 @@ class PartSegmentation(RegionTask):
     def dialogue(self, sample, rng):
         asked = draw(self.asked(sample), self.rounds, rng)
         turns = [self.ask(name, region, rng) for name, region in asked]
-        return self.write(sample.id, sample, asked, turns)
+        return self.write(sample.id, sample, asked, turns, rng)
 
     def ask(self, name: str, region: Region, rng: np.random.Generator) -> str:
         """A question for training."""
