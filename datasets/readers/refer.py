@@ -33,6 +33,7 @@ class Refer(TableReader):
         instances: instances.json.
         images: folder from which `file_name` counts.
         split: of the references: train, val, testA, testB, testC, or test, which is all of these three; None takes all.
+        targets_only: leave out what is absent, and pictures that have nothing else.
     """
 
     name: str
@@ -40,10 +41,11 @@ class Refer(TableReader):
     instances: Path
     images: Path
     split: str | None = None
+    targets_only: bool = False
 
     @cached_property
     def table(self) -> Table:
-        return open_table(rows, self.refs, self.instances, split=self.split)
+        return open_table(rows, self.refs, self.instances, split=self.split, targets_only=self.targets_only)
 
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]
@@ -55,8 +57,8 @@ class Refer(TableReader):
         return Sample(sample_id, (picture,), regions, absent=tuple(row.facts["absent"]))
 
 
-def rows(refs: Path, instances: Path, *, split: str | None) -> Iterator[Row]:
-    """One row per picture that has references of `split`."""
+def rows(refs: Path, instances: Path, *, split: str | None, targets_only: bool) -> Iterator[Row]:
+    """One row per picture that has references of `split`, with or without a target."""
     tree = read_object(instances, "images", "annotations", "categories")
     annotations = {annotation["id"]: annotation for annotation in tree["annotations"]}
     names = {category["id"]: category["name"] for category in tree["categories"]}
@@ -70,7 +72,7 @@ def rows(refs: Path, instances: Path, *, split: str | None) -> Iterator[Row]:
             raise ValueError(f"{refs}: reference {ref['ref_id']}: {instances} has no object {unknown[0]}")
         if targets:
             meant[ref["image_id"]].append(([coco.thing(annotations[target], names) for target in targets], sentences))
-        else:
+        elif not targets_only:
             absent[ref["image_id"]] |= dict.fromkeys(sentences)
     for identity, picture in coco.pictures(tree).items():
         if identity in meant or identity in absent:

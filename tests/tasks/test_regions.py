@@ -183,3 +183,38 @@ def test_a_bad_option_is_named(options, message):
     with pytest.raises((ValueError, LookupError)) as caught:
         make("res", **options)
     assert message in str(caught.value)
+
+
+NOTHING = Sample("toy/3", (Picture("toy.jpg", (4, 6)),), (CAT,), absent=("two dogs",))
+
+
+def test_what_is_absent_is_answered_by_neg_which_promises_nothing():
+    cat, dogs = make("res").exams(NOTHING)
+    assert dogs.turns[0].question == "Output the segmentation mask of the two dogs in the image."
+    assert (dogs.turns[0].answer, dogs.promises) == ("Sure. Mask: [NEG].", ())
+    assert "[SEG]" in cat.turns[0].answer and len(cat.promises) == 2
+    said = make("res").dialogue(NOTHING, rng())
+    assert sorted("[NEG]" in turn.answer for turn in said.turns) == [False, True]
+    (turn,) = {promise.turn for promise in said.promises}
+    assert "cat" in said.turns[turn].question
+    assert make("res").read("Sure. Mask: [NEG] .") == Reading("", ("[NEG]",), ())
+    assert make("res").read("Sure. Mask: [NEG]; Mask: [SEG].") is None
+
+
+def test_what_is_absent_may_be_an_empty_mask_as_lisa_trains():
+    _, dogs = make("res", no_target="empty_mask").exams(NOTHING)
+    assert dogs.turns[0].answer == "Sure. Mask: [SEG]."  # no box goes around nothing
+    (promise,) = dogs.promises
+    assert promise.region.mask.draw().shape == (4, 6) and not promise.region.mask.draw().any()
+    _, dogs = make("res", phrases="lisa").exams(NOTHING)
+    assert "[NEG]" in dogs.turns[0].answer and "[SEG]" not in dogs.turns[0].answer
+    with pytest.raises(ValueError, match="no_target"):
+        make("res", no_target="ignore")
+
+
+def test_boxes_are_asked_of_what_is_there_only():
+    assert [exam.turns[0].question for exam in make("rec").exams(NOTHING)] == [
+        exam.turns[0].question for exam in make("rec").exams(sample(CAT))
+    ]
+    with pytest.raises(ValueError, match="asks by phrases, found none"):
+        list(make("rec").exams(Sample("toy/4", (Picture("toy.jpg", (4, 6)),), absent=("a cow",))))
