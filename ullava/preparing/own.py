@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from ullava.configs.legacy import Spelt
 from ullava.configs.load import data_root
 from ullava.configs.registry import listing
 from ullava.datasets import boxes, masks
@@ -58,7 +59,7 @@ class Own(Kind):
                 files = write(scratch, split.name, pages)
                 catalogue |= entries(name, output, files, split.images, options.held_out)
                 lines.append(f"{name}: {len(pages)} pictures, {sum(len(page.things) for page in pages)} objects")
-            text = yaml.safe_dump(catalogue, sort_keys=False, default_flow_style=None, width=120)
+            text = yaml.dump(catalogue, Dumper=Spelt, sort_keys=False, default_flow_style=None, width=120)
             (scratch / "catalogue.yaml").write_text(text, encoding="utf-8")
         known = f"ULLAVA_CATALOGUE={output / 'catalogue.yaml'} makes {', '.join(catalogue)} known to every command"
         return "\n".join([*lines, f"wrote {output}; {known}"])
