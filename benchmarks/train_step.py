@@ -95,7 +95,7 @@ def prepare(config: RunConfig, stage: int, found: list, device: torch.device) ->
         tower.cache.capacity = 0  # an epoch shows every picture once
     model = assembled.model.to(device).train()
     optimizer = torch.optim.AdamW(groups, fused=device.type == "cuda")
-    collate = Collator(assembled.processor.tokenizer.pad_token_id, [head.token for head in model.heads.values()])
+    collate = Collator(assembled.processor.tokenizer.pad_token_id, model.tokens)
     rows = map(assembled.processor, dialogues(found, stage))
     return Bench(config, model, optimizer, lambda size: collate(list(islice(rows, size))), device)
 

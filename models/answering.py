@@ -46,7 +46,7 @@ class Answerer:
         self.model, self.processor, self.generation = assembled.model.eval(), assembled.processor, generation
         self.config = assembled.config
         tokenizer = self.processor.tokenizer
-        self.tokens = [head.token for head in self.model.heads.values()]
+        self.tokens = self.model.tokens
         self.ids = {token: tokenizer.convert_tokens_to_ids(self.processor.spell(token)) for token in self.tokens}
         self.collate = Collator(tokenizer.pad_token_id, self.tokens)
         self.collate_open = Collator(tokenizer.pad_token_id, self.tokens, left=True)

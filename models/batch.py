@@ -53,6 +53,7 @@ class Promised(Movable):
 
     Attributes:
         rows, columns: (N,) where the state lies that emits the token: one before it (LISA's rule).
+        turns: (N,) number of the answer that says it, within its row.
         owners: which of the batch's frames own a promise, Q numbers; -1 alone where there is no frame.
         pictures: (N,) index into `owners`; slots: (N,) running number within that picture; depth: most of one picture.
         sizes: (H, W) of the original picture, one per promise.
@@ -64,6 +65,7 @@ class Promised(Movable):
 
     rows: Tensor
     columns: Tensor
+    turns: Tensor
     owners: tuple[int, ...]
     pictures: Tensor
     slots: Tensor

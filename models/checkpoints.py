@@ -26,6 +26,7 @@ from ullava.models.ullava import REGISTERED
 
 LEARNED = "learned.safetensors"
 __all__ = ["CARD", "Card", "listing", "read_card", "write_card"]  # for those who know a folder
+OPTIONAL = ("standardise", "fusion")  # parts of a head that it has if its options say so; a later stage may add them
 ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
@@ -150,4 +151,8 @@ def promised(name: str, card: Card) -> bool:
     """Whether a folder with this card has to hold the parameter `name`."""
     if name.startswith("llm."):
         return (own(name) and not card.merged) or (".lora_" in name and card.config.lora is not None)
-    return own(name) and (not name.startswith("heads.") or name.split(".")[1] in card.config.heads)
+    if not name.startswith("heads."):
+        return own(name)
+    head, part = name.split(".")[1:3]
+    options = card.config.heads.get(head)
+    return options is not None and (part not in OPTIONAL or options.get(part) not in (None, False))

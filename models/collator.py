@@ -73,6 +73,7 @@ class Collator:
                 [number.get((i, promise.picture), -1) for i, promise in found],
                 [rows[i].media[promise.picture].size for i, promise in found],
             ),
+            turns=numbers(promise.turn for _, promise in found),
             masks=tuple(torch.from_numpy(found[n][1].mask) for n in with_mask),
             with_mask=with_mask,
             boxes=torch.from_numpy(np.stack(boxes)) if boxes else torch.zeros(0, 4),
@@ -83,12 +84,13 @@ class Collator:
 
 
 def stand(states: Sequence[tuple[int, int]], frames: Sequence[int], sizes: Sequence[tuple[int, int]]) -> Promised:
-    """Promises without targets: (row, column) of each state, the frame that owns it, the original's (H, W)."""
+    """Promises of one answer a row, without targets: (row, column) of each state, its frame, the original's (H, W)."""
     owners = sorted(set(frames))
     slots = [list(frames[:n]).count(frame) for n, frame in enumerate(frames)]
     return Promised(
         rows=numbers(row for row, _ in states),
         columns=numbers(column for _, column in states),
+        turns=numbers(0 for _ in states),
         owners=tuple(owners),
         pictures=numbers(owners.index(frame) for frame in frames),
         slots=numbers(slots),

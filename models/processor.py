@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from ullava.configs.tokens import BEGIN, END, IMAGE, OWNERS, PATCH, SEG, VIDEO
+from ullava.configs.tokens import BEGIN, END, IMAGE, KEY, OWNERS, PATCH, SEG, VIDEO
 from ullava.datasets import boxes, images, masks, videos
 from ullava.datasets.images import View
 from ullava.datasets.structures import MARK, Dialogue, Picture, Promise, Region, Sample, Turn, Video, check_marks
@@ -229,6 +229,10 @@ class Processor:
         medium = media[region.picture]
         if medium.kind == VIDEO:
             raise ValueError(f"{dialogue.id}: {promise.token} is promised of a video; heads see pictures")
+        place = list(media).index(region.picture)
+        words = tuple(tuple(self.tokenizer(word, add_special_tokens=False)["input_ids"]) for word in promise.words)
+        if promise.token == KEY:  # a word, that is drawn nowhere
+            return PlacedPromise(KEY, column, place, None, None, words, promise.turn)
         mask, box = None, region.box
         if region.mask is not None:
             mask = region.mask.draw()
@@ -237,9 +241,7 @@ class Processor:
             mask = self.without_ignored(mask.astype(np.uint8), dialogue.sample, region)
         if box is not None:
             box = np.asarray(self.view.boxes_to([box], medium.size), np.float32)[0]
-        place = list(media).index(region.picture)
-        words = tuple(tuple(self.tokenizer(word, add_special_tokens=False)["input_ids"]) for word in promise.words)
-        return PlacedPromise(promise.token, column, place, mask, box, words)
+        return PlacedPromise(promise.token, column, place, mask, box, words, promise.turn)
 
     def without_ignored(self, mask: np.ndarray, sample: Sample, region: Region) -> np.ndarray:
         """(H, W) uint8, with `masks.IGNORED` where the sample's pixels belong to nothing."""

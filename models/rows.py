@@ -17,6 +17,7 @@ class PlacedPromise:
     mask: np.ndarray | None  # (H, W) uint8: 1 target, 0 background, `masks.IGNORED` counts nowhere
     box: np.ndarray | None  # (4,) float32 in the vision tower's square, 0..1
     words: tuple[tuple[int, ...], ...] = ()  # ids of each of the promise's words
+    turn: int = 0  # of the row's dialogue, whose answer says the token
 
 
 @dataclass(frozen=True, slots=True)

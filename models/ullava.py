@@ -85,6 +85,11 @@ class Ullava(nn.Module):
         return self.llm.base_model
 
     @property
+    def tokens(self) -> tuple[str, ...]:
+        """The owner tokens that some head reads."""
+        return tuple(dict.fromkeys(token for head in self.heads.values() for token in head.tokens))
+
+    @property
     def towers(self) -> dict[str, Any]:
         """Everything that stands outside the module tree while it is frozen, by the part that it is."""
         return {"vision": self.vision} | {
@@ -178,5 +183,6 @@ class Ullava(nn.Module):
     def keep_promises(self, states: Tensor, batch: Batch):
         """Yields (head, its predictions) for the (B, L, D) last hidden states."""
         for head in self.heads.values():
-            promised = batch.promised[head.token]
-            yield head, head(states[promised.rows, promised.columns], batch)
+            promised = [batch.promised[token] for token in head.tokens]
+            own, *further = (states[some.rows, some.columns] for some in promised)
+            yield head, head(own, batch, *further)

@@ -7,10 +7,6 @@ from ullava.configs.registry import nearest
 
 KINDS_IN = ("sam", "groundingdino", "llava", "ullava_v1", "ullava", "lisa", "lasagna", "keyseg")
 KINDS_OUT = ("sam", "ullava_v1", "ullava")
-NOTES = {
-    "keyseg": "its keyword_fusion and key projection wait in keyword.safetensors: no head reads them, masks come "
-    "from [SEG] alone",
-}
 
 
 def convert(arguments: list[str]) -> str:
@@ -48,7 +44,7 @@ def convert(arguments: list[str]) -> str:
             options.kind, source, destination, vision=options.vision, base=options.base, sam_heads=options.sam_heads,
             trust=trust,
         )  # fmt: skip
-    return f"wrote {destination}" + (f"; {NOTES[options.kind]}" if options.kind in NOTES else "")
+    return f"wrote {destination}"
 
 
 def export(arguments: list[str]) -> str:

@@ -85,8 +85,7 @@ def recall(config: RunConfig, last: Path | None) -> Assembled:
 def measure(assembled: Assembled, row: Row, precision: str) -> dict[str, float]:
     """Every loss term of one row by itself."""
     model, kind = assembled.model, PRECISIONS[precision]
-    tokens = [head.token for head in model.heads.values()]
-    batch = Collator(assembled.processor.tokenizer.pad_token_id, tokens)([row]).to(model.llm.device)
+    batch = Collator(assembled.processor.tokenizer.pad_token_id, model.tokens)([row]).to(model.llm.device)
     with torch.autocast(model.llm.device.type, dtype=kind, enabled=kind != torch.float32):
         return {name: float(part) for name, part in model(batch).parts.items()}
 

@@ -47,7 +47,6 @@ class StageTrainer(ResumableTrainer):
     """
 
     def __init__(self, assembled: Assembled, config: RunConfig, groups: list[dict], mixture: Mixture, arguments):
-        tokens = [head.token for head in assembled.model.heads.values()]
         self.stop, self.watch, self.terms, self.keep = Stop(), Watch(), Terms(), config.training.keep
         self.stop_of_any: torch.Tensor | None = None
         self.evaluating = False
@@ -58,7 +57,7 @@ class StageTrainer(ResumableTrainer):
             model=assembled.model, args=arguments,
             train_dataset=Rows(mixture, assembled.processor, quarantine(config, mixture)),
             eval_dataset=list(config.evaluate) or None,
-            data_collator=Collator(assembled.processor.tokenizer.pad_token_id, tokens),
+            data_collator=Collator(assembled.processor.tokenizer.pad_token_id, assembled.model.tokens),
             callbacks=[Log(Path(config.output_dir, "log.jsonl")), Resuming(self), Stopping(self)],
         )  # fmt: skip
         self.loss_is_scaled_for_ga = True

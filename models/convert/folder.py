@@ -23,6 +23,7 @@ from ullava.models.convert.files import open_weights
 from ullava.models.convert.kinds import Kind, kind_of
 from ullava.models.convert.parts import Parts, config_of, measure, preprocessing, shapes
 from ullava.models.convert.sam import open_file
+from ullava.models.heads.keyword_reader import PUBLISHED
 from ullava.models.merge import LLM, OTHER_FRAMEWORKS, SAM, VISION
 from ullava.models.sam import MEAN, STD
 from ullava.models.tokenization import legacy, open_tokenizer
@@ -31,7 +32,6 @@ SHARD = 4 * 2**30  # bytes of one file of the language model
 LORA = re.compile(r"(.*\.)lora_([AB])\.(?:default\.)?weight")
 WRAPPED = re.compile(r"base_model\.model\.")  # what peft puts before the names of what it wraps
 ADAPTERS = (ADAPTER, "adapter_model.bin")
-SET_ASIDE = "keyword.safetensors"  # KeySeg's own parts, which no head reads yet
 
 
 def convert(
@@ -68,7 +68,6 @@ def convert(
     adapters, lora = find_adapters(source, ours, trust=trust)
     whole = ours | {f"llm.{name}": tensor for name, tensor in adapters.items()}
     what.table.check(whole, unknown, shapes(what, parts, lora), str(source))
-    aside = {name: ours.pop(name) for name in list(ours) if name.startswith("heads.keyword.")}
     finish = onto(base, trust=trust) if base else lambda name, tensor: tensor
     partial = target.with_name(f"{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -83,8 +82,6 @@ def convert(
     learned = {name: t for name, t in ours.items() if name.startswith(("projector.", "heads."))}
     learned |= {f"heads.mask.{n}": t for n, t in section(ours, "sam.").items() if n.startswith("mask_decoder.")}
     write(partial / LEARNED, learned)
-    if aside:
-        write(partial / SET_ASIDE, aside)
     if adapters:
         write_adapters(partial, adapters, lora)
     write_card(partial, config, vocabulary=parts.llm.vocab_size, learned=learned, merged=True)
@@ -125,6 +122,8 @@ def model_section(
     heads: dict[str, Any] = {name: {} for name in kind.heads}
     if "mask" in heads:
         heads["mask"] = {"sam": SAM}
+    if parts.fusion:
+        heads["mask"]["fusion"] = PUBLISHED | {"attention": parts.fusion}
     if "box" in heads:
         heads["box"] = {"channels": parts.channels}
     return ModelConfig(

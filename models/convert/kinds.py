@@ -30,8 +30,8 @@ LISA = (
 KEYSEG = (
     Table(
         [
-            Line("keyword_fusion.{x}", "heads.keyword.fusion.{x}"),
-            Line("embedding_table_proj.{x}", "heads.keyword.words.{x}"),
+            Line("keyword_fusion.{x}", "heads.mask.fusion.attention.{x}"),
+            Line("embedding_table_proj.{x}", "heads.mask.fusion.alignment.words.{x}"),
         ],
         ignored=(r"keyword_text_proj\..*", r"keyword_fusion\.(norm[12]|mlp)\..*"),  # of its code, which uses none
     )

@@ -17,7 +17,7 @@ from ullava.datasets.images import View
 from ullava.models.convert import sam
 from ullava.models.convert.kinds import KINDS, Kind
 from ullava.models.heads.box import BoxHead
-from ullava.models.heads.keyword_fusion import KeywordFusion
+from ullava.models.heads.keyword_reader import PUBLISHED, KeywordReader
 from ullava.models.lora import add_lora
 from ullava.models.projector import projector
 from ullava.models.vision import read_settings
@@ -102,8 +102,7 @@ def shapes(kind: Kind, parts: Parts, adapters: LoraConfig | None = None) -> dict
                 nn.Linear(width, width), nn.ReLU(), nn.Linear(width, channels)
             )
         if kind is KINDS["keyseg"]:
-            modules["heads.keyword.fusion"] = KeywordFusion(channels, width=parts.fusion)
-            modules["heads.keyword.words"] = nn.Linear(width, channels)
+            modules["heads.mask.fusion"] = KeywordReader(width, channels, False, **PUBLISHED, attention=parts.fusion)
         if "box" in kind.heads:
             modules["heads.box"] = BoxHead(width, View(1, "pad"), channels=parts.channels)
         eyes = CLIPVisionModel(parts.vision).state_dict() if kind.sees else {}

@@ -15,22 +15,33 @@ class Head(nn.Module, ABC):
     """Keeps the promises of its token.
 
     Attributes:
-        token: the owner token it reads.
+        token: the owner token whose promises it keeps.
+        also: further tokens whose states it reads to do so; may depend on its options.
         losses_named: names of the losses it gives (keys of the YAML's `losses:`).
     """
 
     name: ClassVar[str]
     token: ClassVar[str]
     losses_named: ClassVar[tuple[str, ...]]
+    also: tuple[str, ...] = ()
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """All owner tokens whose states it reads, its own first."""
+        return self.token, *self.also
+
+    def meet(self, words: nn.Embedding) -> None:
+        """Told once, when the network stands, what the language model reads words by; most heads need no words."""
 
     @abstractmethod
-    def forward(self, states: Tensor, batch: Any) -> Any:
+    def forward(self, states: Tensor, batch: Any, *further: Tensor) -> Any:
         """Predicts for each state.
 
         Args:
             states: (N, width of the language model), in the order of `batch.promises[token]`; N may be 0, and then the
                 head runs once on a zero state and returns nothing of it, so that every rank uses every parameter.
-            batch: the `Batch`; its `promises[token]` says which picture each state belongs to.
+            batch: the `Batch`; its `promised[token]` says which picture each state belongs to.
+            further: the states of each token in `also`, (any number, width), in the order of its promises.
         """
 
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,21 +10,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import SamModel
 
-from ullava.configs.tokens import SEG
+from ullava.configs.registry import make
+from ullava.configs.tokens import KEY, SEG
 from ullava.datasets.masks import IGNORED
 from ullava.models import losses
 from ullava.models.batch import Batch, Promised
 from ullava.models.heads.base import HEADS, Head
+from ullava.models.heads.keyword_reader import KeywordReader
 from ullava.models.heads.standardise import Standardise
 from ullava.models.sam import SamTower, invert
 
 
 @dataclass(frozen=True)  # no slots: ZeRO-3 asks for vars() of what modules return
 class MaskLogits:
-    """Logits over SAM's square (N, h, w), and what they are for."""
+    """Logits over SAM's square (N, h, w), what they are for, and the projected states of the keywords they heard."""
 
     logits: Tensor
     promised: Promised
+    keys: Tensor | None = None
 
 
 @HEADS.register("mask")
@@ -36,18 +40,30 @@ class MaskHead(Head):
         tower: its frozen image encoder.
         resolution: where masks are compared, "original" or "decoder".
         standardise: whether to take off the states what they have in common; for heads that begin at random.
+        fusion: options of what lets [KEY] take part in a prompt, see `KeywordReader`; None: [SEG] is alone.
     """
 
     token = SEG
-    losses_named = ("mask_bce", "mask_dice")
+    losses_named = ("mask_bce", "mask_dice", "keyword_alignment")
 
     def __init__(
-        self, width: int, sam: SamModel, tower: SamTower, *, resolution: str = "original", standardise: bool = False
+        self,
+        width: int,
+        sam: SamModel,
+        tower: SamTower,
+        *,
+        resolution: str = "original",
+        standardise: bool = False,
+        fusion: Mapping[str, Any] | None = None,
     ):
         super().__init__()
         channels = sam.config.mask_decoder_config.hidden_size
         self.standardise = Standardise(width) if standardise else None
         self.project = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, channels))
+        self.fusion = None
+        if fusion is not None:
+            given = {"width": width, "channels": channels, "standardise": standardise}
+            self.fusion, self.also = make(KeywordReader, fusion, "model.heads.mask.fusion", **given), (KEY,)
         self.mask_decoder = sam.mask_decoder
         self.tower, self.resolution = tower, resolution
         no_mask = sam.prompt_encoder.no_mask_embed.weight.detach().clone()
@@ -55,19 +71,29 @@ class MaskHead(Head):
         places = sam.get_image_wide_positional_embeddings().detach().clone()
         self.register_buffer("places", places, persistent=False)  # (1, C, h, w)
 
-    def forward(self, states: Tensor, batch: Batch) -> MaskLogits:
-        """Logits for each [SEG] state."""
+    def meet(self, words: nn.Embedding) -> None:
+        """Shows the keyword's loss the words."""
+        if self.fusion is not None and self.fusion.alignment is not None:
+            self.fusion.alignment.table = (words,)
+
+    def forward(self, states: Tensor, batch: Batch, *further: Tensor) -> MaskLogits:
+        """Logits for each [SEG] state; with fusion, the [KEY] states come behind."""
         promised = batch.promised[SEG]
-        used = states if len(states) else states.sum(0, keepdim=True)  # zeros through which gradients pass
-        if self.standardise is not None:
-            used = self.standardise(used, counted=len(states) > 0)
-        prompts = self.project(used)
+        prompts, keys = self.prompts(states, batch, *further)
         if len(promised) == 0:  # SAM takes no empty prompt, and every rank must use every parameter, in one order
-            return MaskLogits(self.decode(self.blank(), prompts[:, None, None])[:0, 0], promised)
+            return MaskLogits(self.decode(self.blank(), prompts[:, None, None])[:0, 0], promised, keys)
         features = self.encode(batch, list(promised.owners))
         grid = prompts.new_zeros(len(features), promised.depth, 1, prompts.shape[1])
         grid[promised.pictures, promised.slots, 0] = prompts  # (Q, most promises of a picture, 1, C)
-        return MaskLogits(self.decode(features, grid)[promised.pictures, promised.slots], promised)
+        return MaskLogits(self.decode(features, grid)[promised.pictures, promised.slots], promised, keys)
+
+    def prompts(self, states: Tensor, batch: Batch, *further: Tensor) -> tuple[Tensor, Tensor | None]:
+        """SAM's prompts, one at least, and the projected [KEY] states; both kinds go through one projection."""
+        if self.fusion is None:
+            return self.project(heard(states, self.standardise)), None
+        kinds = heard(states, self.standardise), heard(*further, self.fusion.standardise)
+        prompts, keys = self.project(torch.cat(kinds)).split([len(kind) for kind in kinds])
+        return self.fusion(prompts, keys, batch.promised[SEG], batch.promised[KEY]), keys
 
     def encode(self, batch: Batch, owners: list[int]) -> Tensor:
         """(Q, C, h, w) features of the pictures that own a promise."""
@@ -93,7 +119,14 @@ class MaskHead(Head):
         return masks[:, :, 0]
 
     def losses(self, predicted: MaskLogits, batch: Batch) -> Mapping[str, Tensor]:
-        """mask_bce and mask_dice, (M,) each, for the promises that have a mask."""
+        """mask_bce and mask_dice, (M,) each, for the promises that have a mask; of keywords, keyword_alignment."""
+        found = self.mask_losses(predicted)
+        if self.fusion is not None and self.fusion.alignment is not None:
+            found["keyword_alignment"] = self.fusion.loss(predicted.keys, batch.promised[KEY])
+        return found
+
+    def mask_losses(self, predicted: MaskLogits) -> dict[str, Tensor]:
+        """mask_bce and mask_dice."""
         promised = predicted.promised
         if len(promised.masks) == 0:
             nothing = predicted.logits.float().sum((1, 2))[:0]
@@ -133,3 +166,9 @@ class MaskHead(Head):
         """(H, W) float32 probabilities in each original picture."""
         masks = invert(predicted.logits.detach(), self.tower.view, predicted.promised.sizes)
         return [mask.sigmoid().cpu().numpy() for mask in masks]
+
+
+def heard(states: Tensor, standardise: Standardise | None) -> Tensor:
+    """The states that are projected: as they are or standardised; for none a zero through which gradients pass."""
+    used = states if len(states) else states.sum(0, keepdim=True)
+    return used if standardise is None else standardise(used, counted=len(states) > 0)

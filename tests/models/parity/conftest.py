@@ -8,7 +8,7 @@ import json
 import os
 import re
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,11 +19,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ullava.configs.schema import GenerationConfig
-from ullava.configs.tokens import IMAGE, LOC, SEG
+from ullava.configs.tokens import IMAGE, KEY, LOC, SEG
 from ullava.datasets.images import View
 from ullava.models.answering import Answerer
 from ullava.models.assembly import Assembled, reopen
-from ullava.models.collator import Collator
+from ullava.models.collator import Collator, stand
 from ullava.models.convert.folder import convert
 from ullava.models.convert.kinds import KINDS
 from ullava.models.rows import PlacedMedium, PlacedPromise, Row
@@ -58,8 +58,8 @@ class Golden:
         self.inputs, self.outputs = (load_file(self.folder / f"{n}.safetensors") for n in ("inputs", "outputs"))
         self.config = json.loads((self.folder / "config.json").read_text())
         tokenizer = self.opened.processor.tokenizer
-        self.tokens = {head.token: tokenizer.convert_tokens_to_ids(self.opened.processor.spell(head.token))
-                       for head in self.model.heads.values()}  # fmt: skip
+        self.tokens = {token: tokenizer.convert_tokens_to_ids(self.opened.processor.spell(token))
+                       for token in self.model.tokens}  # fmt: skip
         self.patches = {kind: patch for kind, patch in self.opened.processor.patch_ids.items()}
         self.collate = Collator(tokenizer.pad_token_id, list(self.tokens))
 
@@ -121,7 +121,12 @@ class Golden:
             for name, number in self.tokens.items():
                 if token != number:
                     continue
-                n = given[name, picture] = given.get((name, picture), -1) + 1
+                owner = None if name == KEY else picture  # keywords are listed row by row
+                n = given[name, owner] = given.get((name, owner), -1) + 1
+                if name == KEY:
+                    words = (tuple(self.config["key"]["keyword_ids"][n]),)
+                    yield PlacedPromise(name, column, 0, None, None, words)
+                    continue
                 kind = {SEG: "gt_mask", LOC: "gt_boxes"}[name]
                 target = self.inputs[f"{prefix}{kind}.{picture}"][n].numpy()
                 mask, box = (target, None) if name == SEG else (None, target.astype(np.float32))
@@ -134,7 +139,7 @@ class Golden:
 
     def read(self, rows: list[Row]):
         """(batch, embeddings, last hidden states) of given rows."""
-        batch = self.collate(rows)
+        batch = by_picture(self.collate(rows)) if KEY in self.tokens else self.collate(rows)
         embeds = self.model.embed(batch)
         states = self.model.decoder(
             inputs_embeds=embeds, attention_mask=batch.attention_mask, use_cache=False
@@ -153,11 +158,16 @@ class Golden:
     def masks(self, batch, states: Tensor, prefix: str = "") -> dict[str, Tensor]:
         """What the mask head makes of the [SEG] states, picture by picture."""
         head, promised = self.model.heads["mask"], batch.promised[SEG]
-        at = states[promised.rows, promised.columns]
-        prompts, logits = head.project(at), head(at, batch).logits
+        at, *further = self.heard(head, states, batch)
+        predicted, projected = head(at, batch, *further), head.project(at)
+        prompts, logits = head.prompts(at, batch, *further)[0], predicted.logits
         standing = torch.zeros(states.shape[:2], dtype=torch.bool)
         standing[promised.rows, promised.columns] = True
-        found = {"seg.embeddings": prompts, "seg.position_mask": standing}
+        found = {"seg.embeddings": projected, "seg.position_mask": standing}
+        if predicted.keys is not None:
+            named, standing = batch.promised[KEY], torch.zeros_like(standing)
+            standing[named.rows, named.columns] = True
+            found |= {"key.embeddings": predicted.keys, "key.position_mask": standing}
         frames = [self.medium(prefix, n, 0) for n in range(self.pictures(prefix))]
         features = head.tower.encode(
             torch.from_numpy(np.stack([f.frame for f in frames])), [f.key for f in frames], [f.size for f in frames]
@@ -172,7 +182,13 @@ class Golden:
                 torch.stack([whole[k] for k in own]) if own else logits.new_zeros(0, *frame.size)
             )
             found[f"mask.iou_pred.{n}"] = self.confidence(features[n], prompts[own])
+            found[f"key.fused_seg.{n}"] = prompts[own]
         return found
+
+    def heard(self, head, states: Tensor, batch) -> list[Tensor]:
+        """The states of each token that a head reads."""
+        promised = [batch.promised[token] for token in head.tokens]
+        return [states[some.rows, some.columns] for some in promised]
 
     def confidence(self, features: Tensor, prompts: Tensor) -> Tensor:
         """(K, 1): how well SAM thinks of its masks; our head does not ask."""
@@ -205,8 +221,10 @@ class Golden:
         found = {"generate.output_ids": ids}
         if "mask" in self.model.heads:
             head, promised = self.model.heads["mask"], batch.promised[SEG]
-            at = states[promised.rows, promised.columns]
-            logits = head(at, batch).logits
+            at, *further = self.heard(head, states, batch)
+            predicted, prompts = head(at, batch, *further), head.prompts(at, batch, *further)[0]
+            logits = predicted.logits
+            found |= {"generate.key_embeddings": predicted.keys, "generate.fused_seg": prompts} if further else {}
             found |= {
                 "generate.seg_embeddings": head.project(at), "generate.mask_low_res": logits[:, None],
                 "generate.mask_logits_original": torch.stack(invert(logits, head.tower.view, promised.sizes)),
@@ -222,6 +240,19 @@ class Golden:
         """Gives every weight that the Trainer could see a gradient."""
         self.model.zero_grad(set_to_none=True)
         self.model.requires_grad_(True)
+
+
+def by_picture(batch):
+    """The batch with all rows about one picture as KeySeg takes them: together, as if they were one row."""
+    first = [batch.frame_keys.index(key) for key in batch.frame_keys]
+
+    def joined(promised):
+        states = list(zip(promised.rows.tolist(), promised.columns.tolist(), strict=True))
+        frames = [first[promised.owners[n]] for n in promised.pictures.tolist()]
+        kept = {name: getattr(promised, name) for name in ("masks", "with_mask", "words", "ignoring")}
+        return replace(stand(states, frames, promised.sizes), **kept)
+
+    return replace(batch, promised={token: joined(promised) for token, promised in batch.promised.items()})
 
 
 def placed(boxes: Tensor, size: tuple[int, int]) -> Tensor:
