@@ -78,6 +78,7 @@ class DataRow(Section):
     portion: float = Field(1.0, gt=0)  # passes over the dataset's records per epoch: 0.5 a half, 2.0 twice
     family: str | None = None  # with `sampling`: rows of one name share one of its rates; None: a family by itself
     rate: float = Field(1.0, gt=0)  # with `sampling`: how often within its family; equal rates are LISA's
+    mirror: bool = False  # half of its samples are seen as in a mirror; for tasks whose words name no side
     exclude: tuple[str, ...] = ()  # datasets, such as a val split: none of their pictures is drawn from this one
     options: Options = {}  # of the task
 

@@ -40,7 +40,7 @@ def read(picture: Picture) -> np.ndarray:
             f"{picture.path}: the picture is {pixels.shape[0]} x {pixels.shape[1]} (H x W), its annotation says "
             f"{picture.size[0]} x {picture.size[1]}; one of them is not the published one"
         )
-    return pixels
+    return np.ascontiguousarray(pixels[:, ::-1]) if picture.mirrored else pixels
 
 
 def size_of(path: Path) -> tuple[int, int]:

@@ -27,10 +27,14 @@ MARK = re.compile(f"{IMAGE}|{VIDEO}")  # stands in a question where one of sever
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture file; `size` is what the annotation claims, checked when the pixels are read."""
+    """One picture file; `size` is what the annotation claims, checked when the pixels are read.
+
+    `mirrored`: it is seen as in a mirror (datasets/mirror.py).
+    """
 
     path: Path
     size: tuple[int, int] | None = None
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

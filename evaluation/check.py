@@ -178,7 +178,7 @@ def mixed(config: RunConfig, opened: Sequence[Opened]) -> list[Row]:
     """The rows of the mixture, in order."""
     found = [one for one in opened if isinstance(one.row, DataRow)]
     passes = portions(config.data, config.sampling, [one.count.records for one in found])
-    return [Row(one.reader, one.task, portion) for one, portion in zip(found, passes, strict=True)]
+    return [Row(one.reader, one.task, portion, one.row.mirror) for one, portion in zip(found, passes, strict=True)]
 
 
 def count_table(opened: Sequence[Opened], rows: Sequence[Row]) -> Iterator[str]:

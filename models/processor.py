@@ -202,7 +202,7 @@ class Processor:
             return PlacedMedium(VIDEO, column, pixels, None, frames.shape[1:3], f"{medium.path}:{medium.clip}")
         picture = images.read(medium)
         frame = self.mask_view.apply(picture) if framed and self.mask_view else None
-        return PlacedMedium(IMAGE, column, self.view.apply(picture), frame, picture.shape[:2], str(medium.path))
+        return PlacedMedium(IMAGE, column, self.view.apply(picture), frame, picture.shape[:2], key_of(medium))
 
     def promises(
         self, dialogue: Dialogue, script: Script, starts: np.ndarray, shift: np.ndarray, media: Placed
@@ -255,6 +255,11 @@ class Processor:
 def kind_of(medium: Picture | Video) -> str:
     """The mark of a medium."""
     return VIDEO if isinstance(medium, Video) else IMAGE
+
+
+def key_of(picture: Picture) -> str:
+    """The name under which a picture's features are kept."""
+    return f"{picture.path}{' mirrored' if picture.mirrored else ''}"
 
 
 def wrapped(medium: Picture | Video) -> str:

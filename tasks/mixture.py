@@ -9,20 +9,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ullava.datasets.mirror import mirror
 from ullava.datasets.readers.base import Reader
 from ullava.datasets.structures import Dialogue
 from ullava.tasks.base import Task
 
-PASS, ORDER, DRAW, SPARE = range(4)  # what a random stream is for, so that no two streams are the same
+PASS, ORDER, DRAW, SPARE, MIRROR = range(5)  # what a random stream is for, so that no two streams are the same
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Asks `task` about a dataset's records, `portion` passes over them per epoch."""
+    """Asks `task` about a dataset's records, `portion` passes over them per epoch, half in a `mirror` if told."""
 
     reader: Reader
     task: Task
     portion: float = 1.0
+    mirror: bool = False
 
 
 class Mixture:
@@ -61,7 +63,10 @@ class Mixture:
     def dialogue(self, place: tuple[int, int], record: int) -> Dialogue:
         """Writes the dialogue at (epoch, position) about `record` of its row, whichever should stand there."""
         row = self.rows[self.row_of(*place)]
-        return row.task.dialogue(row.reader[record], self._rng(DRAW, *place))
+        sample = row.reader[record]
+        if row.mirror and self._rng(MIRROR, *place).random() < 0.5:
+            sample = mirror(sample)
+        return row.task.dialogue(sample, self._rng(DRAW, *place))
 
     def spares(self, place: tuple[int, int], count: int) -> list[int]:
         """`count` records of its row that may stand at (epoch, position) in turn, where what should stand is bad."""

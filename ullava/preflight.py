@@ -1,5 +1,6 @@
 """What a run opens before it loads a weight, so that bad input ends it in seconds and not after an hour."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from ullava.configs.load import ConfigError
@@ -25,9 +26,9 @@ def open_mixture(config: RunConfig) -> Mixture:
         with located(f"data[{number}]"):
             task = TASKS.build(row.task, row.options)
             reader = open_dataset(row.dataset, row.task, config.datasets, row.exclude)
-            opened.append((reader, task))
-    passes = portions(config.data, config.sampling, [len(reader) for reader, _ in opened])
-    rows = [Row(reader, task, portion) for (reader, task), portion in zip(opened, passes, strict=True)]
+            opened.append(Row(reader, task, mirror=row.mirror))
+    passes = portions(config.data, config.sampling, [len(row.reader) for row in opened])
+    rows = [replace(row, portion=portion) for row, portion in zip(opened, passes, strict=True)]
     return Mixture(rows, config.training.seed)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from ullava.datasets import videos
 from ullava.datasets.masks import IGNORED, RunLengths, encode
+from ullava.datasets.mirror import mirror
 from ullava.datasets.readers.llava_chat import LlavaChat
 from ullava.datasets.structures import Dialogue, Promise, Sample, Turn, Video
 from ullava.models.conversation import conversation
@@ -345,3 +346,10 @@ def test_a_published_chat_shows_each_picture_in_its_turn(changed):
         assert int(np.isin(row.input_ids, list(processor.patch_ids.values())).sum()) == PATCHES * len(row.media)
         several += len(row.media) > 1
     assert several
+
+
+def test_a_mirrored_picture_has_its_own_pixels_and_name(world, processor):
+    dialogue = world.segment()
+    row, seen = processor(dialogue), processor(replace(dialogue, sample=mirror(dialogue.sample)))
+    assert (seen.media[0].pixels == row.media[0].pixels[:, ::-1]).all()
+    assert seen.media[0].key != row.media[0].key  # features are kept under it

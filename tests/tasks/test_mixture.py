@@ -2,12 +2,14 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ullava.datasets.structures import Picture, Sample
 from ullava.tasks.mixture import Mixture, Row
 
 
@@ -111,3 +113,13 @@ def test_nothing_to_train_on_is_an_error(count, portion):
 def test_a_position_beyond_the_epoch_is_an_error():
     with pytest.raises(IndexError, match="epoch 1 has 3 dialogues, none at 3"):
         mix(("a", 3, 1.0))[1, 3]
+
+
+def test_a_row_that_mirrors_shows_half_of_its_samples_so():
+    samples = [Sample(f"toy/{n}", (Picture(Path(f"{n}.png")),)) for n in range(200)]
+    plain, mirrored = (Mixture([Row(samples, Echo("a"), 2.0, mirror)]) for mirror in (False, True))
+    shown = [sample.media[0].mirrored for _, sample, _ in epoch_of(mirrored, 0)]
+    assert 160 < sum(shown) < 240  # of 400; six standard deviations are 60
+    assert shown == [sample.media[0].mirrored for _, sample, _ in epoch_of(mirrored, 0)]
+    drawn = [[(sample.id, number) for _, sample, number in epoch_of(mixture, 0)] for mixture in (plain, mirrored)]
+    assert drawn[0] == drawn[1]  # and nothing else changes
