@@ -33,7 +33,7 @@ from ullava.messages import run_command
 from ullava.models.manifest import CARD
 
 REPORT = ROOT / "benchmarks" / "family.md"
-RUNS, FAMILY, TEST = Path("runs/ablations"), Path("runs/family"), "tiny_test"
+TEST = "tiny_test"
 STEPS_A_MINUTE = {"lisa": 60, "lasagna": 60, "keyseg": 60, "sd_parts": 60}  # one idle core
 PARENT = {"lisa": "base", "lasagna": "base", "keyseg": "lisa", "sd_parts": "lisa"}
 SCORES = {
@@ -44,6 +44,29 @@ SCORES = {
 }
 CHAT = tuple(f"{task}/{score}" for task, score in KEPT.items())
 Change = Callable[[RunConfig], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where trainings lie, and how long they are.
+
+    Attributes:
+        family: the models that they go on from, as the demo leaves them.
+        runs: takes their folders.
+        minutes: of each, on an idle core.
+    """
+
+    family: Path
+    runs: Path
+    minutes: float
+
+    def folder(self, setting: "Setting", seed: int) -> Path:
+        """The folder of a training."""
+        return self.runs / f"{self.minutes:g}min" / setting.name / f"seed{seed}"
+
+    def steps(self, setting: "Setting") -> int:
+        """Of a training."""
+        return round(self.minutes * STEPS_A_MINUTE[setting.recipe])
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +125,21 @@ def without_rehearsal(config: RunConfig) -> list[str]:
 
 
 SETTINGS = (
-    Setting("lasagna", "LaSagnA", "lasagna", "all three strategies", keep),
+    Setting("lasagna_whole", "LaSagnA", "lasagna", "all three strategies", keep),
     Setting("lasagna_all_classes", "LaSagnA", "lasagna", "every class in the query, no random list",
             option("multi_target", subset=False)),
     Setting("lasagna_shuffled", "LaSagnA", "lasagna", "the answer in an order of its own",
             option("multi_target", order="shuffle")),
     Setting("lasagna_no_negatives", "LaSagnA", "lasagna", "absent classes are left out of the answer",
             option("multi_target", negatives=False)),
-    Setting("keyseg", "KeySeg", "keyseg", "fusion with residual", keep),
+    Setting("keyseg_residual", "KeySeg", "keyseg", "fusion with residual", keep),
     Setting("keyseg_no_residual", "KeySeg", "keyseg", "fusion without residual",
             override("model.heads.mask.fusion.residual=false")),
     Setting("keyseg_plain", "KeySeg", "keyseg", "no fusion: the mask from [SEG] alone",
             override("model.heads.mask.fusion=null")),
-    Setting("lisa", "rehearsal", "lisa", "captions and questions among the data", keep),
+    Setting("lisa_rehearsal", "rehearsal", "lisa", "captions and questions among the data", keep),
     Setting("lisa_no_rehearsal", "rehearsal", "lisa", "none of them", without_rehearsal),
-    Setting("parts", "contrast", "sd_parts", "contrastive losses", keep),
+    Setting("parts_contrast", "contrast", "sd_parts", "contrastive losses", keep),
     Setting("parts_no_contrast", "contrast", "sd_parts", "without them",
             override("losses.contrast=0", "losses.multi_label=0")),
 )  # fmt: skip
@@ -129,21 +152,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", choices=sorted(set(names)), metavar="NAME", help="recipes or settings")
     parser.add_argument("--minutes", type=float, default=2.0, help="of training, on an idle core; default: %(default)s")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="default: %(default)s")
+    parser.add_argument("--family", type=Path, default=Path("runs/family"), help="default: %(default)s")
+    parser.add_argument("--runs", type=Path, default=Path("runs/ablations"), help="default: %(default)s")
     parser.add_argument("--report", action="store_true", help="only write the page, of what is there")
     chosen = parser.parse_args(arguments)
+    place = Place(chosen.family, chosen.runs, chosen.minutes)
     os.chdir(ROOT)  # the recipes name their foundations from here
     wanted = [one for one in SETTINGS if not chosen.only or {one.name, one.recipe} & set(chosen.only)]
     for seed in chosen.seeds:  # a seed of everything first, so that a page is soon worth reading
         for setting in () if chosen.report else wanted:
-            if not is_done(place(setting, seed, chosen.minutes)):
-                train(setting, seed, chosen.minutes)
-                write(chosen.minutes, chosen.seeds)
-    print(write(chosen.minutes, chosen.seeds))
-
-
-def place(setting: Setting, seed: int, minutes: float) -> Path:
-    """The folder of a training."""
-    return RUNS / f"{minutes:g}min" / setting.name / f"seed{seed}"
+            if not is_done(place.folder(setting, seed)):
+                train(setting, seed, place)
+                write(place, chosen.seeds)
+    print(write(place, chosen.seeds))
 
 
 def is_done(folder: Path) -> bool:
@@ -151,33 +172,32 @@ def is_done(folder: Path) -> bool:
     return (folder / CARD).is_file() and bool(list(folder.glob("evaluation/step-*/results.json")))
 
 
-def train(setting: Setting, seed: int, minutes: float) -> None:
+def train(setting: Setting, seed: int, place: Place) -> None:
     """Trains a setting with a seed, or goes on with it, and asks its rows.
 
     Raises:
         FileNotFoundError: the model to go on from is not there.
     """
-    parent, path = FAMILY / PARENT[setting.recipe], f"configs/tiny/{setting.recipe}.yaml"
+    parent, path = place.family / PARENT[setting.recipe], f"configs/tiny/{setting.recipe}.yaml"
     if not (parent / CARD).is_file():
         raise FileNotFoundError(f"{parent}: no model to go on from; run ./shells/demo.sh --family first")
-    steps = round(minutes * STEPS_A_MINUTE[setting.recipe])
-    words = [f"output_dir={place(setting, seed, minutes)}", f"model.llm={parent}", f"training.seed={seed}"]
-    words += [f"training.max_steps={steps}", *setting.change(load(path, RunConfig))]
+    words = [f"output_dir={place.folder(setting, seed)}", f"model.llm={parent}", f"training.seed={seed}"]
+    words += [f"training.max_steps={place.steps(setting)}", *setting.change(load(path, RunConfig))]
     run(["python", "train_ullava_core.py", "--cfg_path", path, *words])
 
 
-def write(minutes: float, seeds: Sequence[int]) -> str:
+def write(place: Place, seeds: Sequence[int]) -> str:
     """Writes the page, and returns it."""
-    text = "\n".join(page(minutes, seeds)) + "\n"
+    text = "\n".join(page(place, seeds)) + "\n"
     REPORT.write_text(text, encoding="utf-8")
     return text
 
 
-def page(minutes: float, seeds: Sequence[int]) -> Iterator[str]:
+def page(place: Place, seeds: Sequence[int]) -> Iterator[str]:
     """Yields its lines."""
     yield "# What each part of the family is worth\n"
     yield f"{datetime.date.today()}, {os.cpu_count()} CPU cores ({platform.machine()}), `python benchmarks/family.py`:"
-    yield f"trainings of {minutes:g} minutes on an idle core from the models of `./shells/demo.sh --family`, the same"
+    yield f"trainings of {place.minutes:g} minutes on an idle core from the models of `./shells/demo.sh --family`, the same"
     yield "number of steps for all settings of a recipe; generated answers on `tiny_test`. Mean and standard deviation"
     yield "over seeds, which draw the data, the order and what begins at random."
     for group in dict.fromkeys(setting.group for setting in SETTINGS):
@@ -185,17 +205,16 @@ def page(minutes: float, seeds: Sequence[int]) -> Iterator[str]:
         names = (*SCORES[members[0].recipe], *CHAT)
         yield f"\n## {group}\n\n| setting | seeds | steps | {' | '.join(names)} |\n|{'---|' * (len(names) + 3)}"
         for setting in members:
-            yield line(setting, names, minutes, seeds)
+            yield line(setting, names, place, seeds)
 
 
-def line(setting: Setting, names: Sequence[str], minutes: float, seeds: Sequence[int]) -> str:
+def line(setting: Setting, names: Sequence[str], place: Place, seeds: Sequence[int]) -> str:
     """A setting's scores over those seeds that are done."""
-    folders = [folder for seed in seeds if is_done(folder := place(setting, seed, minutes))]
+    folders = [folder for seed in seeds if is_done(folder := place.folder(setting, seed))]
     found = [read_results(last_evaluation(folder) / "results.json") for folder in folders]
-    steps = round(minutes * STEPS_A_MINUTE[setting.recipe])
     scores = ([named_score(results, f"{TEST}/{name}") for results in found] for name in names)
     cells = [spread([score for score in values if score is not None]) for values in scores]
-    return f"| {setting.says} | {len(found)} | {steps} | {' | '.join(cells)} |"
+    return f"| {setting.says} | {len(found)} | {place.steps(setting)} | {' | '.join(cells)} |"
 
 
 def spread(values: Sequence[float]) -> str:

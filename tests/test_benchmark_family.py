@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import family  # noqa: E402
 
+PLACE = family.Place(Path("runs/family"), Path("runs/ablations"), 2)
 RECIPE = {
     "output_dir": "x", "model": {"llm": "y"}, "learn": {"lora": 1e-3},
     "sampling": {"rates": [9, 3, 1, 2], "samples_per_epoch": 100},
@@ -49,10 +50,11 @@ def test_without_rehearsal_the_other_rates_stay(tmp_path):
 def done(tmp_path, monkeypatch):
     """Two seeds of one setting that were trained and asked, at the root."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(family, "ROOT", tmp_path)
     monkeypatch.setattr(family, "REPORT", tmp_path / "family.md")
     setting = family.SETTINGS[0]
     for seed, score in ((0, 0.5), (1, 0.7)):
-        folder = family.place(setting, seed, 2)
+        folder = PLACE.folder(setting, seed)
         place = folder / "evaluation" / "step-120"
         place.mkdir(parents=True)
         (folder / "ullava.json").touch()
@@ -70,14 +72,14 @@ def done(tmp_path, monkeypatch):
 
 
 def test_a_setting_shows_mean_and_spread_of_the_seeds_that_are_done(done):
-    text = family.write(2, [0, 1, 2])
+    text = family.write(PLACE, [0, 1, 2])
     assert f"\n| {done.says} | 2 | 120 | 0.600 ± 0.141 | 1.000 ± 0.000 | 2.000 ± 0.000 | 0.500 ± 0.000 |\n" in text
     assert text.count("| not yet |") and family.REPORT.read_text() == text
 
 
 def test_what_is_done_is_not_trained_again(done, monkeypatch):
     trained = []
-    monkeypatch.setattr(family, "train", lambda setting, seed, minutes: trained.append((setting.name, seed)))
+    monkeypatch.setattr(family, "train", lambda setting, seed, place: trained.append((setting.name, seed)))
     family.main(["--only", "lasagna", "--seeds", "0", "2"])
     others = ["lasagna_all_classes", "lasagna_shuffled", "lasagna_no_negatives"]
     assert trained == [*((name, 0) for name in others), *((name, 2) for name in (done.name, *others))]
@@ -88,4 +90,4 @@ def test_without_a_parent_it_says_what_to_run(tmp_path, monkeypatch):
     with pytest.raises(
         FileNotFoundError, match=r"runs/family/base: no model to go on from; run ./shells/demo.sh --family"
     ):
-        family.train(family.SETTINGS[0], 0, 2)
+        family.train(family.SETTINGS[0], 0, PLACE)
