@@ -197,9 +197,9 @@ def page(place: Place, seeds: Sequence[int]) -> Iterator[str]:
     """Yields its lines."""
     yield "# What each part of the family is worth\n"
     yield f"{datetime.date.today()}, {os.cpu_count()} CPU cores ({platform.machine()}), `python benchmarks/family.py`:"
-    yield f"trainings of {place.minutes:g} minutes on an idle core from the models of `./shells/demo.sh --family`, the same"
-    yield "number of steps for all settings of a recipe; generated answers on `tiny_test`. Mean and standard deviation"
-    yield "over seeds, which draw the data, the order and what begins at random."
+    yield f"trainings of {place.minutes:g} minutes on an idle core from the models of `./shells/demo.sh --family`, all"
+    yield "settings of a recipe for the same number of steps; generated answers on `tiny_test`. Mean and standard"
+    yield "deviation over seeds, which draw the data, their order and what begins at random."
     for group in dict.fromkeys(setting.group for setting in SETTINGS):
         members = [setting for setting in SETTINGS if setting.group == group]
         names = (*SCORES[members[0].recipe], *CHAT)
