@@ -2,7 +2,7 @@
 
     images/000000.png                      every scene
     captions.json                          MS COCO captions
-    refs(tiny).p, instances.json           REFER, masks as run lengths
+    refs(tiny).p, instances.json           REFER, masks as run lengths; sentences with their keywords
     questions.json, answers.json           VQA v2, ten answers a question
     labels/000000.png, classes.txt         label maps of the shapes; 0 is no class
     salient.json, salient/000000.png       u-LLaVA's salient JSON, masks 0 and 255
@@ -23,6 +23,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from ullava.datasets import tiny_world_words as words
+from ullava.datasets.keywords import keyword_of_phrase as key
 from ullava.datasets.tiny_world_pixels import draw, draw_motion, masks
 from ullava.datasets.tiny_world_scene import SHAPES, SIDE, Scene, sample_motion, sample_scene
 
@@ -127,7 +128,7 @@ def refer(scenes: Sequence[Record], split: str) -> tuple[list[Record], list[Reco
             said = scene["phrases"].get(i, [])
             if said:
                 sentences = [
-                    {"sent_id": sentence + k, "sent": text, "raw": text, "tokens": text.split()}
+                    {"sent_id": sentence + k, "sent": text, "raw": text, "tokens": text.split(), "keyword": key(text)}
                     for k, text in enumerate(said)
                 ]
                 refs.append(

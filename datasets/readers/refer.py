@@ -6,7 +6,7 @@ gRefCOCO (arXiv:2306.00968) lies the same way; its expressions mean several obje
 import pickle
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ class Refer(TableReader):
         images: folder from which `file_name` counts.
         split: of the references: train, val, testA, testB, testC, or test, which is all of these three; None takes all.
         targets_only: leave out what is absent, and pictures that have nothing else.
+        keywords: whether sentences have a `keyword` beside their text, which no published file has (`ullava prepare
+            keywords`); of a reference, those of one keyword are then a region by themselves.
     """
 
     name: str
@@ -42,22 +44,25 @@ class Refer(TableReader):
     images: Path
     split: str | None = None
     targets_only: bool = False
+    keywords: bool = False
 
     @cached_property
     def table(self) -> Table:
-        return open_table(rows, self.refs, self.instances, split=self.split, targets_only=self.targets_only)
+        options = {"split": self.split, "targets_only": self.targets_only, "keywords": self.keywords}
+        return open_table(rows, self.refs, self.instances, **options)
 
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]
         sample_id, size = f"{self.name}/{row.id}", tuple(row.facts["size"])
         regions = tuple(
-            coco.union(things, size, sample_id, tuple(sentences)) for things, sentences in row.facts["meant"]
+            replace(coco.union(things, size, sample_id, tuple(sentences)), keyword=keyword)
+            for things, sentences, keyword in row.facts["meant"]
         )
         picture = Picture(inside(self.images, row.facts["file"], sample_id), size)
         return Sample(sample_id, (picture,), regions, absent=tuple(row.facts["absent"]))
 
 
-def rows(refs: Path, instances: Path, *, split: str | None, targets_only: bool) -> Iterator[Row]:
+def rows(refs: Path, instances: Path, *, split: str | None, targets_only: bool, keywords: bool) -> Iterator[Row]:
     """One row per picture that has references of `split`, with or without a target."""
     tree = read_object(instances, "images", "annotations", "categories")
     annotations = {annotation["id"]: annotation for annotation in tree["annotations"]}
@@ -71,13 +76,23 @@ def rows(refs: Path, instances: Path, *, split: str | None, targets_only: bool) 
         if unknown := [target for target in targets if target not in annotations]:
             raise ValueError(f"{refs}: reference {ref['ref_id']}: {instances} has no object {unknown[0]}")
         if targets:
-            meant[ref["image_id"]].append(([coco.thing(annotations[target], names) for target in targets], sentences))
+            things = [coco.thing(annotations[target], names) for target in targets]
+            known = by_keyword(ref) if keywords else {None: sentences}
+            meant[ref["image_id"]] += [(things, said, keyword) for keyword, said in known.items()]
         elif not targets_only:
             absent[ref["image_id"]] |= dict.fromkeys(sentences)
     for identity, picture in coco.pictures(tree).items():
         if identity in meant or identity in absent:
             facts = {"meant": meant.get(identity, []), "absent": list(absent.get(identity, ()))}
             yield Row(str(identity), picture["file"], picture | facts)
+
+
+def by_keyword(ref: dict[str, Any]) -> dict[str | None, list[str]]:
+    """The sentences of a reference, by their keywords."""
+    found: dict[str | None, list[str]] = {}
+    for sentence in ref["sentences"]:
+        found.setdefault(sentence.get("keyword"), []).append(sentence["sent"])
+    return found
 
 
 def belongs(stated: str, split: str | None) -> bool:
