@@ -20,14 +20,15 @@ GRID = (64, 64)  # cells of a learned position map
 class AllObjects(Baseline):
     """The union of the sample's regions, whichever is asked for.
 
-    A salient sample's only region is the answer: there the regions are those of the label maps that the same dataset
-    has of its pictures, and where it has none the baseline does not suit.
+    Where a sample's only region is the answer, the regions are those of the label maps that the same dataset has of its
+    pictures, and where it has none the baseline does not suit.
     """
 
     name, reads = "all_objects", "mask"
+    alone = ("salient", "reasoning")  # tasks of such samples
 
     def suits(self):
-        return self.row.task != "salient" or bool(self.maps)
+        return self.row.task not in self.alone or bool(self.maps)
 
     @cached_property
     def maps(self) -> dict[tuple[Path, ...], Sample]:
@@ -41,7 +42,7 @@ class AllObjects(Baseline):
 
     def answer(self, dialogue):
         sample = dialogue.sample
-        regions = self.maps[paths(sample)].regions if self.row.task == "salient" else sample.regions
+        regions = self.maps[paths(sample)].regions if self.row.task in self.alone else sample.regions
         return as_masks(dialogue, union(regions))
 
 

@@ -92,7 +92,8 @@ class ReasoningSegmentation(RegionTask):
                 raise ValueError(f"{id}: {text!r}: expected a mask for {' and '.join(self.owners)}, found none")
             reason = checked(region.reason or "", id) if parts != "mask" else ""
             said = self.grammar.write(owners, region.category or "", reason, rng) if owners else reason
-            turns.append(Turn(self.question(text, region, parts, rng), said))
+            names = (region.keyword or region.category or "",) if parts == "both" else ()  # what `naming` looks for
+            turns.append(Turn(self.question(text, region, parts, rng), said, names))
             promises += [Promise(token, region, turn, self.words(region, token)) for token in owners]
         return Dialogue(id, sample, tuple(turns), tuple(promises))
 

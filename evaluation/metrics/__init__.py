@@ -8,6 +8,7 @@ from ullava.evaluation.metrics import (  # noqa: F401
     mask_iou,
     mean_iou,
     meteor,
+    naming,
     presence,
     saliency,
     vqa_accuracy,
