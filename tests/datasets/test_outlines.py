@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ullava.datasets.outlines import fill
+from ullava.datasets.outlines import fill, outlines
 
 
 def drawn(points, size):
@@ -39,3 +39,21 @@ def test_points_and_lines_cover_what_they_touch():
     assert np.argwhere(fill([(2, 1)], (3, 4))).tolist() == [[1, 2]]
     assert np.count_nonzero(fill([(0, 0), (3, 2)], (3, 4))) == 4
     assert not fill([], (3, 4)).any()
+
+
+def test_outlines_are_filled_to_the_very_mask():
+    """Anything at all: single pixels, holes, parts that touch by their corners."""
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        mask = rng.random(rng.integers(1, 9, 2)) < rng.choice([0.3, 0.6, 0.9])
+        covered = np.zeros_like(mask)
+        for part in outlines(mask):
+            covered |= fill(part, mask.shape)
+        assert (covered == mask).all()
+
+
+def test_a_hole_cuts_its_polygon_in_two():
+    ring = np.ones((3, 3), bool)
+    ring[1, 1] = False
+    assert len(outlines(ring)) == 2 and outlines(np.zeros((3, 3), bool)) == []
+    assert outlines(np.ones((2, 3), bool)) == [[(0, 0), (2, 0), (2, 1), (0, 1)]]
