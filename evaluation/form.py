@@ -1,6 +1,7 @@
 """Whether answers keep their form, counted for every row beside what the answers are worth."""
 
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,13 +10,17 @@ from ullava.datasets.structures import OWNER_PATTERN
 from ullava.evaluation.metrics.additive import Additive, add, share
 
 
+@dataclass(frozen=True)
 class Form(Additive):
     """emission = share of answers that say each owner token as often as promised;
     unparseable = share of answers that the task's grammar cannot read.
 
-    Where an answer also says what is not there, how many are is the model's to decide: emission then counts [SEG] and
-    [NEG] together, one for each name that was asked for (`presence` says which of the two were right).
+    Args:
+        by_name: an answer says of each name whether it is there, and so how many [SEG] there are is the model's to
+            decide: emission counts [SEG] and [NEG] together (`presence` says which of the two were right).
     """
+
+    by_name: bool = False
 
     name = "form"
     reads = "answer"
@@ -23,7 +28,7 @@ class Form(Additive):
     def measure(self, prediction, truth, *, category=None, ignored=None):
         """Compares an answer (its text, and whether its task could read it) with the written one."""
         text, readable = prediction
-        if NEG in text or NEG in truth:
+        if self.by_name:
             text, truth = (words.replace(NEG, SEG) for words in (text, truth))
         said, promised = (Counter(OWNER_PATTERN.findall(words)) for words in (text, truth))
         return {"emitted": said == promised, "unparseable": not readable}

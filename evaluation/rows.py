@@ -82,7 +82,7 @@ def open_metrics(task: Task, row: EvaluationRow) -> list[Metric]:
         metrics.append(METRICS["box_accuracy"]())
     if any(metric.name == "captions" for metric in metrics) and meteor.is_there():
         metrics.append(METRICS["meteor"]())
-    return [*metrics, Form()]
+    return [*metrics, Form(task.by_name)]
 
 
 def mark_all(

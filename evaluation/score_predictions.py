@@ -95,7 +95,8 @@ def metrics_of(line: Line) -> list[Metric]:
     """What scored a line (METEOR only where it is); else what its task is scored by and the line holds."""
     if "scored_by" in line["truth"]:
         names = [name for name in line["truth"]["scored_by"] if name != "meteor" or meteor.is_there()]
-        return [Form() if name == Form.name else METRICS[name]() for name in names]
+        by_name = TASKS[line["task"]].by_name
+        return [Form(by_name) if name == Form.name else METRICS[name]() for name in names]
     holds = {"mask": line["truth"].get("masks"), "box": line["truth"].get("boxes"), "text": line["truth"].get("text")}
     holds["names"], holds["union"] = line["truth"].get("there"), line["truth"].get("union") or holds["mask"]
     metrics = [METRICS[name]() for name in TASKS.build(line["task"], {}).metrics]
