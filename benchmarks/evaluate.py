@@ -51,8 +51,7 @@ class Published(Answerer):
         said = self.generate(batch, batch.attention_mask)
         promised = {token: self.stood(token, said.ids.tolist(), rows, batch) for token in self.tokens}
         batch = replace(batch, promised={token: one.to(said.ids.device) for token, one in promised.items()})
-        (found,) = self.predict(said.cache, batch, 1)
-        return [Answer(self.text(said.ids[0].tolist()), found)]
+        return self.predict([self.text(said.ids[0].tolist())], said.cache, batch)
 
     def generate(self, batch: Batch, attention_mask: torch.Tensor) -> Said:
         """Greedy ids, and in the cache's place the states that emitted them, (1, T, D)."""

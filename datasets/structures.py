@@ -190,7 +190,9 @@ class Answer:
         text: the answer in our spelling of the tokens, without padding or end of sentence.
         predictions: by head name, one prediction per owner token it reads, in the order of the text: a mask head
             gives (H, W) float32 probabilities of the original picture, a box head gives a `Box`.
+        scores: by head name, how good it takes each of these to be, 0 to 1; empty where it has no opinion.
     """
 
     text: str
     predictions: Mapping[str, tuple[np.ndarray | Box, ...]] = field(default_factory=dict)
+    scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)

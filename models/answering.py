@@ -80,9 +80,8 @@ class Answerer:
         states = self.model.decoder(
             inputs_embeds=self.model.embed(batch), attention_mask=batch.attention_mask, use_cache=False
         ).last_hidden_state
-        found = self.predict(states, batch, len(rows))
         texts = [" ".join(turn.answer for turn in dialogue.turns) for dialogue in dialogues]
-        return [Answer(text, predictions) for text, predictions in zip(texts, found, strict=True)]
+        return self.predict(texts, states, batch)
 
     def say(self, rows: Sequence[Row]) -> list[Answer]:
         """Generates, then reads."""
@@ -91,8 +90,7 @@ class Answerer:
         said = self.generate(embeds, batch.attention_mask)
         texts = [self.text(ids) for ids in said.ids.tolist()]
         batch, states = self.reread(embeds, batch, said, rows)
-        found = self.predict(states, batch, len(rows))
-        return [Answer(text, predictions) for text, predictions in zip(texts, found, strict=True)]
+        return self.predict(texts, states, batch)
 
     def generate(self, embeds: Tensor, attention_mask: Tensor) -> Said:
         """Greedy or sampled ids after (B, L, D) prompts padded at the left."""
@@ -152,14 +150,17 @@ class Answerer:
         text = self.processor.unspell(text.partition(self.mark)[0])
         return SPACES.sub(" ", text).strip()
 
-    def predict(self, states: Tensor, batch: Batch, count: int) -> list[dict]:
-        """Each row's predictions, by head name."""
-        found: list[dict[str, list]] = [{name: [] for name in self.model.heads} for _ in range(count)]
+    def predict(self, texts: Sequence[str], states: Tensor, batch: Batch) -> list[Answer]:
+        """The answers, a row each, with what the heads make of the states under their tokens."""
+        found, scores = ([{name: [] for name in self.model.heads} for _ in texts] for _ in range(2))
         for head, predicted in self.model.keep_promises(states, batch):
             owners = batch.promised[head.token].rows.tolist()
             for row, result in zip(owners, head.results(predicted, batch), strict=True):
                 found[row][head.name].append(result)
-        return [{name: tuple(results) for name, results in row.items()} for row in found]
+            for row, score in zip(owners, head.scores(predicted), strict=False):  # a head may have no opinion
+                scores[row][head.name].append(score)
+        kept = ([{name: tuple(some) for name, some in row.items()} for row in rows] for rows in (found, scores))
+        return [Answer(*one) for one in zip(texts, *kept, strict=True)]
 
 
 def last_id(tokenizer: PreTrainedTokenizerBase, closing: str) -> int | None:

@@ -4,7 +4,7 @@ One path for a fresh stage, a stage that goes on from another, evaluation and in
 `model.llm`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -201,17 +201,20 @@ def open_llm(config: ModelConfig, dtype: torch.dtype | str) -> nn.Module:
 def build_heads(
     config: ModelConfig, width: int, vision: VisionTower, losses: LossConfig, dtype: torch.dtype
 ) -> dict[str, Head]:
-    """The heads that the YAML names, in one order whatever order it names them in."""
+    """The heads that the YAML names, in one order whatever order it names them in; who reads another's comes last."""
     sam = {"losses": losses, "dtype": dtype, "from_scratch": "sam" in config.from_scratch}
     makers = {
         "mask": (mask_head, sam), "box": (HEADS["box"], {"view": vision.view}),
-        "detector": (detector_head, {"view": vision.view, "dtype": dtype}),
+        "detector": (detector_head, {"view": vision.view, "dtype": dtype}), "contrast": (HEADS["contrast"], {}),
     }  # fmt: skip
-    heads = {}
-    for name in sorted(config.heads):
+    for name in config.heads:
         if name not in makers:
             raise LookupError(f"model.heads: no head {name!r}; {nearest(name, makers)}")
+    heads: dict[str, Head] = {}
+    for name in sorted(config.heads, key=lambda name: (HEADS[name].after is not None, name)):
         maker, given = makers[name]
+        if name == "contrast":
+            given = shown(heads)
         heads[name] = make(maker, config.heads[name] or {}, f"model.heads.{name}", width=width, **given)
     return heads
 
@@ -229,6 +232,14 @@ def mask_head(
     """A mask head on the SAM in the folder `sam`."""
     whole, tower = open_sam(sam, from_scratch=from_scratch, dtype=dtype)
     return HEADS["mask"](width, whole, tower, resolution=losses.resolution, standardise=standardise, fusion=fusion)
+
+
+def shown(heads: Mapping[str, Head]) -> dict[str, Any]:
+    """What the contrast head has to know of the mask head, whose predictions it reads."""
+    if "mask" not in heads:
+        raise LookupError("model.heads.contrast: it compares what masks show; name the head mask, too")
+    mask = heads["mask"]
+    return {"seen": mask.no_mask.shape[1], "view": mask.tower.view}
 
 
 def detector_head(width: int, view: View, dtype: torch.dtype, *, weights: str, text: str | None = None) -> Head:

@@ -61,3 +61,16 @@ def box_giou(boxes: Tensor, targets: Tensor) -> Tensor:
     hull = (reach.amax(0) - reach.amin(0)).prod(1)
     tiny = torch.finfo(torch.float32).tiny
     return 1 - overlap / union.clamp(min=tiny) + (hull - union) / hull.clamp(min=tiny)
+
+
+def contrastive(similarity: Tensor, belongs: Tensor) -> Tensor:
+    """How badly things and names find each other, half each way: (N, M) similarities of N things and M names -> (N,).
+
+    `belongs` (N, M) says which names a thing has, one at least; all weigh alike, and what several have is right for
+    each of them. With one name a thing, all different, this is InfoNCE both ways (arXiv:1807.03748; CLIP,
+    arXiv:2103.00020); with several, GroupViT's soft cross-entropy (arXiv:2202.11094, multi-label contrastive loss).
+    """
+    logits = similarity.float()
+    either = (logits.logsumexp(1, keepdim=True) + logits.logsumexp(0, keepdim=True)) / 2
+    weight = belongs.float() / belongs.sum(1, keepdim=True)
+    return (weight * (either - logits)).sum(1)

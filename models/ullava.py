@@ -181,8 +181,11 @@ class Ullava(nn.Module):
         return F.cross_entropy(logits.float(), batch.target_ids, reduction="none")
 
     def keep_promises(self, states: Tensor, batch: Batch):
-        """Yields (head, its predictions) for the (B, L, D) last hidden states."""
-        for head in self.heads.values():
+        """Yields (head, its predictions) for the (B, L, D) last hidden states; who reads another's comes after it."""
+        found: dict[str, Any] = {}
+        for name, head in self.heads.items():
             promised = [batch.promised[token] for token in head.tokens]
             own, *further = (states[some.rows, some.columns] for some in promised)
-            yield head, head(own, batch, *further)
+            read = (found[head.after],) if head.after else ()
+            found[name] = head(own, batch, *further, *read)
+            yield head, found[name]

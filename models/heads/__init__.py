@@ -1,3 +1,3 @@
 """Heads. Importing this package registers them all."""
 
-from ullava.models.heads import box, detector, mask  # noqa: F401
+from ullava.models.heads import box, contrast, detector, mask  # noqa: F401

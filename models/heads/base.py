@@ -17,6 +17,7 @@ class Head(nn.Module, ABC):
     Attributes:
         token: the owner token whose promises it keeps.
         also: further tokens whose states it reads to do so; may depend on its options.
+        after: name of a head whose predictions it reads, and without which it cannot be.
         losses_named: names of the losses it gives (keys of the YAML's `losses:`).
     """
 
@@ -24,6 +25,7 @@ class Head(nn.Module, ABC):
     token: ClassVar[str]
     losses_named: ClassVar[tuple[str, ...]]
     also: tuple[str, ...] = ()
+    after: ClassVar[str | None] = None
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -34,14 +36,15 @@ class Head(nn.Module, ABC):
         """Told once, when the network stands, what the language model reads words by; most heads need no words."""
 
     @abstractmethod
-    def forward(self, states: Tensor, batch: Any, *further: Tensor) -> Any:
+    def forward(self, states: Tensor, batch: Any, *further: Any) -> Any:
         """Predicts for each state.
 
         Args:
             states: (N, width of the language model), in the order of `batch.promises[token]`; N may be 0, and then the
                 head runs once on a zero state and returns nothing of it, so that every rank uses every parameter.
             batch: the `Batch`; its `promised[token]` says which picture each state belongs to.
-            further: the states of each token in `also`, (any number, width), in the order of its promises.
+            further: the states of each token in `also`, (any number, width), in the order of its promises; then what
+                the head `after` which it comes has predicted.
         """
 
     @abstractmethod
@@ -51,3 +54,7 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def results(self, predicted: Any, batch: Any) -> list[Any]:
         """Predictions in the original picture, one per state: (H, W) float32 probabilities, or a box in pixels."""
+
+    def scores(self, predicted: Any) -> list[float]:
+        """How good it takes each prediction to be, 0 to 1; empty where it has no opinion."""
+        return []

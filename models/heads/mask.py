@@ -23,10 +23,20 @@ from ullava.models.sam import SamTower, invert
 
 @dataclass(frozen=True)  # no slots: ZeRO-3 asks for vars() of what modules return
 class MaskLogits:
-    """Logits over SAM's square (N, h, w), what they are for, and the projected states of the keywords they heard."""
+    """Masks of N promises over SAM's square.
+
+    Attributes:
+        logits: (N, h, w).
+        promised: what they are for.
+        quality: (N,) the IoU that the decoder expects of each.
+        features: (Q, C, h / 4, w / 4) what SAM sees in the pictures that own a promise; a blank where none does.
+        keys: the projected states of the keywords that were heard.
+    """
 
     logits: Tensor
     promised: Promised
+    quality: Tensor | None = None
+    features: Tensor | None = None
     keys: Tensor | None = None
 
 
@@ -81,11 +91,14 @@ class MaskHead(Head):
         promised = batch.promised[SEG]
         prompts, keys = self.prompts(states, batch, *further)
         if len(promised) == 0:  # SAM takes no empty prompt, and every rank must use every parameter, in one order
-            return MaskLogits(self.decode(self.blank(), prompts[:, None, None])[:0, 0], promised, keys)
+            blank = self.blank()
+            logits, quality = self.decode(blank, prompts[:, None, None])
+            return MaskLogits(logits[:0, 0], promised, quality[:0, 0], blank, keys)
         features = self.encode(batch, list(promised.owners))
         grid = prompts.new_zeros(len(features), promised.depth, 1, prompts.shape[1])
         grid[promised.pictures, promised.slots, 0] = prompts  # (Q, most promises of a picture, 1, C)
-        return MaskLogits(self.decode(features, grid)[promised.pictures, promised.slots], promised, keys)
+        logits, quality = (some[promised.pictures, promised.slots] for some in self.decode(features, grid))
+        return MaskLogits(logits, promised, quality, features, keys)
 
     def prompts(self, states: Tensor, batch: Batch, *further: Tensor) -> tuple[Tensor, Tensor | None]:
         """SAM's prompts, one at least, and the projected [KEY] states; both kinds go through one projection."""
@@ -107,16 +120,16 @@ class MaskHead(Head):
         side = self.tower.view.side
         return self.tower.encode(self.places.new_zeros(1, side, side, 3, dtype=torch.uint8), [""], [(side, side)])
 
-    def decode(self, features: Tensor, grid: Tensor) -> Tensor:
-        """(Q, C, h, w) and (Q, K, 1, C) -> (Q, K, 4h, 4w) logits."""
-        masks = self.mask_decoder(
+    def decode(self, features: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
+        """(Q, C, h, w) and (Q, K, 1, C) -> (Q, K, 4h, 4w) logits, and the IoU that is expected of them, (Q, K)."""
+        masks, quality = self.mask_decoder(
             image_embeddings=features.to(grid.dtype),
             image_positional_embeddings=self.places.to(grid.dtype).expand(len(features), -1, -1, -1),
             sparse_prompt_embeddings=grid,
             dense_prompt_embeddings=self.no_mask.to(grid.dtype).expand(features.shape),
             multimask_output=False,
-        )[0]
-        return masks[:, :, 0]
+        )[:2]
+        return masks[:, :, 0], quality[:, :, 0]
 
     def losses(self, predicted: MaskLogits, batch: Batch) -> Mapping[str, Tensor]:
         """mask_bce and mask_dice, (M,) each, for the promises that have a mask; of keywords, keyword_alignment."""
@@ -166,6 +179,10 @@ class MaskHead(Head):
         """(H, W) float32 probabilities in each original picture."""
         masks = invert(predicted.logits.detach(), self.tower.view, predicted.promised.sizes)
         return [mask.sigmoid().cpu().numpy() for mask in masks]
+
+    def scores(self, predicted: MaskLogits) -> list[float]:
+        """The IoU that SAM's decoder expects, which learns nothing here and is as good as the SAM it came with."""
+        return predicted.quality.detach().float().clamp(0, 1).tolist()
 
 
 def heard(states: Tensor, standardise: Standardise | None) -> Tensor:
