@@ -19,6 +19,8 @@ MODEL = "runs/ullava_stage2"
 def main(arguments: Sequence[str]) -> None:
     """Prints the answer, and writes what it points at."""
     options = parse(arguments)
+    if not options.text.strip():
+        raise ValueError("ullava ask: expected what to find, or a question, found no words")
     from ullava.evaluation.inference import Ask, answer, find_media, question_of, told, write
 
     media = find_media(options.picture)

@@ -22,6 +22,8 @@ from ullava.configs.registry import Registry
 from ullava.configs.tokens import END_TAG, LOC, SEG, TAG
 from ullava.datasets.boxes import box_of, iou
 from ullava.datasets.structures import Answer, Box, Dialogue, Picture
+from ullava.tasks.base import Task
+from ullava.tasks.regions import HEAD_OF
 
 BOX_SOURCES = Registry("box source")
 NAMED = re.compile(re.escape(TAG) + "(.+?)" + re.escape(END_TAG))
@@ -67,6 +69,14 @@ def open_source(boxes: str | Mapping[str, Any] | None) -> BoxSource:
     """
     name, options = source_of(boxes)
     return BOX_SOURCES.build(name, options)
+
+
+def source_fault(name: str, task: Task) -> str | None:
+    """What keeps a source from answering a task: that its answers never say the source's token."""
+    token = BOX_SOURCES[name].token
+    if HEAD_OF[token] in task.heads:
+        return None
+    return f"boxes: {name} makes a box of {token}, which answers of task {task.name} do not say; ask by another task"
 
 
 @BOX_SOURCES.register("box")

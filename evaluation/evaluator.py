@@ -12,7 +12,6 @@ from typing import Any
 from ullava.configs.schema import EvaluationRow
 from ullava.datasets.catalogue import open_dataset
 from ullava.evaluation import ranks
-from ullava.evaluation.box_sources import open_source
 from ullava.evaluation.journal import Journal
 from ullava.evaluation.predictions import replacing
 from ullava.evaluation.protocols import open_protocol
@@ -20,7 +19,7 @@ from ullava.evaluation.questions import class_names, open_task
 from ullava.evaluation.remembering import Remembering
 from ullava.evaluation.results import Results, write_results
 from ullava.evaluation.results_page import write_page
-from ullava.evaluation.rows import Answerer, evaluate_row, open_metrics
+from ullava.evaluation.rows import Answerer, evaluate_row, open_boxes, open_metrics
 from ullava.evaluation.soft_masks import FOLDER, replacing_folder
 from ullava.evaluation.trivial import evaluate_trivial
 from ullava.messages import located
@@ -34,8 +33,8 @@ def open_rows(rows: Sequence[EvaluationRow], own: Mapping[str, Any]) -> None:
     """
     for number, row in enumerate(rows):
         with located(f"evaluate[{number}]"):
-            open_metrics(open_task(row), row)
-            open_source(row.boxes)
+            task = open_task(row)
+            open_boxes(row, task, open_metrics(task, row))
             for dataset in filter(None, (row.dataset, row.trivial)):
                 open_dataset(dataset, row.task, own)
             open_protocol(row, class_names(row, own))

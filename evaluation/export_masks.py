@@ -36,6 +36,8 @@ def export(annotations: Path, destination: Path) -> int:
         FileNotFoundError: there are none.
         ValueError: a file is no such annotation.
     """
+    if not annotations.exists():
+        raise FileNotFoundError(f"{annotations}: no such file or folder")
     files = {annotations.stem: annotations} if annotations.is_file() else files_of(annotations, (".json",))
     if not files:
         raise FileNotFoundError(f"{annotations}: expected annotations (.json), found none")

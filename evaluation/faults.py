@@ -20,7 +20,7 @@ from ullava.configs.registry import nearest
 from ullava.configs.schema import DataRow, EvaluationRow, ModelConfig, Part, RunConfig
 from ullava.datasets.catalogue import open_dataset
 from ullava.datasets.readers.base import Reader
-from ullava.evaluation.box_sources import BOX_SOURCES, source_of
+from ullava.evaluation.box_sources import BOX_SOURCES, source_fault, source_of
 from ullava.models.conversation import known_name
 from ullava.models.heads.base import HEADS
 from ullava.tasks.base import TASKS, Task
@@ -137,6 +137,8 @@ def source_faults(opened: Opened) -> Iterator[str]:
         name, options = source_of(opened.row.boxes)
         if name not in BOX_SOURCES:
             yield f"{opened.place}: no box source {name!r}; {nearest(name, BOX_SOURCES)}"
+        elif opened.row.boxes and (fault := source_fault(name, opened.task)):
+            yield f"{opened.place}: {fault}"
         for key in ("weights", "text"):
             if options.get(key) and not Path(options[key]).exists():
                 yield f"{opened.place}: boxes.{name}.{key}: {options[key]}: no such file or folder"

@@ -94,13 +94,14 @@ def read_asks(path: str | Path) -> list[Ask]:
         ValueError: a line that is not so, with its number.
     """
     path, asks = Path(path), []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}:{number}: expected a JSON object, found {line[:40]!r}: {error}") from error
+        except ValueError as error:
+            found = line[:40].decode(errors="replace")
+            raise ValueError(f"{path}:{number}: expected a JSON object, found {found!r}: {error}") from error
         if not isinstance(record, Mapping) or not isinstance(record.get("question"), str):
             raise ValueError(f'{path}:{number}: expected {{"image": ..., "question": ...}}, found {line[:60]!r}')
         image = record.get("image")

@@ -71,12 +71,13 @@ def read_predictions(path: str | Path) -> Iterator[Line]:
     Raises:
         ValueError: a line that is no JSON, with its number.
     """
-    with Path(path).open(encoding="utf-8") as file:
+    with Path(path).open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
                 yield json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}:{number}: expected JSON, found {line[:40]!r}: {error}") from error
+            except ValueError as error:
+                found = line[:40].decode(errors="replace")
+                raise ValueError(f"{path}:{number}: expected JSON, found {found!r}: {error}") from error
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ullava.configs.schema import EvaluationRow, GenerationConfig
 from ullava.datasets.structures import Answer, Dialogue, Video
 from ullava.evaluation import ranks
-from ullava.evaluation.box_sources import open_source
+from ullava.evaluation.box_sources import BoxSource, open_source, source_fault
 from ullava.evaluation.form import Form
 from ullava.evaluation.journal import Journal, Page
 from ullava.evaluation.marking import Mark, Marker
@@ -63,7 +63,7 @@ def evaluate_row(
     began = time.perf_counter()
     task = open_task(row)
     metrics = open_metrics(task, row)
-    source = open_source(row.boxes)
+    source = open_boxes(row, task, metrics)
     dataset = f"{row.dataset}_shuffled" if row.shuffled else row.dataset
     head = {"dataset": dataset, "task": row.task, "answers": row.answers, "protocol": row.protocol}
     protocol = open_protocol(row, class_names(row, own))
@@ -83,6 +83,19 @@ def open_metrics(task: Task, row: EvaluationRow) -> list[Metric]:
     if any(metric.name == "captions" for metric in metrics) and meteor.is_there():
         metrics.append(METRICS["meteor"]())
     return [*metrics, Form(task.by_name)]
+
+
+def open_boxes(row: EvaluationRow, task: Task, metrics: Sequence[Metric]) -> BoxSource:
+    """Where the row's boxes come from.
+
+    Raises:
+        LookupError, ValueError, FileNotFoundError: see `open_source`; ValueError also where boxes are scored and the
+            task's answers hold no token of the source.
+    """
+    source = open_source(row.boxes)
+    if any(metric.reads == "box" for metric in metrics) and (fault := source_fault(source.name, task)):
+        raise ValueError(fault)
+    return source
 
 
 def mark_all(

@@ -17,7 +17,7 @@ class Boxes(Kind):
 
     def suites(self):
         gt, pred = self.options.gt, self.options.pred
-        pairs, extra = match(read_boxes(gt, "gt"), read_boxes(pred, "pred"), str(pred))
+        pairs, extra = match(read_boxes(gt, "gt"), read_boxes(pred, "pred"), self.options)
         cases = [Case(name, picture, said, truth) for name, (truth, picture), said in pairs]
         for case in cases:
             if case.truth is None:

@@ -14,6 +14,7 @@ from typing import Any
 from ullava.configs.registry import Registry
 from ullava.evaluation.marking import Pair
 from ullava.evaluation.metrics.base import Metric, Record
+from ullava.messages import located
 
 KINDS = Registry("kind of files")
 
@@ -93,28 +94,32 @@ class Kind(ABC):
     def records(self, case: Case, metrics: Sequence[Metric]) -> dict[str, tuple[Record, ...]]:
         """What each metric measures of a case."""
         pairs = self.pairs(case)
-        return {
-            metric.name: tuple(
-                metric.measure(pair.prediction, pair.truth, category=pair.category, ignored=pair.ignored)
-                for pair in pairs[metric.reads]
-            )
-            for metric in metrics
-        }
+        with located(case.id):
+            return {
+                metric.name: tuple(
+                    metric.measure(pair.prediction, pair.truth, category=pair.category, ignored=pair.ignored)
+                    for pair in pairs[metric.reads]
+                )
+                for metric in metrics
+            }
 
 
 def match(
-    truths: Mapping[str, Any], predictions: Mapping[str, Any], where: str
+    truths: Mapping[str, Any], predictions: Mapping[str, Any], options: argparse.Namespace
 ) -> tuple[list[tuple[str, Any, Any]], list[str]]:
     """(id, truth, prediction or None) of every truth, in their order, and the ids that only predictions have.
+
+    Args:
+        options: the command line, whose `gt` and `pred` they come from.
 
     Raises:
         ValueError: there are no truths, or predictions of which none belongs to a truth: a wrong folder, likely.
     """
     if not truths:
-        raise ValueError(f"{where}: expected truths, found none")
+        raise ValueError(f"{options.gt}: expected truths, found none")
     if predictions and not truths.keys() & predictions.keys():
         raise ValueError(
-            f"{where}: no prediction belongs to a truth; truths are called {shown(truths)}, "
+            f"{options.pred}: no prediction belongs to a truth; truths are called {shown(truths)}, "
             f"predictions {shown(predictions)}; name both alike"
         )
     pairs = [(name, truth, predictions.get(name)) for name, truth in truths.items()]

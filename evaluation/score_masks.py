@@ -48,7 +48,7 @@ class Masks(Kind):
         """All that lie in the folder of truths; ReasonSeg's also by the length of what is asked."""
         folder = self.options.gt
         truths: Mapping[str, Any] = files_of(folder, (".json",)) or files_of(folder, ARRAYS)
-        pairs, extra = match(truths, files_of(self.options.pred, ARRAYS), str(self.options.pred))
+        pairs, extra = match(truths, files_of(self.options.pred, ARRAYS), self.options)
         cases = [
             Case(name, name, prediction, read_shapes(truth) if truth.suffix == ".json" else truth)
             for name, truth, prediction in pairs

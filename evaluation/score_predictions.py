@@ -36,7 +36,7 @@ class Predictions(Kind):
         suites = []
         for name, lines in numbered(rows_of(self.options.gt)).items():
             known = {line["id"]: line for line in answers.get(name, ())}
-            pairs, extra = match({line["id"]: line for line in lines}, known, str(self.options.pred))
+            pairs, extra = match({line["id"]: line for line in lines}, known, self.options)
             suites.append(suite(lines, pairs, extra))
         return suites
 

@@ -32,7 +32,7 @@ class Salient(Kind):
         if self.options.list:
             return [Suite(self.options.list.parent.name, self.listed(self.options.list), metrics)]
         folder = self.options.gt
-        pairs, extra = match(files_of(folder, PICTURES), files_of(self.options.pred, PICTURES), str(self.options.pred))
+        pairs, extra = match(files_of(folder, PICTURES), files_of(self.options.pred, PICTURES), self.options)
         return [Suite(folder.name, [Case(name, name, said, truth) for name, truth, said in pairs], metrics, extra)]
 
     def listed(self, path: Path) -> list[Case]:

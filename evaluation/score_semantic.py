@@ -31,12 +31,10 @@ class Semantic(Kind):
         if self.options.list:
             return [self.listed(entry, self.options.list) for entry in read_list(self.options.list)]
         names = self.options.names.read_text(encoding="utf-8").splitlines() if self.options.names else []
-        classes = self.options.classes or len(names)
-        if not classes:
-            raise ValueError("score semantic: expected --classes K (or --names FILE), found neither")
-        pairs, extra = match(
-            files_of(self.options.gt, ARRAYS), files_of(self.options.pred, ARRAYS), str(self.options.pred)
-        )
+        classes = len(names) if self.options.classes is None else self.options.classes
+        if classes < 1:
+            raise ValueError("score semantic: expected --classes K above 0, or --names FILE with a name a line")
+        pairs, extra = match(files_of(self.options.gt, ARRAYS), files_of(self.options.pred, ARRAYS), self.options)
         cases = [Case(name, name, prediction, truth) for name, truth, prediction in pairs]
         metric = LabelMaps(classes, self.options.ignore, tuple(names))
         return [Suite(self.options.gt.name, cases, [metric], extra)]

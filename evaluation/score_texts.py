@@ -29,7 +29,7 @@ class CaptionFiles(Texts):
         for one in entries(gt, "annotations"):
             references[str(field_of(one, "image_id", gt))].append(field_of(one, "caption", gt))
         said = texts_by(entries(self.options.pred), "image_id", "caption", self.options.pred)
-        pairs, extra = match(references, said, str(self.options.pred))
+        pairs, extra = match(references, said, self.options)
         cases = [Case(name, name, caption, tuple(truth)) for name, truth, caption in pairs]
         names = ["captions", *(["meteor"] if meteor.is_there() else [])]
         return [Suite(gt.stem, cases, [METRICS[name]() for name in names], extra)]
@@ -48,7 +48,7 @@ class AnswerFiles(Texts):
         annotations = list(entries(gt, "annotations"))
         truths = {str(field_of(one, "question_id", gt)): one for one in annotations}
         said = texts_by(entries(self.options.pred), "question_id", "answer", self.options.pred)
-        pairs, extra = match(truths, said, str(self.options.pred))
+        pairs, extra = match(truths, said, self.options)
         cases = [
             Case(name, str(one.get("image_id", name)), answer, tuple(a["answer"] for a in field_of(one, "answers", gt)))
             for name, one, answer in pairs

@@ -26,6 +26,8 @@ def located(where: str) -> Iterator[None]:
 
 def plain(error: Exception) -> str:
     """Its message; of an error in a worker process, without the traceback that PyTorch wraps around it."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror.lower()}"
     text, begins = str(error), f"\n{type(error).__name__}: "
     return text.rpartition(begins)[2].strip() if text.startswith("Caught ") and begins in text else text
 

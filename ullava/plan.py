@@ -44,8 +44,10 @@ def plan(config: RunConfig, gpus: str, *, size: str | None = None, promises: int
     )
 
     count, _, gigabytes = gpus.partition("x")
-    if not (count.isdecimal() and int(count) and gigabytes.replace(".", "", 1).isdecimal()):
+    if not (count.isdecimal() and int(count) and gigabytes.replace(".", "", 1).isdecimal() and float(gigabytes)):
         raise ConfigError(f"--gpus: expected COUNTxGIB, e.g. 4x24, found {gpus!r}")
+    if promises < 0:
+        raise ConfigError(f"--promises: expected 0 or more, found {promises}")
     cluster = Cluster(int(count), float(gigabytes))
     model, table = blueprint(config, size)
     how = config.training

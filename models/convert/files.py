@@ -102,10 +102,13 @@ def read_file(path: Path, *, trust: bool = False) -> dict[str, Tensor]:
     try:
         held = load_file(path) if path.suffix == ".safetensors" else unpickle(path, trust=trust)
     except BROKEN as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        unsafe = isinstance(error, pickle.UnpicklingError) and "weights_only" in str(error).lower()
-        cure = "if you trust who wrote it: --trust" if unsafe else "it is cut off or no checkpoint: fetch it again"
-        raise ValueError(f"{path}: cannot be read ({reason[:120]}); {cure}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        cure = "it is cut off or no checkpoint: fetch it again"
+        if isinstance(error, pickle.UnpicklingError):  # PyTorch's own words are a page
+            reason = "no pickle of tensors"
+            if "GLOBAL" in str(error):
+                reason, cure = "its pickle names code that tensors do not need", "if you trust who wrote it: --trust"
+        raise ValueError(f"{path}: cannot be read ({reason}); {cure}") from error
     return unwrap(held, path)
 
 
