@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ullava.datasets import part_names
 from ullava.datasets.readers import coco
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
@@ -43,10 +44,8 @@ class CocoParts(TableReader):
         row = self.table[index]
         sample_id, size = f"{self.name}/{row.id}", tuple(row.facts["size"])
         regions = []
-        for name, things in row.facts["named"]:
-            phrases = phrases_for(name)
-            mask = coco.union(things, size, sample_id).mask
-            regions.append(Region(phrases, phrases[0], mask=mask))
+        for phrases, things in row.facts["said"]:
+            regions.append(Region(tuple(phrases), phrases[0], mask=coco.union(things, size, sample_id).mask))
         picture = Picture(inside(self.images, row.facts["file"], sample_id), size)
         return Sample(sample_id, (picture,), tuple(regions))
 
@@ -55,23 +54,20 @@ def rows(path: Path, *, whole: bool) -> Iterator[Row]:
     """One row per picture that has regions, in the order of file names; crowds and what has no mask are left out."""
     tree = read_object(path, "images", "annotations", "categories")
     names = {category["id"]: category["name"] for category in tree["categories"]}
-    found: dict[int, dict[str, list]] = defaultdict(lambda: defaultdict(list))
+    found: dict[int, dict[tuple[str, ...], list]] = defaultdict(lambda: defaultdict(list))
     for annotation in tree["annotations"]:
         name = names[annotation["category_id"]]
         if annotation["segmentation"] and not annotation.get("iscrowd") and (whole or ":" in name):
-            spoken = ":".join(words(side) for side in name.split(":"))
-            found[annotation["image_id"]][spoken].append(coco.thing(annotation, names))
+            found[annotation["image_id"]][phrases_for(name)].append(coco.thing(annotation, names))
     for identity, picture in coco.pictures(tree).items():
         if identity in found:
-            yield Row(str(identity), picture["file"], picture | {"named": list(found[identity].items())})
+            yield Row(str(identity), picture["file"], picture | {"said": list(found[identity].items())})
 
 
 def phrases_for(name: str) -> tuple[str, ...]:
-    """Ways to say a category: "mouse"; "mouse left button", "the left button of the mouse" (LISA's two)."""
-    thing, _, part = name.partition(":")
-    return (f"{thing} {part}", f"the {part} of the {thing}") if part else (thing,)
-
-
-def words(name: str) -> str:
-    """A name without what only a list of names needs: "mouse_(computer_equipment)" is a mouse."""
-    return name.split("_(")[0].replace("_", " ").strip()
+    """Ways to say a category: "mouse"; "left button of the mouse", "mouse left button" (LISA's two)."""
+    name = name.replace("pottedplant", "potted plant")  # as VLPart's JSON has it from VOC
+    if named := part_names.split(name):
+        part, thing = named
+        return part_names.join(part, thing), f"{thing} {part}"
+    return (name.split("_(")[0].replace("_", " "),)

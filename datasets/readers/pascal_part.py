@@ -21,6 +21,7 @@ from ullava.datasets.structures import Picture, Region, Sample
 from ullava.datasets.tables import Row, Table, open_table
 
 CODES = {"license plate": "liplate", "paw": "pa"}  # names that the codes shorten
+SPOKEN = {"pottedplant": "potted plant"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,9 @@ class PascalPart(TableReader):
         sample_id, size = f"{self.name}/{row.id}", tuple(row.facts["size"])
         path = inside(self.annotations, f"{row.id}.mat", sample_id)
         regions = []
-        for name, places in row.facts["named"]:
+        for name, places in row.facts["said"]:
             phrases = phrases_for(name)
-            mask = PartPixels(path, size, tuple(map(tuple, places)))
-            regions.append(Region(phrases, phrases[0], mask=mask))
+            regions.append(Region(phrases, phrases[0], mask=PartPixels(path, size, tuple(map(tuple, places)))))
         return Sample(sample_id, (Picture(inside(self.images, row.picture, sample_id), size),), tuple(regions))
 
 
@@ -83,11 +83,12 @@ def rows(annotations: Path, classes: Path, listed: Path | None = None) -> Iterat
         things = read_objects(files[stem])
         found = defaultdict(list)
         for number, (kind, _, parts) in enumerate(things):
+            thing = SPOKEN.get(kind, kind)
             for place, (code, mask) in enumerate(parts):
-                if (part := part_of(code, names.get(kind, ()))) and mask.any():
-                    found[f"{kind}:{part}"].append((number, place))
+                if (part := part_of(code, names.get(thing, ()))) and mask.any():
+                    found[f"{thing}:{part}"].append((number, place))
         if found:
-            yield Row(stem, f"{stem}.jpg", {"size": list(things[0][1].shape), "named": list(found.items())})
+            yield Row(stem, f"{stem}.jpg", {"size": list(things[0][1].shape), "said": list(found.items())})
 
 
 def by_object(classes: Path) -> Mapping[str, list[str]]:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ullava.configs.load import CONFIGS, read_yaml
-from ullava.datasets.catalogue import open_dataset
+from ullava.datasets.catalogue import find, open_dataset
 from ullava.datasets.readers.base import READERS
 from ullava.datasets.readers.files import chosen
 from ullava.datasets.structures import Picture, Turn, Video
@@ -289,7 +288,7 @@ def test_vocs_devkit_reads_with_its_vocabulary(write, tmp_path):
     write("VOCdevkit/VOC2012/ImageSets/Segmentation/val.txt", "2007_1\n")
     (folder / "SegmentationClass").mkdir()
     palette.save(folder / "SegmentationClass/2007_1.png")
-    entry = read_yaml(CONFIGS / "datasets" / "ullava.yaml")["voc2012_val"] | {"root": str(tmp_path)}
+    entry = {**find("voc2012_val", {})} | {"root": str(tmp_path)}
     (sample,) = open_dataset("voc", "semantic", {"voc": entry})
     assert [region.category for region in sample.regions] == ["background", "cat", "person"]
     assert len(sample.absent) == 18 and sample.ignored.draw().sum() == 1

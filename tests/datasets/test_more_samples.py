@@ -8,7 +8,7 @@ import pytest
 
 from ullava.configs.load import CONFIGS, read_yaml
 from ullava.datasets import boxes, images
-from ullava.datasets.catalogue import open_dataset
+from ullava.datasets.catalogue import find, open_dataset
 from ullava.datasets.readers.base import READERS
 from ullava.datasets.structures import MARK, Picture
 
@@ -81,7 +81,7 @@ def test_refcocos_boxes_and_absent_phrases_are_all_there(realdata, tmp_path):
     folder = realdata / "refcocos"
     for paths in json.loads((folder / "image_paths_in_this_pack.json").read_text()).values():
         shutil.copy(realdata / paths[0], tmp_path)
-    entry = read_yaml(CONFIGS / "datasets" / "ullava.yaml")["refcocos"]
+    entry = {**find("refcocos", {})}
     entry |= {"annotations": str(folder / "refcocos_test.json"), "layouts": [{"images": str(tmp_path)}]}
     records = json.loads((folder / "refcocos_test.json").read_text())
     reader = open_dataset("refcocos", "rec", {"refcocos": entry | {"targets_only": False}})
