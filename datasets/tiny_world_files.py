@@ -5,6 +5,7 @@
     refs(tiny).p, instances.json           REFER, masks as run lengths; sentences with their keywords
     questions.json, answers.json           VQA v2, ten answers a question
     labels/000000.png, classes.txt         label maps of the shapes; 0 is no class
+    labels_fine/000000.png, classes_fine.txt    of colors and shapes (`tiny_world_labels`)
     salient.json, salient/000000.png       u-LLaVA's salient JSON, masks 0 and 255
     chat.json                              LLaVA's conversations, some without a picture
     videos.json, videos/video0.mp4         MSR-VTT
@@ -24,6 +25,7 @@ from pycocotools import mask as coco
 
 from ullava.datasets import tiny_world_words as words
 from ullava.datasets.keywords import keyword_of_phrase as key
+from ullava.datasets.tiny_world_labels import CLASSES, FINE, FINE_CLASSES, fine_labels
 from ullava.datasets.tiny_world_pixels import draw, draw_motion, masks
 from ullava.datasets.tiny_world_scene import SHAPES, SIDE, Scene, sample_motion, sample_scene
 
@@ -39,6 +41,7 @@ def write_scene(folder: Path, index: int, rng: np.random.Generator) -> Record:
     save(draw(scene, rng), folder / "images" / name)
     shapes = np.array([SHAPES.index(thing.shape) + 1 for thing in scene.things], np.uint8)
     save((drawn * shapes[:, None, None]).sum(0).astype(np.uint8), folder / "labels" / name)
+    save(fine_labels(scene, drawn), folder / FINE / name)
     record: Record = {"index": index, "file": name, "caption": words.caption(scene), "salient": None}
     if scene.salient is not None:
         save(drawn[scene.salient].astype(np.uint8) * 255, folder / "salient" / name)
@@ -110,6 +113,7 @@ def write_annotations(
     dump(folder / "salient.json", [salient(s) for s in scenes if s["salient"]])
     dump(folder / "chat.json", chat(scenes, rng))
     (folder / "classes.txt").write_text("\n".join(SHAPES) + "\n", encoding="utf-8")
+    (folder / FINE_CLASSES).write_text("\n".join(CLASSES) + "\n", encoding="utf-8")
     dump(folder / "videos.json", msrvtt(videos, {"train": "train", "val": "validate"}.get(split[5:], "test")))
 
 
