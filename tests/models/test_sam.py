@@ -97,3 +97,10 @@ def test_a_sam_from_scratch_is_alive(zoo):
     features = tower.encode(pixels, "ab", [(96, 96)] * 2)
     assert (features[0] - features[1]).abs().mean() > 0.01
     assert whole.shared_image_embedding.positional_embedding.std() < 2
+
+
+def test_the_decoder_norms_as_the_published_one_does(zoo):
+    """PyTorch's 1e-5, which segment-anything leaves as it is; transformers builds its decoder with 1e-6."""
+    decoder = open_sam(str(zoo / "sam"), from_scratch=False, dtype=torch.float32)[0].mask_decoder
+    norms = [module for module in decoder.transformer.modules() if isinstance(module, torch.nn.LayerNorm)]
+    assert norms and {norm.eps for norm in norms} == {1e-5}
