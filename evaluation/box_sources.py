@@ -13,14 +13,14 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from scipy import ndimage
 
 from ullava.configs.registry import Registry
 from ullava.configs.tokens import END_TAG, LOC, SEG, TAG
-from ullava.datasets.boxes import box_of, iou
+from ullava.datasets.boxes import iou
+from ullava.datasets.components import boxes_of
 from ullava.datasets.structures import Answer, Box, Dialogue, Picture
 from ullava.tasks.base import Task
 from ullava.tasks.regions import HEAD_OF
@@ -28,7 +28,6 @@ from ullava.tasks.regions import HEAD_OF
 BOX_SOURCES = Registry("box source")
 NAMED = re.compile(re.escape(TAG) + "(.+?)" + re.escape(END_TAG))
 THRESHOLD = 0.5  # of a mask's probabilities: logit 0, as LISA's evaluation
-TOUCHING = np.ones((3, 3), bool)  # pixels of one part touch by sides or corners
 
 
 class BoxSource(ABC):
@@ -107,16 +106,19 @@ class MaskFrame(BoxSource):
 
     Args:
         least: parts of less than this share of the largest one's pixels are crumbs; 0 keeps all.
+        pixels: and so are parts of fewer pixels than these.
+        join: "union", or "largest" for the frame of the largest part.
     """
 
     token = SEG
 
-    def __init__(self, least: float = 0.1):
-        self.least = least
+    def __init__(self, least: float = 0.1, pixels: int = 0, join: Literal["union", "largest"] = "union"):
+        self.least, self.pixels, self.join = least, pixels, join
 
     def __call__(self, question, answer):
         drawn = [np.asarray(mask) > THRESHOLD for mask in answer.predictions.get("mask", ())]
-        return [box_of(without_crumbs(mask, self.least)) for mask in drawn]
+        found = (boxes_of(mask, self.join, least=self.least, pixels=self.pixels) for mask in drawn)
+        return [boxes[0] if boxes else None for boxes in found]
 
 
 @BOX_SOURCES.register("grounding")
@@ -164,13 +166,3 @@ def open_prompter(weights: str, text: str | None, threshold: float, text_thresho
 
     opened = open_detector(weights, text, key="boxes.grounding.weights")
     return Prompter(opened, threshold=threshold, text_threshold=text_threshold)
-
-
-def without_crumbs(mask: np.ndarray, least: float) -> np.ndarray:
-    """A drawn mask without the connected parts that have less than `least` of the largest one's pixels."""
-    parts, count = ndimage.label(mask, TOUCHING)
-    if count < 2:
-        return mask
-    pixels = np.bincount(parts.ravel())
-    pixels[0] = 0  # the ground
-    return (pixels >= least * pixels.max())[parts] & mask

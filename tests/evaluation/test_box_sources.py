@@ -7,7 +7,7 @@ import pytest
 
 from ullava.datasets.structures import Answer, Dialogue, Picture, Promise, Region, Sample, Turn
 from ullava.evaluation import box_sources
-from ullava.evaluation.box_sources import BOX_SOURCES, open_source, without_crumbs
+from ullava.evaluation.box_sources import BOX_SOURCES, open_source
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,10 +46,12 @@ def test_a_crumb_beside_the_mask_does_not_widen_its_box():
     assert open_source({"mask2box": {"least": 0}})(QUESTION, answer) == [(1.0, 1.0, 12.0, 6.0)]
 
 
-def test_parts_that_touch_at_a_corner_are_one():
-    mask = np.zeros((4, 4), bool)
-    mask[0:2, 0:2], mask[2, 2] = True, True
-    assert without_crumbs(mask, 0.5).sum() == 5
+def test_the_frame_may_be_of_the_largest_part_or_of_none():
+    mask = np.zeros((6, 12), np.float32)
+    mask[1:3, 1:6], mask[3:6, 10:] = 1, 1  # 10 pixels and 6
+    answer = Answer("[SEG]", {"mask": (mask,)})
+    assert open_source({"mask2box": {"join": "largest"}})(QUESTION, answer) == [(1.0, 1.0, 6.0, 3.0)]
+    assert open_source({"mask2box": {"pixels": 11}})(QUESTION, answer) == [None]
 
 
 def test_detector_takes_what_its_head_says_and_wants_one():
