@@ -199,3 +199,52 @@ def entities(world: Path, root: Path) -> None:
         (home / f"Annotations/{stem}.xml").write_text(f"<annotation>{''.join(boxes)}</annotation>")
         (home / f"Sentences/{stem}.txt").write_text("\n".join(sentences) + "\n")
     (home / "test.txt").write_text("\n".join(stems(world)) + "\n")
+
+
+def yolo(world: Path, root: Path) -> None:
+    """A text for each picture: the number of a class, and a box's centre, width and height as fractions."""
+    copy(world / "images", root / "yolo/images")
+    (root / "yolo/labels").mkdir()
+    names = (world / "classes.txt").read_text().split()
+    lines: dict[str, list[str]] = {}
+    for thing in objects(world):
+        x, y, width, height = thing["bbox"]
+        sides = np.array([x + width / 2, y + height / 2, width, height])
+        shares = sides / (thing["width"], thing["height"], thing["width"], thing["height"])
+        line = " ".join(f"{share:.6f}" for share in shares)
+        lines.setdefault(Path(thing["file"]).stem, []).append(f"{names.index(thing['category'])} {line}")
+    for stem, found in lines.items():
+        (root / f"yolo/labels/{stem}.txt").write_text("\n".join(found) + "\n")
+    shutil.copy(world / "classes.txt", root / "yolo/classes.txt")
+
+
+def panoptic(world: Path, root: Path) -> None:
+    """Coloured segments: the class is the number of its one segment, and its colour (class, 1, 0) is class + 256."""
+    home = root / "coco2017"
+    copy(world / "images", home / "val2017")
+    (home / "annotations/panoptic_val2017").mkdir(parents=True)
+    tree = read_object(world / "instances.json", "images", "categories")
+    annotations = []
+    for image in tree["images"]:
+        stem = Path(image["file_name"]).stem
+        values = labels(world, stem)
+        colours = np.stack([values, values > 0, np.zeros_like(values)], axis=-1).astype(np.uint8)
+        Image.fromarray(colours).save(home / f"annotations/panoptic_val2017/{stem}.png")
+        found = [int(value) for value in np.unique(values) if value]
+        segments = [{"id": value + 256, "category_id": value, "bbox": [0, 0, 1, 1], "iscrowd": 0} for value in found]
+        annotations.append({"image_id": image["id"], "file_name": f"{stem}.png", "segments_info": segments})
+    facts = {"images": tree["images"], "categories": tree["categories"], "annotations": annotations}
+    dump(home / "annotations/panoptic_val2017.json", facts)
+
+
+def phrase_boxes(world: Path, root: Path) -> None:
+    """RefCOCOs' records: a phrase and its box, or none."""
+    records = []
+    for thing in objects(world):
+        x, y, width, height = thing["bbox"]
+        box = [x, y, x + width, y + height]
+        facts = {"file_name": thing["file"], "solution": box}
+        records += [facts | {"normal_caption": said} for said in thing["sentences"]]
+    records.append({"file_name": records[0]["file_name"], "normal_caption": "the elephant", "solution": None})
+    (root / "refcocos").mkdir()
+    dump(root / "refcocos/refcocos_test.json", records)

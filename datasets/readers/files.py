@@ -86,19 +86,19 @@ def chosen(listed: Path, known: Collection[str]) -> list[str]:
     return stems
 
 
-def paired(folders: Mapping[Path, Mapping[str, Path]], stems: Sequence[str]) -> list[tuple[Path, ...]]:
-    """For each stem its file in each folder.
+def paired(folders: Sequence[tuple[Path, Mapping[str, Path]]], stems: Sequence[str]) -> list[tuple[Path, ...]]:
+    """For each stem its file in each folder, of which two may be one.
 
     Raises:
         FileNotFoundError: a folder lacks some.
         ValueError: there are no stems.
     """
-    for folder, found in folders.items():
+    for folder, found in folders:
         if lacking := [stem for stem in stems if stem not in found]:
             raise FileNotFoundError(f"{folder}: {len(lacking)} of {len(stems)} files are missing, e.g. {lacking[0]}")
     if not stems:
-        raise ValueError(f"{' + '.join(map(str, folders))}: no records; expected one at least")
-    return [tuple(found[stem] for found in folders.values()) for stem in stems]
+        raise ValueError(f"{' + '.join(str(folder) for folder, _ in folders)}: no records; expected one at least")
+    return [tuple(found[stem] for _, found in folders) for stem in stems]
 
 
 def files(folder: Path, root: Path) -> list[Path]:

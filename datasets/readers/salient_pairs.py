@@ -35,7 +35,7 @@ class SalientPairs(Reader):
         """Stem, and paths of picture and mask, in the order of stems or of the list."""
         pictures, masks = by_stem(self.images, self.image_ending), by_stem(self.masks, self.mask_ending)
         stems = chosen(self.listed, masks) if self.listed else sorted(masks.keys() | pictures)
-        found = paired({self.images: pictures, self.masks: masks}, stems)
+        found = paired([(self.images, pictures), (self.masks, masks)], stems)
         return [(stem, *pair) for stem, pair in zip(stems, found, strict=True)]
 
     def __len__(self) -> int:

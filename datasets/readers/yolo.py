@@ -51,7 +51,7 @@ class Yolo(Reader):
         """Paths of picture and text, in the order of stems."""
         pictures, texts = by_stem(self.images), by_stem(self.labels)
         stems = [stem for stem, text in texts.items() if self.has_objects(text)]
-        return paired({self.images: pictures, self.labels: texts}, stems)
+        return paired([(self.images, pictures), (self.labels, texts)], stems)
 
     def has_objects(self, text: Path) -> bool:
         """Whether a text states objects, of those that are kept."""

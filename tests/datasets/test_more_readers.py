@@ -249,8 +249,8 @@ def test_a_system_prompt_stands_before_the_first_question(write, tmp_path):
          "toy/a.0: its text holds <image> <image> <image>, its record <image> <image>; expected one mark for each"),
         ({"messages": messages("<image><video>?", "A."), "images": ["a.jpg", "b.jpg"]}, "holds <image> <video>"),
         ({"messages": [*messages("?", "A."), {"role": "system", "content": "x"}]}, "found human, gpt, system"),
-        ({"messages": [{"role": "system", "content": "x"}]}, "toy/text.0: expected human and gpt in turns, found nobody"),
-        ({"messages": [*messages("?", "A.", "?"), {"role": "function", "content": "{}"}]}, "found human, gpt, human, f"),
+        ({"messages": [{"role": "system", "content": "x"}]}, "text.0: expected human and gpt in turns, found nobody"),
+        ({"messages": [*messages("?", "A.", "?"), {"role": "function", "content": "{}"}]}, "gpt, human, function"),
         ({"messages": "hello"}, "another kind of value"),
     ],
 )  # fmt: skip
