@@ -105,7 +105,7 @@ def salient(world: Path, root: Path, name: str) -> None:
 
 def refer(world: Path, folder: Path, by: str, splits: Sequence[str]) -> None:
     """REFER's own files of one set; each split has all references, as if they were its own."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(world / "instances.json", folder)
     refs = unpickle(world / "refs(tiny).p")
     every = [ref | {"split": split, "ref_id": k * len(refs) + n} for k, split in enumerate(splits)

@@ -7,6 +7,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 if not __package__:  # run as a file: `ullava` lies beside this folder, not in it
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str], default: Path = RES) -> None:
     overrides = [*options.overrides, *([f"generation.precision={dtype}"] if dtype else [])]
     config = load(options.cfg_path, EvaluationConfig, overrides)
     with located(str(options.cfg_path)):
+        config = narrowed(config, options.only)
         results = score(config, options.cfg_path, allow_mismatch=options.allow_mismatch)
     output = Path(config.output_dir)
     if ranks.place()[0] == 0:
@@ -39,6 +41,20 @@ def main(arguments: Sequence[str], default: Path = RES) -> None:
             log = Path(options.log_dir, f"{Path(config.model).name}.log")
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_text(table(results) + "\n", encoding="utf-8")
+
+
+def narrowed(config: EvaluationConfig, only: str | None) -> EvaluationConfig:
+    """The configuration with those rows alone whose dataset fits one of the patterns, comma between; None takes all.
+
+    Raises:
+        LookupError: no row fits.
+    """
+    patterns = only.split(",") if only else ["*"]
+    rows = tuple(row for row in config.evaluate if any(fnmatchcase(row.dataset, one) for one in patterns))
+    if not rows:
+        names = ", ".join(dict.fromkeys(row.dataset for row in config.evaluate))
+        raise LookupError(f"--only {only}: no row of `evaluate` is of such a dataset; there are: {names}")
+    return config.model_copy(update={"evaluate": rows})
 
 
 def score(config: EvaluationConfig, source: Path, *, allow_mismatch: bool = False) -> Results:
@@ -71,6 +87,7 @@ def parse(arguments: Sequence[str], default: Path) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="Scores a trained model on the rows of a YAML.")
     parser.add_argument("--cfg_path", type=Path, default=default, help="default: %(default)s")
+    parser.add_argument("--only", metavar="DATASETS", help="rows of these, e.g. 'refcoco_*,refcocog_val'")
     parser.add_argument("--log_dir", help="also write the table to LOG_DIR/<model>.log")
     parser.add_argument("--train_run", nargs="+", default=[], help="trainings whose loss curves report.html shows")
     add_precision(parser)

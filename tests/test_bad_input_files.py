@@ -111,6 +111,10 @@ OTHERS = [
     ("infer --jsonl bytes.jsonl", "bytes.jsonl:1: expected a JSON object, found "),
     ("infer --jsonl empty.jsonl", "no question to ask; add --questions, or --task with --phrase, or lines"),
     ("eval --cfg_path nowhere.yaml", "nowhere.yaml: no such file"),
+    (
+        f"eval --cfg_path {STAGE.parents[1] / 'eval/eval_rec.yaml'} --only ecsd",
+        "--only ecsd: no row of `evaluate` is of such a dataset; there are: refcoco_val, refcoco_testA",
+    ),
     ("evall", "ullava: no verb 'evall'; did you mean 'eval'?"),
 ]
 VERBS = {"score": SCORE, "compare": COMPARE, "convert": CONVERT, "ask": ASK, "plan": PLAN, "": OTHERS}

@@ -15,6 +15,7 @@ import yaml
 from ullava.configs.load import CONFIGS, load
 from ullava.configs.schema import EvaluationConfig, RunConfig
 from ullava.datasets import tiny_world_layouts as layouts
+from ullava.datasets import tiny_world_originals as originals
 from ullava.datasets.catalogue import open_dataset
 from ullava.datasets.readers.base import READERS
 from ullava.datasets.tiny_world import draw_world
@@ -38,7 +39,19 @@ def data(request, world, tmp_path_factory) -> Path:
     """The data root, with every set of the recipes in one of its declared layouts."""
     root = tmp_path_factory.mktemp("data")
     layouts.lay_out(world, root, request.param)
+    lay_out_others(world, root)
     return root
+
+
+def lay_out_others(world: Path, root: Path) -> None:
+    """What evaluations name beyond u-LLaVA's sets, as its makers publish it."""
+    layouts.refer(world, root / "refer_seg/refclef", "unc", ("train", "val", "testA", "testB", "testC"))
+    layouts.copy(world / "images", root / "refer_seg/images/saiapr_tc-12")
+    layouts.refer(world, root / "refer_seg/refcocog", "google", ("train", "val"))
+    originals.grefcoco(world, root)
+    refs = root / "refer_seg/grefcoco/grefs(unc).json"
+    tests = [ref | {"split": split} for ref in json.loads(refs.read_text()) for split in ("val", "testA", "testB")]
+    refs.write_text(json.dumps(tests))
 
 
 @pytest.fixture

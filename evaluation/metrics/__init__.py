@@ -12,4 +12,5 @@ from ullava.evaluation.metrics import (  # noqa: F401
     presence,
     saliency,
     vqa_accuracy,
+    yes_no,
 )
