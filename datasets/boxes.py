@@ -1,9 +1,10 @@
 """Boxes: x0, y0, x1, y1 in pixels of the original picture, x1 and y1 outside. Every other way of writing one ends here.
 
-Each `from_X` has its inverse `to_X`. Sizes are (H, W).
+Each `from_X` has its inverse `to_X`. Sizes are (H, W). A format that leaves the convention to whoever writes the files
+names it by a word of FORMS.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -119,3 +120,15 @@ def box_of(mask: np.ndarray) -> Box | None:
     if not rows.size:
         return None
     return (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+
+
+FORMS: dict[str, Callable[[Sequence[float], tuple[int, int]], Box]] = {
+    "xyxy": lambda box, size: tuple(box),
+    "xywh": lambda box, size: from_xywh(box),
+    "inclusive": lambda box, size: from_inclusive(box),
+    "from_one": lambda box, size: from_one(box),
+    "normalised": from_normalised,
+    "thousandths": from_thousandths,
+    "padded_square": from_padded_square,
+}
+SIZED = ("normalised", "thousandths", "padded_square")  # forms that only the picture's size makes pixels of

@@ -22,7 +22,7 @@ class FlickrCaptions(TableReader):
         annotations: text with a first line of column names, then picture and caption (the last column) on each line.
         images: folder of the pictures.
         delimiter: between the columns: "," in Flickr8k, "|" in Flickr30k.
-        listed: text file with the names of the pictures that belong to the split, one a line; None: all.
+        listed: text file with the names, or the stems, of the pictures that belong to the split, one a line; None: all.
     """
 
     name: str
@@ -45,7 +45,7 @@ class FlickrCaptions(TableReader):
 
 def rows(path: Path, listed: Path | None = None, *, delimiter: str) -> Iterator[Row]:
     """One row per picture, in the order of file names."""
-    chosen = set(listed.read_text(encoding="utf-8").split()) if listed else None
+    chosen = {Path(name).stem for name in listed.read_text(encoding="utf-8").split()} if listed else None
     found = defaultdict(list)
     with path.open(newline="", encoding="utf-8") as file:
         lines = csv.reader(file, delimiter=delimiter)
@@ -54,5 +54,6 @@ def rows(path: Path, listed: Path | None = None, *, delimiter: str) -> Iterator[
             if len(columns) < 2:
                 raise ValueError(f"{path}:{lines.line_num}: expected picture{delimiter}caption, found {columns}")
             found[columns[0].strip()].append(columns[-1].strip())
-    for picture in sorted(found if chosen is None else found.keys() & chosen):
-        yield Row(Path(picture).stem, picture, {"captions": found[picture]})
+    for picture in sorted(found):
+        if chosen is None or Path(picture).stem in chosen:
+            yield Row(Path(picture).stem, picture, {"captions": found[picture]})

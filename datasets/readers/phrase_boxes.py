@@ -1,19 +1,19 @@
 """Phrases with a box each, one record a phrase: Flickr30k Entities as grounding programs index it, or own data."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from ullava.datasets import boxes
+from ullava.datasets import boxes, images
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Box, Picture, Region, Sample
 from ullava.datasets.tables import Row, Table, open_table, read_records
 
-FORMS: dict[str, Callable[[list[float]], Box]] = {"xyxy": tuple, "xywh": boxes.from_xywh, "from_one": boxes.from_one}
+Form = Literal["xyxy", "xywh", "inclusive", "from_one", "normalised", "thousandths", "padded_square"]
 
 
 @READERS.register("phrase_boxes")
@@ -25,8 +25,10 @@ class PhraseBoxes(TableReader):
         annotations: .json or .jsonl of records.
         images: folder of the pictures.
         picture, phrase, box: keys of a record; a box that is null or empty means that there is no such thing.
-        form: of the box: "xyxy" corners with the second outside, "xywh" corner, width and height, "from_one" corners
-            that are both inside, counted from 1, as PASCAL VOC and Entities write them.
+        form: of the box, see datasets/boxes.py: "xyxy" corners with the second outside, "xywh" corner, width and
+            height, "inclusive" corners that are both inside, "from_one" the same counted from 1, as PASCAL VOC and
+            Entities write them; or corners as shares of the picture, "normalised" (0 to 1) or "thousandths" (Qwen-VL),
+            or of the square that padding makes of it, "padded_square" (u-LLaVA). These three look at its size.
         scale: key of the number by which boxes are larger than the picture's pixels; None: they are its pixels.
         split: records whose `split` is this; None takes all.
         targets_only: leave out what is absent, and pictures that have nothing else.
@@ -38,14 +40,14 @@ class PhraseBoxes(TableReader):
     picture: str = "image"
     phrase: str = "phrase"
     box: str = "box"
-    form: Literal["xyxy", "xywh", "from_one"] = "xyxy"
+    form: Form = "xyxy"
     scale: str | None = None
     split: str | None = None
     targets_only: bool = False
 
     def __post_init__(self):
-        if self.form not in FORMS:
-            raise ValueError(f"{self.name}: form: expected {', '.join(FORMS)}, found {self.form!r}")
+        if self.form not in boxes.FORMS:
+            raise ValueError(f"{self.name}: form: expected {', '.join(boxes.FORMS)}, found {self.form!r}")
 
     @cached_property
     def table(self) -> Table:
@@ -55,17 +57,19 @@ class PhraseBoxes(TableReader):
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]
         sample_id = f"{self.name}/{row.id}"
+        path = inside(self.images, row.picture, sample_id)
+        size = images.size_of(path) if self.form in boxes.SIZED else (0, 0)
         regions = tuple(
-            Region(tuple(phrases), box=self.pixels(box, scale, sample_id)) for box, scale, phrases in row.facts["boxes"]
+            Region(tuple(phrases), box=self.pixels(box, scale, size, sample_id))
+            for box, scale, phrases in row.facts["boxes"]
         )
-        picture = Picture(inside(self.images, row.picture, sample_id))
-        return Sample(sample_id, (picture,), regions, absent=tuple(row.facts["absent"]))
+        return Sample(sample_id, (Picture(path),), regions, absent=tuple(row.facts["absent"]))
 
-    def pixels(self, box: list[float], scale: float, where: str) -> Box:
+    def pixels(self, box: list[float], scale: float, size: tuple[int, int], where: str) -> Box:
         """A box as it is written, in pixels of the picture."""
         if len(box) != 4:
             raise ValueError(f"{where}: box: expected four numbers, found {box}")
-        return tuple(side / scale for side in FORMS[self.form](box))
+        return tuple(side / scale for side in boxes.FORMS[self.form](box, size))
 
 
 def rows(

@@ -14,7 +14,7 @@ BOXES = st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS)
 
 
 @given(BOXES)
-@pytest.mark.parametrize("name", ["xywh", "inclusive"])
+@pytest.mark.parametrize("name", ["xywh", "inclusive", "one"])
 def test_what_needs_no_size_comes_back(name, box):
     there, back = getattr(boxes, f"to_{name}"), getattr(boxes, f"from_{name}")
     np.testing.assert_allclose(back(there(box)), box, atol=1e-9)
@@ -25,6 +25,35 @@ def test_what_needs_no_size_comes_back(name, box):
 def test_what_needs_a_size_comes_back(name, box, size):
     there, back = getattr(boxes, f"to_{name}"), getattr(boxes, f"from_{name}")
     np.testing.assert_allclose(back(there(box, size), size), box, atol=1e-6)
+
+
+@given(BOXES, SIZES)
+@pytest.mark.parametrize("form", boxes.FORMS)
+def test_every_form_of_a_box_is_read_as_it_is_written(form, box, size):
+    if form == "xyxy":
+        return
+    name = "one" if form == "from_one" else form
+    written = getattr(boxes, f"to_{name}")(*((box, size) if form in boxes.SIZED else (box,)))
+    np.testing.assert_allclose(boxes.FORMS[form](written, size), box, atol=1e-6)
+
+
+@given(st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(1, 40), st.integers(1, 40)))
+def test_every_form_of_one_rectangle_covers_the_same_pixels(rectangle):
+    """x, y, width, height in a picture of 100 x 120: its pixels, in every convention there is."""
+    x, y, width, height = rectangle
+    size, inside = (100, 120), (x, y, x + width, y + height)
+    written = {
+        "xyxy": inside,
+        "xywh": rectangle,
+        "inclusive": (x, y, x + width - 1, y + height - 1),
+        "from_one": (x + 1, y + 1, x + width, y + height),
+        "normalised": (x / 120, y / 100, (x + width) / 120, (y + height) / 100),
+        "thousandths": (x / 0.12, y / 0.1, (x + width) / 0.12, (y + height) / 0.1),
+        "padded_square": (x / 120, (y + 10) / 120, (x + width) / 120, (y + height + 10) / 120),
+    }
+    assert written.keys() == boxes.FORMS.keys()
+    for form, box in written.items():
+        np.testing.assert_allclose(boxes.FORMS[form](box, size), inside, atol=1e-9)
 
 
 def test_written_by_hand():

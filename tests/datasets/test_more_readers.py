@@ -147,6 +147,18 @@ def test_phrases_of_one_box_are_one_region(write, tmp_path, options, box):
     assert (nothing.regions, nothing.absent) == ((), ("a bird",))
 
 
+@pytest.mark.parametrize(("form", "box"), [
+    ("inclusive", (2, 2, 5, 7)),
+    ("normalised", (40, 16, 80, 48)),  # times 20 wide, 8 high
+    ("thousandths", (0.04, 0.016, 0.08, 0.048)),
+    ("padded_square", (40, 34, 80, 114)),  # times 20; six rows lie above the picture
+])  # fmt: skip
+def test_boxes_may_be_shares_of_the_picture(write, tmp_path, form, box):
+    write("b.jpg", np.zeros((8, 20, 3), np.uint8))
+    reader = READERS["phrase_boxes"]("toy", write("p.json", PHRASES[:1]), tmp_path, form=form)
+    assert reader[0].regions[0].box == pytest.approx(box)
+
+
 def test_what_is_absent_may_be_left_out_and_boxes_be_scaled(write, tmp_path):
     path = write("p.json", PHRASES[:3])
     (sample,) = READERS["phrase_boxes"]("toy", path, tmp_path, form="from_one", scale="zoom")
@@ -154,7 +166,7 @@ def test_what_is_absent_may_be_left_out_and_boxes_be_scaled(write, tmp_path):
     whole = write("q.json", PHRASES)
     (sample,) = READERS["phrase_boxes"]("toy", whole, tmp_path, split="val", targets_only=True)
     assert (sample.id, sample.absent) == ("toy/b", ())
-    with pytest.raises(ValueError, match="form: expected xyxy, xywh, from_one, found 'xxyy'"):
+    with pytest.raises(ValueError, match="form: expected xyxy, xywh, .*padded_square, found 'xxyy'"):
         READERS["phrase_boxes"]("toy", path, tmp_path, form="xxyy")
 
 

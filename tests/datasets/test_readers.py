@@ -247,6 +247,8 @@ def test_flickr30k_has_three_columns_and_another_delimiter(write, tmp_path):
 def test_a_list_chooses_the_pictures_with_captions(write, tmp_path):
     path, listed = write("c.txt", "image,caption\na.jpg,x\nb.jpg,y\n"), write("test.txt", "b.jpg\nz.jpg\n")
     assert [s.id for s in READERS["flickr_captions"]("toy", path, tmp_path, listed=listed)] == ["toy/b"]
+    listed = write("entities.txt", "b\nz\n")  # Entities' lists, which are Flickr30k's splits
+    assert [s.id for s in READERS["flickr_captions"]("toy", path, tmp_path, listed=listed)] == ["toy/b"]
 
 
 def test_a_caption_without_a_picture_names_its_line(write, tmp_path):

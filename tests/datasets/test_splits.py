@@ -18,6 +18,8 @@ class Toy(Reader):
         return len(self.paths)
 
     def __getitem__(self, index):
+        if self.paths[index].name == "broken":
+            raise ValueError(f"toy/{index}: broken")
         return Sample(f"toy/{index}", (Picture(self.paths[index]),))
 
 
@@ -54,3 +56,13 @@ def test_a_beginning_is_the_first_samples_and_no_more_than_there_are(files):
     assert len(Beginning(whole, 99)) == len(files)
     with pytest.raises(IndexError):
         Beginning(whole, 3)[3]
+
+
+def test_a_record_that_cannot_be_read_is_in_both_parts_and_says_so(files):
+    whole = Toy((*files[:5], Path("broken"), Path("/no/folder/a.jpg")))
+    train, held_out = (Part(whole, 5, part) for part in ("train", "held_out"))
+    assert [index for index in train.indices] == [0, 1, 2, 3, 5, 6]
+    assert [index for index in held_out.indices] == [4, 5], "a missing file is none of the held out ones"
+    for part in (train, held_out):
+        with pytest.raises(ValueError, match="toy/5: broken"):
+            list(part)
