@@ -1,6 +1,7 @@
 """`ullava prepare KIND`: what a dataset needs before it can be read, one file a kind. Importing this registers all."""
 
 from ullava.preparing import (  # noqa: F401
+    keywords,
     openimages,
     own,
     pascal_part,

@@ -1,0 +1,39 @@
+"""A small encoder-decoder that is asked for keywords, as KeySeg asks FLAN-T5-XL (Sensors 2025, 25(20), 6353)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForSeq2SeqLM
+
+from ullava.models.tokenization import open_tokenizer
+from ullava.models.vision import load_weights
+
+PROMPT = "{text}\nWhich object does this text ask for? Answer with the one or two words of the text that name it."
+LENGTH = 10  # tokens of an answer, taken greedily (KeySeg)
+
+
+class KeywordModel:
+    """Proposes the keyword of each text.
+
+    Args:
+        folder: of a model with its tokenizer, such as google/flan-t5-xl; local, nothing is fetched.
+
+    Raises:
+        FileNotFoundError, ValueError: the folder is not there, or holds another kind of model.
+    """
+
+    def __init__(self, folder: Path):
+        self.tokenizer = open_tokenizer(folder)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.model = load_weights(AutoModelForSeq2SeqLM, str(folder), "--model", dtype="auto").eval().to(device)
+
+    @torch.no_grad()
+    def __call__(self, asked: Sequence[tuple[str, str]]) -> list[str]:
+        """What the model says of each (question, explanation or "")."""
+        prompts = [PROMPT.format(text=" ".join(filter(None, texts))) for texts in asked]
+        read = self.tokenizer(prompts, return_tensors="pt", padding=True).to(self.model.device)
+        said = self.model.generate(
+            input_ids=read["input_ids"], attention_mask=read["attention_mask"], max_new_tokens=LENGTH, do_sample=False
+        )
+        return [text.strip() for text in self.tokenizer.batch_decode(said, skip_special_tokens=True)]
