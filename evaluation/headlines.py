@@ -8,6 +8,7 @@ from ullava.evaluation.trivial import RIVALS
 
 TRIVIAL, SHUFFLED = "_trivial", "_shuffled"  # ends of the dataset names of control rows, NAMES
 SCALES = {"CIDEr-D": 10.0}  # where a scale does not end at 1
+LEADING = {"keyword": "gIoU"}  # of tasks without a baseline, where it is not the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def headlines(results: Results) -> Iterator[Headline]:
     for row in results["rows"]:
         if not is_asked(row):
             continue
-        name = RIVALS[row["task"]][0] if row["task"] in RIVALS else next(iter(row["metrics"]))
+        name = RIVALS[row["task"]][0] if row["task"] in RIVALS else LEADING.get(row["task"], next(iter(row["metrics"])))
         value = row["metrics"].get(name)
         if value is None:
             continue
