@@ -1,5 +1,6 @@
 """Every answer on the page: what is wrong with it, and a browser that sorts, filters and sees the pictures."""
 
+import html
 import json
 import re
 import shutil
@@ -19,6 +20,7 @@ from ullava.evaluation.report import write_report
 SAYS = "Sure. Mask: [SEG]."
 LEFT, RIGHT, NONE = (encode(np.array(rows, bool)) for rows in ([[1, 0]], [[0, 1]], [[0, 0]]))
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+needs_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
 
 
 def line(name, predicted, *, answer=SAYS, task="res", readable=True, truth=LEFT, **more):
@@ -72,18 +74,23 @@ def test_no_answer_ends_the_script_that_holds_it():
     assert json.loads(said) == [{"answer": "</script><!-- <script>"}]
 
 
-def seen(page, act: str) -> str:
-    """What the page holds in a browser after a user has done something."""
+def browsed(page, act: str) -> str:
+    """The page as a browser has it after a script that does what a user would."""
     acted = page.with_name("acted.html")
     acted.write_text(page.read_text().replace("</body>", f"<script>{act}</script></body>"))
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", "--virtual-time-budget=2000"]
     profile = f"--user-data-dir={page.parent / 'profile'}"
-    done = subprocess.run([*command, profile, acted.as_uri()], capture_output=True, text=True, timeout=60)
-    cards = done.stdout.partition('id="cards"')[2].partition('id="more"')[0]
-    return cards + done.stdout.partition('id="counted"')[2][:60]
+    return subprocess.run([*command, profile, acted.as_uri()], capture_output=True, text=True, timeout=120).stdout
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
+def seen(page, act: str) -> str:
+    """The cards of the page, and how many there are, after a user has done something."""
+    text = browsed(page, act)
+    cards = text.partition('id="cards"')[2].partition('id="more"')[0]
+    return cards + text.partition('id="counted"')[2][:60]
+
+
+@needs_a_browser
 def test_a_browser_sorts_filters_and_sees_the_pictures(toy):
     page = write_report(toy / "report.html", toy / "results.json", toy / "predictions.jsonl", {}, {}, pictures=30)
 
@@ -103,3 +110,23 @@ def test_a_browser_sorts_filters_and_sees_the_pictures(toy):
     assert choose(failure="no token")[:2] == (["toy/01#0"], "1 of 60")
     assert choose(task="salient", order="id", words="TOY/4")[:2] == ([f"toy/4{n}#0" for n in range(10)], "10 of 60")
     assert choose(low="0.5", task="res")[:2] == (["toy/00#0"], "1 of 60")
+
+
+@needs_a_browser
+def test_a_browser_draws_the_histogram_of_what_is_chosen_and_the_curves_of_a_training(toy):
+    log = [{"step": i, "loss": 2.0 / i, "lm": 1.0 / i, "learning_rate/heads": 1e-3} for i in range(1, 9)]
+    (toy / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in log))
+    files = [toy / name for name in ("report.html", "results.json", "predictions.jsonl")]
+    page = write_report(*files, {"stage": toy}, {}, pictures=1)
+    act = """
+      const bars = () => [...document.querySelectorAll('#histogram rect title')].map((one) => one.textContent);
+      const before = bars();
+      document.getElementById('task').value = 'salient';
+      document.getElementById('task').dispatchEvent(new Event('input'));
+      const wide = [...document.querySelectorAll('#training polyline')].map((one) => one.getBBox().width);
+      document.body.dataset.found = JSON.stringify({before, after: bars(), wide});"""
+    text = browsed(page, act)
+    found = json.loads(html.unescape(re.search(r'data-found="([^"]+)"', text).group(1)))
+    counts = {when: [int(said.partition(": ")[2]) for said in found[when]] for when in ("before", "after")}
+    assert counts["before"] == [39] + [0] * 18 + [21] and counts["after"] == [0] * 19 + [20]
+    assert len(found["wide"]) == 5 and min(found["wide"]) > 100  # loss and lm with their means, the learning rate
