@@ -137,4 +137,39 @@ def test_every_shipped_entry_fits_its_reader(path):
         for task in entry.get("by_task", {None: {}}):
             chosen = catalogue.choose(name, entry, task)
             assert catalogue.layouts(name, chosen)
-            assert name.startswith("tiny_") or chosen.keys() >= {"url", "licence"}, f"{name}: where is it from?"
+            known = {"url", "licence", "size", "tree"}
+            assert name.startswith("tiny_") or chosen.keys() >= known, f"{name}: where is it from, how does it lie?"
+
+
+def test_no_name_stands_in_two_files():
+    names = [name for path in (CONFIGS / "datasets").glob("*.yaml") for name in read_yaml(path)]
+    assert sorted(names) == sorted(set(names))
+
+
+RECIPES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "datasets")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(CONFIGS)))
+def test_every_dataset_that_a_recipe_names_is_known_for_its_task(path):
+    tree = read_yaml(path)
+    own = tree.get("datasets", {})
+    for row in (row for key in ("data", "evaluate") for row in tree.get(key, ())):
+        entry = catalogue.find(row["dataset"], own)
+        chosen = catalogue.choose(row["dataset"], entry, row["task"] if "by_task" in entry else None)
+        assert catalogue.layouts(row["dataset"], chosen)
+        for other in (*row.get("exclude", ()), *entry.get("exclude", ())):
+            assert catalogue.find(other, own)
+
+
+def test_every_named_set_of_the_seeds_has_an_entry():
+    """The families of u-LLaVA, LISA, LaSagnA and KeySeg, with the splits that their papers report."""
+    parts = {"": ["", "_val", "_testA", "_testB"], "+": ["", "_val", "_testA", "_testB"], "g": ["", "_val", "_test"]}
+    named = [f"refcoco{kind}{part}" for kind, splits in parts.items() for part in splits]
+    named += ["refcocog_google", "refclef", "refclef_testA", "grefcoco", "grefcoco_val", "grefcoco_testB"]
+    named += ["ade20k", "ade20k_val", "cocostuff", "cocostuff_val", "mapillary", "mapillary_val", "mapillary_v1"]
+    named += ["cityscapes", "cityscapes_val", "openimages", "pc59_val", "pc459_val", "voc2012", "voc2012_val"]
+    named += ["paco_lvis", "pascal_part", "msra_10k", "msra_b", "duts_te", "dut_omron", "ecssd", "davis2016"]
+    named += ["llava_cc3m", "llava_instruct", "llava_mix665k", "scienceqa", "tgif", "tgif_captions", "msrvtt"]
+    named += ["coco_captions", "flickr8k", "flickr30k", "entities", "vqav2", "daquar", "pope_random", "refcocos"]
+    known = set(catalogue.names())
+    assert not [name for name in named if name not in known]
