@@ -5,6 +5,7 @@ from ullava.preparing import (  # noqa: F401
     openimages,
     own,
     pascal_part,
+    pseudo_masks,
     reason_proxy,
     refer,
     tiny_world,

@@ -1,0 +1,151 @@
+"""Masks for pictures of parts that have none, drawn by a model that is asked for them."""
+
+import json
+import os
+from argparse import ArgumentParser, Namespace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ullava.configs.load import read_yaml
+from ullava.configs.registry import nearest
+from ullava.configs.schema import GenerationConfig
+from ullava.datasets import part_names
+from ullava.datasets.readers.part_folders import MASK, PartFolders
+from ullava.datasets.structures import Dialogue, Sample, Turn
+from ullava.datasets.tables import read_lines
+from ullava.evaluation.mask_trust import KEPT, REASONS, Trust
+from ullava.preparing.base import KINDS, Kind, progress
+from ullava.tasks.phrases import fill, phrasebook
+
+MANIFEST = "manifest.jsonl"
+
+
+@KINDS.register("pseudo_masks")
+class PseudoMasks(Kind):
+    """Lets a trained model draw masks for pictures of parts, and keeps those that can be trusted.
+
+    A run that was stopped goes on where it was. Read what it writes by `part_folders` with `masks: OUTPUT`.
+    """
+
+    reads = "the folder of a run or model, and pictures as <images>/<part>/<object>/<name>.png"
+    writes = "<output>/<part>/<object>/<name>_mask.png, and manifest.jsonl: a line for each picture, kept or why not"
+
+    def ask(self, parser: ArgumentParser) -> None:
+        usual = Trust()
+        parser.add_argument("model", help="folder of the model that draws; it stays as it is")
+        parser.add_argument("images", type=Path, help="folder of the parts' folders")
+        parser.add_argument("output", type=Path, help="folder to write")
+        parser.add_argument("--phrases", default="lisa", help="phrasebook that asks; default: %(default)s")
+        parser.add_argument("--asks", type=Path, help="YAML of {'handle of the mug' or 'handle': other words for it}")
+        parser.add_argument("--quality", type=float, default=usual.quality, help="least IoU that the decoder expects")
+        parser.add_argument("--stability", type=float, default=usual.stability, help="least IoU of both thresholds")
+        parser.add_argument("--smallest", type=float, default=usual.smallest, help="share of the picture")
+        parser.add_argument("--largest", type=float, default=usual.largest, help="share of the picture")
+        parser.add_argument("--crumbs", type=float, default=usual.crumbs, help="parts below this share are taken off")
+        parser.add_argument("--batch_size", type=int, default=16, help="questions at once; default: %(default)s")
+        parser.add_argument("--max_new_tokens", type=int, default=64)
+        parser.add_argument("--dtype", choices=("fp32", "bf16", "fp16"), default="fp32")
+
+    def prepare(self, options: Namespace) -> str:
+        trust = Trust(*(getattr(options, name) for name in Trust.__slots__))
+        pictures = PartFolders("pictures", options.images, beside=False)
+        said = read_asks(options.asks, pictures)
+        about = {"model": options.model, "phrases": options.phrases, "asks": said, **asdict(trust)}
+        notes = Notes(options.output, about)
+        left = [n for n, (path, _) in enumerate(pictures.records) if str(path.relative_to(options.images)) not in notes]
+        if left:
+            from ullava.models.answering import open_answerer  # torch and all: only where there is something to draw
+
+            how = {"batch_size": options.batch_size, "max_new_tokens": options.max_new_tokens}
+            answerer = open_answerer(options.model, GenerationConfig(**how, precision=options.dtype))
+            question = phrasebook(options.phrases, slotted=True).segment.exam
+            starts = range(0, len(left), options.batch_size)
+            for start in progress(starts, "drawing", unit="batch", total=len(starts)):
+                samples = [pictures[n] for n in left[start : start + options.batch_size]]
+                answers = answerer([open_question(sample, question, said) for sample in samples], given=False)
+                for sample, answer in zip(samples, answers, strict=True):
+                    mask, quality = first(answer.predictions), first(answer.scores)
+                    notes.write(sample.media[0].path.relative_to(options.images), *trust.judge(mask, quality or 0.0))
+        return f"{options.output}: {notes.told()}"
+
+
+class Notes:
+    """What has been judged, by the manifest of an output folder, whose first line says by what.
+
+    Raises:
+        FileExistsError: the folder holds masks that were judged otherwise.
+    """
+
+    def __init__(self, folder: Path, about: Mapping[str, Any]):
+        self.folder = folder
+        self.verdicts: dict[str, str] = {}  # by picture
+        path = folder / MANIFEST
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.is_file():
+            self.add(about)
+            return
+        first, *lines = read_lines(path)
+        if first != json.loads(json.dumps(about)):
+            changed = ", ".join(key for key in about if first.get(key) != about[key])
+            raise FileExistsError(f"{folder}: holds masks made with other {changed}; name another folder, or remove it")
+        self.verdicts = {line["file"]: line["verdict"] for line in lines}
+
+    def __contains__(self, file: str) -> bool:
+        return file in self.verdicts
+
+    def write(self, file: Path, verdict: str, mask: np.ndarray | None, numbers: Mapping[str, float]) -> None:
+        """Writes the mask, if it is kept, and then the line: what has a line is whole."""
+        if verdict == KEPT:
+            path = self.folder / file.parent / f"{file.stem}{MASK}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside = path.with_suffix(".partial")
+            Image.fromarray(mask.astype(np.uint8) * 255).save(aside, "png")
+            os.replace(aside, path)
+        self.add({"file": str(file), "verdict": verdict, **numbers})
+        self.verdicts[str(file)] = verdict
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Adds a line to the manifest."""
+        with (self.folder / MANIFEST).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def told(self) -> str:
+        """How many were kept and dropped, by reason."""
+        counts = Counter(self.verdicts.values())
+        dropped = [f"{counts[reason]} {reason}" for reason in REASONS if counts[reason]]
+        return f"kept {counts[KEPT]} of {sum(counts.values())} masks" + (f"; {', '.join(dropped)}" if dropped else "")
+
+
+def read_asks(path: Path | None, pictures: PartFolders) -> dict[str, str]:
+    """Other words for names of parts.
+
+    Raises:
+        LookupError: for one that no picture has.
+    """
+    if path is None:
+        return {}
+    said = {str(name): str(words) for name, words in read_yaml(path).items()}
+    names = {sample.regions[0].category for sample in pictures}
+    known = names | {part_names.split(name)[0] for name in names}
+    for name in said:
+        if name not in known:
+            raise LookupError(f"{path}: no picture of {name!r}; {nearest(name, known)}")
+    return said
+
+
+def open_question(sample: Sample, question: str, said: Mapping[str, str]) -> Dialogue:
+    """Asks for the part that a picture shows, in other words where there are some."""
+    name = sample.regions[0].category
+    words = said.get(name, said.get(part_names.split(name)[0], name))
+    return Dialogue(sample.id, Sample(sample.id, sample.media), (Turn(fill(question, words), ""),))
+
+
+def first(found: Mapping[str, Sequence[Any]]) -> Any:
+    """Of the mask head's, the first; None where there is none."""
+    return next(iter(found.get("mask", ())), None)
