@@ -2,8 +2,11 @@
 
     wall[SEG]dog[NEG]sky[SEG]            `joined`, as LaSagnA's program writes it (utils/sem_seg_dataset.py)
     wall [SEG], dog [NEG], sky [SEG]     `listed`, as its paper's figure shows it (arXiv:2404.08506)
+    wall [SEG] dog [NEG] sky [SEG]       `spaced`, as LLaMA's tokenizer reads the first: a word begins behind a token
 
-Tokens delimit the names, so a name may hold commas.
+Tokens delimit the names, so a name may hold commas. In the first and the last a name and its token are as long as the
+name and the comma of "wall, dog, sky.": what is to be said next stands a fixed number of tokens before, and is copied
+from there after some fifty steps.
 """
 
 import re
@@ -58,4 +61,4 @@ def glean(answer: str) -> Reading:
     return Reading("", tuple(parts[1::2]), tuple(name.strip(LOOSE) for name in parts[:-1:2]))
 
 
-NAME_LISTS = {"joined": NameList("", ""), "listed": NameList(" ", ", ")}
+NAME_LISTS = {"joined": NameList("", ""), "listed": NameList(" ", ", "), "spaced": NameList(" ", " ")}

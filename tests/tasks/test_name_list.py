@@ -18,9 +18,10 @@ names = (
 verdicts = st.lists(st.tuples(names, st.sampled_from((SEG, NEG))), max_size=8)
 
 
-def test_the_two_published_forms():
+def test_the_published_forms():
     assert NAME_LISTS["joined"].write(VERDICTS) == "wall[SEG]dog[NEG]sky[SEG]"
     assert NAME_LISTS["listed"].write(VERDICTS) == "wall [SEG], dog [NEG], sky [SEG]"
+    assert NAME_LISTS["spaced"].write(VERDICTS) == "wall [SEG] dog [NEG] sky [SEG]"
 
 
 @given(verdicts=verdicts, form=st.sampled_from(sorted(NAME_LISTS)))
