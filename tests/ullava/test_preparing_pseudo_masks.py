@@ -91,11 +91,11 @@ def test_other_thresholds_need_another_folder(stub, images, tmp_path):
 
 
 def test_a_part_may_be_asked_for_in_other_words(stub, images, tmp_path):
-    (tmp_path / "asks.yaml").write_text("handle: ring\nlid of the pot: triangle\n")
-    prepare(images, tmp_path / "masks", "--asks", str(tmp_path / "asks.yaml"))
+    prepare(images, tmp_path / "masks", "--asks", "handle=ring", "lid of the pot=triangle")
     assert [question.split(" of the ")[1] for question in stub.questions] == ["ring in the image."] * 3 + [
         "triangle in the image."
     ]
-    (tmp_path / "asks.yaml").write_text("knob: ring\n")
     with pytest.raises(LookupError, match="no picture of 'knob'"):
-        prepare(images, tmp_path / "more", "--asks", str(tmp_path / "asks.yaml"))
+        prepare(images, tmp_path / "more", "--asks", "knob=ring")
+    with pytest.raises(ValueError, match="expected NAME=WORDS, found 'handle'"):
+        prepare(images, tmp_path / "more", "--asks", "handle")

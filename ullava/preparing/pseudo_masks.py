@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ullava.configs.load import read_yaml
 from ullava.configs.registry import nearest
 from ullava.configs.schema import GenerationConfig
 from ullava.datasets import part_names
@@ -42,7 +41,10 @@ class PseudoMasks(Kind):
         parser.add_argument("images", type=Path, help="folder of the parts' folders")
         parser.add_argument("output", type=Path, help="folder to write")
         parser.add_argument("--phrases", default="lisa", help="phrasebook that asks; default: %(default)s")
-        parser.add_argument("--asks", type=Path, help="YAML of {'handle of the mug' or 'handle': other words for it}")
+        parser.add_argument(
+            "--asks", nargs="+", default=[], metavar="NAME=WORDS",
+            help="what to ask for instead of a part (handle=ring) or of one object's part (lid of the pot=round cover)",
+        )  # fmt: skip
         parser.add_argument("--quality", type=float, default=usual.quality, help="least IoU that the decoder expects")
         parser.add_argument("--stability", type=float, default=usual.stability, help="least IoU of both thresholds")
         parser.add_argument("--smallest", type=float, default=usual.smallest, help="share of the picture")
@@ -122,20 +124,22 @@ class Notes:
         return f"kept {counts[KEPT]} of {sum(counts.values())} masks" + (f"; {', '.join(dropped)}" if dropped else "")
 
 
-def read_asks(path: Path | None, pictures: PartFolders) -> dict[str, str]:
+def read_asks(asks: Sequence[str], pictures: PartFolders) -> dict[str, str]:
     """Other words for names of parts.
 
     Raises:
-        LookupError: for one that no picture has.
+        ValueError: not NAME=WORDS.
+        LookupError: for a name that no picture has.
     """
-    if path is None:
-        return {}
-    said = {str(name): str(words) for name, words in read_yaml(path).items()}
-    names = {sample.regions[0].category for sample in pictures}
-    known = names | {part_names.split(name)[0] for name in names}
-    for name in said:
+    names = {sample.regions[0].category for sample in pictures} if asks else set()
+    known, said = names | {part_names.split(name)[0] for name in names}, {}
+    for ask in asks:
+        name, _, words = ask.partition("=")
+        if not words:
+            raise ValueError(f"--asks: expected NAME=WORDS, found {ask!r}")
         if name not in known:
-            raise LookupError(f"{path}: no picture of {name!r}; {nearest(name, known)}")
+            raise LookupError(f"--asks: no picture of {name!r}; {nearest(name, known)}")
+        said[name] = words
     return said
 
 
