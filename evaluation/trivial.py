@@ -12,6 +12,7 @@ from typing import Any
 from ullava.configs.registry import nearest
 from ullava.configs.schema import EvaluationRow, GenerationConfig
 from ullava.evaluation.baselines import Baseline
+from ullava.evaluation.blind_lists import EveryClass
 from ullava.evaluation.blind_masks import AllObjects, ClassPrior, ConstantBox, MeanMask
 from ullava.evaluation.blind_words import AnotherCaption, MajorityAnswer, RandomAttributes
 from ullava.evaluation.box_sources import BOX_SOURCES, BoxSource, source_of
@@ -28,6 +29,7 @@ RIVALS: dict[str, tuple[str, tuple[type[Baseline], ...]]] = {  # task -> the sco
     "reasoning": ("gIoU", MASKS),
     "salient": ("gIoU", MASKS),
     "semantic": ("mIoU", (AllObjects, ClassPrior)),
+    "multi_target": ("mIoU", (EveryClass,)),
     "rec": ("acc@0.5", (ConstantBox,)),
     "vqa": ("accuracy", (MajorityAnswer,)),
     "captioning": ("CIDEr-D", CAPTIONS),
@@ -82,5 +84,5 @@ def evaluate_trivial(
 
 def readable(names: Sequence[str], baseline: Baseline) -> list[Metric]:
     """Those of the metrics that read what the baseline gives."""
-    kinds = (baseline.reads, "union") if baseline.reads == "mask" else (baseline.reads,)
+    kinds = ("mask", "union", "names") if baseline.reads == "mask" else (baseline.reads,)
     return [metric for metric in (METRICS[name]() for name in names) if metric.reads in kinds]

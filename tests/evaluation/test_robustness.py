@@ -17,9 +17,9 @@ from ullava.datasets.tiny_world import draw_world
 from ullava.evaluation.evaluator import evaluate
 from ullava.evaluation.report import write_report
 
-REGIONS = ("res", "rec", "salient", "semantic")
+REGIONS = ("res", "rec", "salient", "semantic", "multi_target")
 WORDS = ("vqa", "captioning", "video_captioning")
-TRUE = {"res": "gIoU", "salient": "gIoU", "semantic": "mIoU", "rec": "acc@0.5"}
+TRUE = {"res": "gIoU", "salient": "gIoU", "semantic": "mIoU", "multi_target": "mIoU", "rec": "acc@0.5"}
 
 
 def nothing(dialogue, rng):

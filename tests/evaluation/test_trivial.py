@@ -142,3 +142,11 @@ def test_random_attributes_keep_the_number_of_things(score):
 def test_a_task_without_baseline_says_so(score):
     with pytest.raises(LookupError, match="task 'keyword' has no trivial baseline; .*captioning"):
         score("keyword", [], [])
+
+
+def test_every_class_is_called_there_where_it_usually_is(score):
+    lesson = Sample("a", (Picture(Path("a.png"), SIZE),), (region("cat", LEFT), region("dog", RIGHT)))
+    exam = Sample("b", (Picture(Path("b.png"), SIZE),), (region("cat", LEFT),), absent=("dog",))
+    row, _ = score("multi_target", [exam], [lesson])
+    # The cat is right, the dog is drawn and nowhere: IoU 1 and 0; one of two names is right, none is missed.
+    assert row["metrics"]["mIoU"] == 0.5 and row["metrics"]["presence_F1"] == pytest.approx(2 / 3)
