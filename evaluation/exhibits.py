@@ -147,14 +147,15 @@ def draw(line: Line, sample: Sample, longest: int = LONGEST) -> tuple[str, str]:
         frames = [enlarge(frame, [], [], side=160)[0] for frame in read_frames(sample.media[0], FRAMES)]
         return data_uri(beside(frames), longest), ""
     picture = read(sample.media[0])
-    if not line["truth"]["masks"] and not line["truth"]["boxes"]:
+    if not any(line["truth"].get(kind) for kind in ("masks", "boxes", "union")):
         return data_uri(enlarge(picture, [], [])[0], longest), ""
     return tuple(data_uri(show(picture, line[side]), longest) for side in ("truth", "predicted"))
 
 
 def show(picture: np.ndarray, said: Mapping[str, Any]) -> np.ndarray:
     """The picture under one side's masks and boxes; masks of another size (a control's) are left out."""
-    masks = [decode(mask) for mask in said["masks"] or () if mask is not None]
+    packed = [said["union"]] if "union" in said else said["masks"] or ()
+    masks = [decode(mask) for mask in packed if mask is not None]
     boxes = [tuple(box) for box in said["boxes"] or () if box is not None]
     return overlay(*enlarge(picture, [mask for mask in masks if mask.shape == picture.shape[:2]], boxes))
 

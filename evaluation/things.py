@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ullava.configs.tokens import KEY, SEG
 from ullava.datasets import images
 from ullava.datasets.boxes import box_of
 from ullava.datasets.masks import encode
@@ -25,6 +26,8 @@ from ullava.datasets.structures import Answer, Box, Picture
 from ullava.datasets.tracing import polygons
 from ullava.evaluation.box_sources import NAMED, THRESHOLD
 from ullava.evaluation.visualise import overlay
+from ullava.tasks.grammar import GRAMMARS
+from ullava.tasks.name_list import NAME_LISTS, glean
 
 FORMATS = ("png", "npy", "rle", "polygons", "boxes", "overlay", "coco")
 USUAL = ("png", "boxes", "overlay")
@@ -51,15 +54,28 @@ def things(answer: Answer) -> list[Thing]:
     """What an answer points at, in the order of its text: its n-th mask, n-th box and n-th name are one thing."""
     soft = answer.predictions.get("mask", ())
     boxes = answer.predictions.get("box") or answer.predictions.get("detector", ())
-    names = NAMED.findall(answer.text)
+    names = names_in(answer.text)
     found = []
     for n in range(max(len(soft), len(boxes))):
         mask = np.asarray(soft[n]) > THRESHOLD if n < len(soft) else None
         there = mask is not None and bool(mask.any())
         box = tuple(float(side) for side in boxes[n]) if n < len(boxes) else box_of(mask) if there else None
         confidence = float(np.asarray(soft[n])[mask].mean()) if there else None
-        found.append(Thing(names[n].strip() if n < len(names) else "", mask, box, confidence))
+        found.append(Thing(names[n] if n < len(names) else "", mask, box, confidence))
     return found
+
+
+def names_in(text: str) -> list[str]:
+    """What an answer calls its things, in their order: between tags, or as one of the tasks' forms names them."""
+    if tagged := NAMED.findall(text):
+        return [name.strip() for name in tagged]
+    if any(form.read(text) for form in NAME_LISTS.values()):
+        listed = glean(text)
+        return [name for name, token in zip(listed.names, listed.tokens, strict=True) if token == SEG]
+    for form in GRAMMARS.values():
+        if (reading := form.read(text)) and (reading.names or KEY in reading.tokens):
+            return [*reading.names, reading.text][:1]  # its mask and its box are one thing
+    return []
 
 
 class Writer:

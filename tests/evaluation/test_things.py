@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 from ullava.datasets.masks import Polygons, decode
 from ullava.datasets.structures import Answer, Picture
 from ullava.evaluation.inference import told
-from ullava.evaluation.things import FORMATS, Writer, things
+from ullava.evaluation.things import FORMATS, Writer, names_in, things
 
 SOFT = np.array([[0.9, 0.7, 0.1, 0.0], [0.6, 0.4, 0.1, 0.0]], np.float32)
 NONE = np.full((2, 4), 0.2, np.float32)
@@ -32,6 +32,23 @@ def test_the_nth_mask_box_and_name_are_one_thing():
     assert cat.confidence == pytest.approx((0.9 + 0.7 + 0.6) / 3)
     assert (dog.name, dog.box, dog.confidence, dog.mask.any()) == ("dog", None, None, False)
     assert things(Answer("nothing")) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "names"),
+    [
+        ("Sure. Mask: [SEG]; Location: [LOC]; [tag]red cup[/tag].", ["red cup"]),
+        ("Sure. dog [SEG]; dog [LOC].", ["dog"]),
+        ("wall [SEG], dog [NEG], sky [SEG]", ["wall", "sky"]),
+        ("wall[SEG]dog[NEG]", ["wall"]),
+        ("[KEY] red circle [SEG].", ["red circle"]),
+        ("Sure, it is [SEG]. [KEY] cup", ["cup"]),
+        ("It is [SEG]. It holds water.", []),
+        ("There is nothing.", []),
+    ],
+)
+def test_every_form_of_answer_names_its_things(said, names):
+    assert names_in(said) == names
 
 
 def test_a_mask_brings_its_own_box_where_no_head_gives_one():
