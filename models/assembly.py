@@ -106,10 +106,7 @@ def assemble(
     heads = build_heads(config, width, vision, losses, torch.float32 if "sam_encoder" in learns else dtype)
     model = Ullava(llm, vision, projector(config.projector, vision.width, width), heads, losses.weights())
     if parent:
-        if parent.config.lora:
-            add_lora(llm, parent.config.lora)
-        checkpoints.load_learned(model, parent)
-        model.trained = parent.trained
+        take_over(model, parent)
     spelling = {SPELT[name]: spelt for name, spelt in config.tokens.items()}
     own = [spelling.get(token, token) for token in (STAGE_TWO if heads else (*BEGIN.values(), *END.values()))]
     if grow:
@@ -127,6 +124,14 @@ def assemble(
     )  # fmt: skip
     known_tokens = tokenizer.get_vocab()
     return Assembled(model, processor, config, tuple(known_tokens[token] for token in own if token in known_tokens))
+
+
+def take_over(model: Ullava, parent: Card) -> None:
+    """Puts what a parent run has learned into a network."""
+    if parent.config.lora:
+        add_lora(model.llm, parent.config.lora)
+    checkpoints.load_learned(model, parent)
+    model.trained = parent.trained
 
 
 def reopen(folder: str | Path, *, precision: str = "fp32", allow_mismatch: bool = False) -> Assembled:
