@@ -145,8 +145,28 @@ def as_published(world: Path, root: Path) -> None:
     copy(world / "labels", root / "cocostuff/train2017")
 
 
+def as_lisa(world: Path, root: Path) -> None:
+    """The same as LISA's README lays them out, with Mapillary, ReasonSeg, and what its chat is measured by."""
+    as_published(world, root)
+    copy(world / "images", root / "mapillary/training/images")
+    copy(world / "labels", root / "mapillary/training/v2.0/labels")
+    for split in ("train", "val", "test"):
+        copy(world / "images", root / "reason_seg/ReasonSeg" / split)
+        for annotation in (world / "reason_seg").glob("*.json"):
+            shutil.copy(annotation, root / "reason_seg/ReasonSeg" / split)
+    copy(world / "reason_seg/explanatory", root / "reason_seg/ReasonSeg/explanatory")
+    copy(world / "images", root / "coco2017/val2017")
+    for folder in ("coco2017/annotations", "vqav2", "coco2014/val2014"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    shutil.copy(world / "captions.json", root / "coco2017/annotations/captions_val2017.json")
+    shutil.copy(world / "questions.json", root / "vqav2/v2_OpenEnded_mscoco_val2014_questions.json")
+    shutil.copy(world / "answers.json", root / "vqav2/v2_mscoco_val2014_annotations.json")
+    for picture in (world / "images").iterdir():
+        shutil.copy(picture, root / "coco2014/val2014" / f"COCO_val2014_{int(picture.stem):012d}.jpg")
+
+
 def lay_out(world: Path, root: Path, sets: Callable[[Path, Path], None]) -> None:
-    """Everything that u-LLaVA's recipes and evaluations name; `sets` is as_ullava or as_published."""
+    """Everything that u-LLaVA's recipes and evaluations name; `sets` is as_ullava, as_published or as_lisa."""
     (root / "ullava").mkdir(parents=True, exist_ok=True)
     (root / "llava_instruct").mkdir(exist_ok=True)
     stage_one(world, root)

@@ -1,8 +1,10 @@
 """LISA's recipes: their numbers, the sets that they name, and a released checkpoint that goes on as it was."""
 
+import json
 import os
 import shutil
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,9 @@ from safetensors.torch import load_file
 from ullava.configs.load import CONFIGS, load
 from ullava.configs.schema import EvaluationConfig, RunConfig
 from ullava.datasets import catalogue
+from ullava.datasets import tiny_world_layouts as layouts
+from ullava.datasets.tiny_world import draw_world
+from ullava.evaluation.check import check
 from ullava.models.assembly import assemble
 from ullava.models.convert.folder import convert
 from ullava.tasks.base import TASKS
@@ -46,6 +51,37 @@ def test_the_catalogue_has_every_set(name):
     for row in (*config.data, *config.evaluate):
         catalogue.choose(row.dataset, catalogue.find(row.dataset, {}), row.task)
         TASKS.build(row.task, row.options)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """The data root, as LISA's README lays it out; every split shows the same pictures."""
+    root = tmp_path_factory.mktemp("data")
+    world = draw_world(tmp_path_factory.mktemp("drawn"), "tiny_train", 6, workers=1)
+    layouts.lay_out(world, root, layouts.as_lisa)
+    return root
+
+
+@pytest.fixture
+def here(data, tmp_path, monkeypatch):
+    """A working directory with the folders of weights, by name only."""
+    monkeypatch.setenv("ULLAVA_DATA", str(data))
+    monkeypatch.setenv("ULLAVA_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "model_zoo/sam_vit_h_4b8939.pth").mkdir(parents=True)
+    for name in ("model_zoo/llava-lightning-7b-v1-1", "model_zoo/lisa-7b-v1", "runs/lisa"):
+        (tmp_path / name / "sam").mkdir(parents=True)
+        card = {"model": {"heads": {} if "llava" in name else {"mask": {}}}}
+        (tmp_path / name / "ullava.json").write_text(json.dumps(card))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["train/lisa.yaml", "train/lisa_reason.yaml", "eval/eval_reason.yaml"])
+def test_check_passes_on_drawn_data(here, path):
+    """Val splits are left in: where every split shows the same pictures, nothing would be left."""
+    changes = [] if find_spec("deepspeed") or "eval" in path else ["training.deepspeed=null"]
+    if path == "train/lisa.yaml":
+        changes += [f"data.{n}.exclude=[]" for n, row in enumerate(recipe("lisa").data) if row.exclude]
+    assert "is sound" in check(CONFIGS / path, changes)
 
 
 def test_evaluation_is_overall_short_and_long():
