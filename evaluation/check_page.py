@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from html import escape
 from itertools import groupby
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from ullava.datasets.exclude import dropped
@@ -14,7 +13,7 @@ from ullava.evaluation.charts import Bar, bars
 from ullava.evaluation.check_data import Inspected, share_over
 from ullava.evaluation.check_pictures import Example, Piece, paint
 from ullava.evaluation.findings import KINDS, Finding
-from ullava.evaluation.report import table
+from ullava.evaluation.pages import fill, table
 
 TEMPLATE = Path(__file__).with_name("check.html")
 LISTED = 200  # faults of a kind on the page; check.json holds all
@@ -88,8 +87,9 @@ def datasets(checked: Checked) -> Iterator[dict[str, Any]]:
 
 def html(checked: Checked) -> str:
     """The page."""
-    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        title=escape(f"Checked: {Path(checked.yaml).name}"),
+    return fill(
+        TEMPLATE,
+        f"Checked: {Path(checked.yaml).name}",
         summary=escape(summary(checked)),
         faults="\n".join(write_faults(checked)) or '<p class="good">None.</p>',
         datasets=write_datasets(checked),

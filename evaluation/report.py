@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from ullava.configs.load import read_run
@@ -23,6 +22,7 @@ from ullava.evaluation.exhibits import Exhibit, choose, texts
 from ullava.evaluation.forgetting import cells, forgotten
 from ullava.evaluation.gallery import PICTURES, as_script, gallery
 from ullava.evaluation.headlines import Headline, headlines, is_asked
+from ullava.evaluation.pages import fill, table
 from ullava.evaluation.results import Results, Row, read_results, said_how
 
 TEMPLATE, SCRIPT = (Path(__file__).with_name(f"report.{kind}") for kind in ("html", "js"))
@@ -67,8 +67,9 @@ def write_report(
         pictures: how many answers of each row come with their picture, the worst ones.
     """
     scored = read_results(results)
-    page = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        title=escape(title),
+    page = fill(
+        TEMPLATE,
+        title,
         summary=escape(summary(scored)),
         scores=write_scores(scored),
         pictures=write_pictures(choose(predictions, own)),
@@ -205,14 +206,3 @@ def write_learned(parts: Sequence[Mapping[str, Any]]) -> str:
 def values(lines: Iterable[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
     """(step, value) of every log line that has `key`."""
     return [(line["step"], line[key]) for line in lines if line.get(key) is not None]
-
-
-def table(head: Sequence[str], body: Iterable[Sequence[Any]], numbers: Sequence[int] = ()) -> str:
-    """An HTML table; the columns in `numbers` are aligned to the right."""
-
-    def cells(tag: str, row: Sequence[Any]) -> str:
-        kinds = [' class="n"' if i in numbers else "" for i in range(len(row))]
-        return "".join(f"<{tag}{kind}>{escape(str(cell))}</{tag}>" for kind, cell in zip(kinds, row, strict=True))
-
-    rows = "".join(f"<tr>{cells('td', row)}</tr>" for row in body)
-    return f'<div class="wide"><table><thead><tr>{cells("th", head)}</tr></thead><tbody>{rows}</tbody></table></div>'
