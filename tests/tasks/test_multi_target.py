@@ -1,6 +1,9 @@
 """LaSagnA's questions: which classes they list, in which order their answers go, and what is promised."""
 
+import json
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +12,12 @@ from ullava.configs.tokens import NEG, SEG
 from ullava.datasets.masks import Union
 from ullava.datasets.structures import Picture, Region, Sample
 from ullava.tasks.base import TASKS
+from ullava.tasks.name_list import glean
+from ullava.tasks.phrases import fill
+from ullava.tasks.phrases_lasagna import list_questions
+
+SHARED = Path(os.environ.get("ULLAVA_SHARED") or Path(__file__).resolve().parents[3] / "shared")
+PROMPTS = SHARED / "parity" / "lasagna" / "config.json"
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,16 @@ def test_a_long_list_is_asked_in_several_questions():
 def test_lasagnas_marks_stand_around_the_list_for_its_weights():
     (exam,) = make(phrases="lasagna_marked").exams(sample())
     assert exam.turns[0].question == "<semantic>Segment this image.<cat_start> boat, cat, dog, sky, wall <cat_end>"
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not PROMPTS.is_file(), reason=f"{PROMPTS} is not here ($ULLAVA_SHARED)")
+def test_lasagnas_own_program_asks_and_answers_in_these_words():
+    published = json.loads(PROMPTS.read_text())
+    question = fill(list_questions("lasagna_marked").exam, "dog, cat, person")
+    assert f"<im_end>\n{question} ASSISTANT:" in published["generate_prompt"]
+    answer = published["generated_text"].replace("<ins>", SEG).replace("<no_ins>", NEG)
+    assert glean(answer).names == ("dog", "cat", "person") and glean(answer).tokens == (SEG, NEG, SEG)
 
 
 def test_answers_follow_the_question_and_promise_in_that_order():
