@@ -14,6 +14,7 @@ from typing import Any
 
 from ullava.datasets.masks import RunLengths
 from ullava.datasets.structures import Answer, Dialogue, Picture, Region, Sample, Turn, Video
+from ullava.evaluation.ask import asks_itself
 from ullava.evaluation.rows import Answerer
 from ullava.evaluation.things import USUAL, Writer
 from ullava.tasks.base import TASKS
@@ -120,7 +121,7 @@ def question_of(task: str, phrase: str, about: Picture | Video | None) -> str:
     asker = TASKS[task]()
     if getattr(asker, "slotted", False) and not phrase:
         raise ValueError(f"task {task!r} asks about a phrase; name it by --phrase")
-    everything = Region((phrase,), phrase, (0, 0, 1, 1), RunLengths((1, 1), (0, 1)))
+    everything = Region((phrase,), phrase, (0, 0, 1, 1), RunLengths((1, 1), (0, 1)), sentences=asks_itself(phrase))
     media = (about,) if about else ()
     return next(asker.exams(Sample("inference", media, (everything,), turns=(Turn(phrase, "-"),)))).turns[-1].question
 

@@ -69,6 +69,8 @@ def test_a_task_words_the_question_as_in_its_exams(photos):
     about = Picture(photos / "a.png")
     assert "red circle" in question_of("res", "red circle", about)
     assert question_of("vqa", "what is it?", about) == "what is it?"
+    assert question_of("reasoning", "Where is it?", about) == "Where is it? Please output segmentation mask."
+    assert question_of("reasoning", "red ring", about).startswith("What is red ring in this image?")
     assert question_of("captioning", "", about)
     assert question_of("salient", "", about)
     with pytest.raises(ValueError, match="task 'rec' asks about a phrase; name it by --phrase"):
