@@ -36,9 +36,9 @@ def things(world: Path, stem: str) -> list[tuple[str, np.ndarray]]:
     return [(thing["category"], coco.decode(thing["segmentation"][0]).astype(bool)) for thing in found]
 
 
-def cityscapes(world: Path, root: Path) -> None:
+def cityscapes(world: Path, root: Path, split: str = "val") -> None:
     """Label ids beside other pictures of the same stem, in a folder for each city; the world's 1 is 7, a road."""
-    pictures, maps = (root / f"cityscapes/{kind}/val/{CITY}" for kind in ("leftImg8bit", "gtFine"))
+    pictures, maps = (root / f"cityscapes/{kind}/{split}/{CITY}" for kind in ("leftImg8bit", "gtFine"))
     for folder in (pictures, maps):
         folder.mkdir(parents=True)
     for stem in stems(world):
@@ -96,8 +96,9 @@ def pascal_part(world: Path, root: Path) -> None:
     from scipy.io import savemat
 
     folder = root / "vlpart/pascal_part"
-    for name in ("VOCdevkit/VOC2010/JPEGImages", "Annotations_Part"):
+    for name in ("VOCdevkit/VOC2010/JPEGImages", "VOCdevkit/VOC2010/ImageSets/Main", "Annotations_Part"):
         (folder / name).mkdir(parents=True)
+    (folder / "VOCdevkit/VOC2010/ImageSets/Main/train.txt").write_text("\n".join(stems(world)) + "\n")
     for stem in stems(world):
         Image.open(world / f"images/{stem}.png").save(folder / f"VOCdevkit/VOC2010/JPEGImages/{stem}.jpg")
         anno = {"imname": stem, "objects": structures([dog(mask) for _, mask in things(world, stem)])}
@@ -123,7 +124,7 @@ def structures(records: list[Record]) -> np.ndarray:
     return made
 
 
-def paco(world: Path, root: Path) -> None:
+def paco(world: Path, root: Path, split: str = "train") -> None:
     """MS COCO's JSON: every object by its shape, half of them as the handle of a mug, too."""
     tree = read_object(world / "instances.json", "images", "annotations", "categories")
     count = len(tree["categories"])
@@ -131,10 +132,10 @@ def paco(world: Path, root: Path) -> None:
     handles = [thing | {"category_id": count + 1, "id": -thing["id"]} for thing in tree["annotations"][::2]]
     tree["annotations"] += handles
     for image in tree["images"]:
-        image["file_name"] = f"train2017/{image['file_name']}"
-    (root / "vlpart/paco/annotations").mkdir(parents=True)
-    dump(root / "vlpart/paco/annotations/paco_lvis_v1_train.json", tree)
-    copy(world / "images", root / "coco/train2017")
+        image["file_name"] = f"{split}2017/{image['file_name']}"
+    (root / "vlpart/paco/annotations").mkdir(parents=True, exist_ok=True)
+    dump(root / f"vlpart/paco/annotations/paco_lvis_v1_{split}.json", tree)
+    copy(world / "images", root / f"coco/{split}2017")
 
 
 def grefcoco(world: Path, root: Path) -> None:
