@@ -138,3 +138,17 @@ def test_the_world_asks_phrases_and_sentences_and_explains_by_name(opened):
 def test_the_worlds_annotations_say_their_size_themselves(world):
     path = world[1] / "reason_seg/000000.json"
     assert read_shapes(path).size == Image.open(world[1] / "images/000000.png").size[::-1]
+
+
+@pytest.mark.shared
+def test_the_published_explanations_are_read(published, realdata):
+    """KeySeg's list, LISA's explanations of all 239 training pictures with a keyword each."""
+    lists = sorted((realdata / "reasonseg_explanatory_annotations_only").glob("*.json"))
+    for path in lists:
+        first = json.loads(path.read_text())[0]
+        folder = published(**{first["image"].removesuffix(".jpg"): asks(first["query"])})
+        reader = ReasonSeg("rs", folder, "train", explanations=path)
+        (region,) = reader[0].regions
+        assert len(reader.told) == 239 and region.reason == first["outputs"]
+        assert region.keyword in region.reason
+    assert lists
