@@ -1,9 +1,11 @@
 """The baseline for lists of classes: everything is there, where such things usually are."""
 
+from collections import Counter
+
 import numpy as np
 
 from ullava.configs.tokens import NEG, SEG
-from ullava.datasets.structures import Answer, Region
+from ullava.datasets.structures import Answer
 from ullava.evaluation.baselines import Baseline
 from ullava.evaluation.blind_masks import GRID, best_cut, mean_map, stretch
 from ullava.evaluation.box_sources import THRESHOLD
@@ -19,11 +21,13 @@ class EveryClass(Baseline):
     name, reads = "every_class", "mask"
 
     def learn(self, lessons):
-        regions: dict[str | None, list[Region]] = {}
-        for lesson in lessons:
+        sums: dict[str | None, np.ndarray] = {}
+        counts: Counter[str | None] = Counter()
+        for lesson in lessons:  # picture by picture: its classes share one decoding
             for region in promised(lesson.meant, SEG):
-                regions.setdefault(region.category, []).append(region)
-        means = {category: mean_map(members) for category, members in regions.items()}
+                sums[region.category] = sums.get(region.category, 0) + mean_map([region])
+                counts[region.category] += 1
+        means = {name: total / counts[name] for name, total in sums.items()}
         self.maps = {name: np.minimum(mean * (THRESHOLD / best_cut(mean)), 1) for name, mean in means.items()}
 
     def answer(self, dialogue):
