@@ -61,8 +61,8 @@ class OpenImages(TableReader):
 
     @cached_property
     def names(self) -> list[str]:
-        """All classes, in the order of the index."""
-        return list(read_object(self.annotations, CATEGORIES)[CATEGORIES]) if self.closed else []
+        """All classes, in the order of the index; a table, too, for the index has hundreds of megabytes."""
+        return [row.id for row in open_table(categories, self.annotations)] if self.closed else []
 
     @cached_property
     def filed(self) -> bool:
@@ -91,3 +91,8 @@ def rows(path: Path) -> Iterator[Row]:
                 raise ValueError(f"{path}: {identity}: expected mask files of each class, found {str(classes)[:60]}")
             yield Row(identity, f"{identity}.jpg", classes)
 
+
+def categories(path: Path) -> Iterator[Row]:
+    """One row per class."""
+    for name in read_object(path, CATEGORIES)[CATEGORIES]:
+        yield Row(name, "", {})

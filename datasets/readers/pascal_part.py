@@ -50,7 +50,7 @@ class PascalPart(TableReader):
         annotations: folder of <picture>.mat; all are opened once.
         images: folder of <picture>.jpg.
         classes: VLPart's names, "dog:head", one a line.
-        listed: text file with the stems of the pictures that belong to the split, one a line; None: all.
+        listed: text file whose lines begin with the stems of the pictures that belong to the split; None: all.
     """
 
     name: str
@@ -77,16 +77,16 @@ class PascalPart(TableReader):
 def rows(annotations: Path, classes: Path, listed: Path | None = None) -> Iterator[Row]:
     """One row per picture that has parts, in the order of stems or of the list."""
     files, names = by_stem(annotations, ".mat"), by_object(classes)
-    for stem in listed.read_text(encoding="utf-8").split() if listed else files:
+    lines = filter(str.strip, listed.read_text(encoding="utf-8").splitlines()) if listed else ()
+    for stem in (line.split()[0] for line in lines) if listed else files:
         if stem not in files:
             raise FileNotFoundError(f"{annotations}: {stem}.mat is missing; {listed} lists it")
         things = read_objects(files[stem])
         found = defaultdict(list)
         for number, (kind, _, parts) in enumerate(things):
-            thing = SPOKEN.get(kind, kind)
             for place, (code, mask) in enumerate(parts):
-                if (part := part_of(code, names.get(thing, ()))) and mask.any():
-                    found[f"{thing}:{part}"].append((number, place))
+                if (name := category_of(kind, code, names)) and mask.any():
+                    found[name].append((number, place))
         if found:
             yield Row(stem, f"{stem}.jpg", {"size": list(things[0][1].shape), "said": list(found.items())})
 
@@ -102,6 +102,7 @@ def by_object(classes: Path) -> Mapping[str, list[str]]:
     return found
 
 
-def part_of(code: str, names: list[str]) -> str | None:
-    """The first of an object's part names that a code contains; None where there is none."""
-    return next((name for name in names if CODES.get(name, name) in code), None)
+def category_of(kind: str, code: str, names: Mapping[str, list[str]]) -> str | None:
+    """`object:part` of a code: the first of the object's part names that it contains; None where there is none."""
+    thing = SPOKEN.get(kind, kind)
+    return next((f"{thing}:{name}" for name in names.get(thing, ()) if CODES.get(name, name) in code), None)

@@ -18,7 +18,7 @@ from ullava.datasets import tiny_world_questions as questions
 from ullava.datasets.catalogue import open_dataset
 from ullava.datasets.mat_files import read_mat
 from ullava.datasets.readers.base import READERS
-from ullava.datasets.readers.pascal_part import part_of
+from ullava.datasets.readers.pascal_part import by_object, category_of
 from ullava.datasets.readers.refer import belongs
 from ullava.datasets.structures import Turn
 from ullava.datasets.tiny_world import draw_world
@@ -190,12 +190,17 @@ def test_both_forms_of_pascal_part_say_the_same(world, data):
             assert (region.mask.draw() == by_name(b)[name].mask.draw()).all()
 
 
-def test_a_code_is_the_first_name_that_it_contains():
-    bus = ["license plate", "headlight", "door", "mirror", "window", "wheel"]
-    assert [part_of(code, bus) for code in ("fliplate", "leftmirror", "wheel_2", "leftside")] == [
-        "license plate", "mirror", "wheel", None,
-    ]  # fmt: skip
-    assert part_of("lfpa", ["head", "leg", "paw"]) == "paw" and part_of("rear", ["hair", "head", "ear"]) == "ear"
+@pytest.mark.parametrize(
+    ("thing", "part", "category"),
+    [
+        ("cat", "lfpa", "cat:paw"), ("cow", "rfuleg", "cow:leg"), ("person", "llarm", "person:arm"),
+        ("person", "lebrow", None), ("bus", "bliplate", "bus:license plate"), ("car", "wheel_12", "car:wheel"),
+        ("aeroplane", "stern", None), ("train", "head", None), ("sofa", "back", None), ("horse", "lfho", None),
+        ("motorbike", "headlight_1", "motorbike:headlight"), ("sheep", "rear", "sheep:ear"),
+    ],
+)  # fmt: skip
+def test_parts_are_called_as_in_the_published_json(thing, part, category):
+    assert category_of(thing, part, by_object(VOCABULARIES / "pascal_part.txt")) == category
 
 
 def test_paco_asks_for_all_of_one_name_at_once(world, data):

@@ -13,27 +13,13 @@ from typing import Any
 import numpy as np
 
 from ullava.datasets import boxes, masks
+from ullava.datasets.catalogue import VOCABULARIES
+from ullava.datasets.mat_files import read_objects
+from ullava.datasets.readers.pascal_part import by_object, category_of
 from ullava.preparing.base import KINDS, Kind, fresh, progress, write_tree
 
-WORDS = {"license plate": "liplate", "paw": "pa"}  # parts whose name in the files does not end with their word
-LEGS = "head, leg, ear, eye, {}neck, {}tail, torso"
-PARTS = {
-    "aeroplane": "body, wing, tail, wheel",
-    "bicycle": "wheel, handlebar, saddle",
-    "bird": "beak, head, eye, leg, foot, wing, neck, tail, torso",
-    "bottle": "body, cap",
-    "bus": "license plate, headlight, door, mirror, window, wheel",
-    "car": "license plate, headlight, door, mirror, window, wheel",
-    "cat": LEGS.format("paw, ", "nose, "),
-    "cow": LEGS.format("", "horn, muzzle, "),
-    "dog": LEGS.format("paw, ", "nose, muzzle, "),
-    "horse": LEGS.format("", "muzzle, "),
-    "motorbike": "wheel, handlebar, headlight, saddle",
-    "person": "hair, head, ear, eye, nose, neck, mouth, arm, hand, leg, foot, torso",
-    "potted plant": "plant, pot",
-    "sheep": LEGS.format("", "horn, muzzle, "),
-}
-CATEGORIES = [f"{thing}:{part}" for thing, parts in PARTS.items() for part in parts.split(", ")]
+CLASSES = VOCABULARIES / "pascal_part.txt"
+CATEGORIES = CLASSES.read_text(encoding="utf-8").splitlines()
 
 
 @KINDS.register("pascal_part")
@@ -103,28 +89,8 @@ def parts_of(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     Raises:
         ValueError: not one of PASCAL-Part's files.
     """
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    try:
-        things = loadmat(path, simplify_cells=True)["anno"]["objects"]
-        for thing in listed_of(things):
-            name = "potted plant" if thing["class"] == "pottedplant" else thing["class"]
-            for part in listed_of(thing["parts"]):
-                category, mask = category_of(name, part["part_name"]), np.asarray(part["mask"]) > 0
-                if category and mask.any():
-                    yield category, mask
-    except (MatReadError, KeyError, TypeError, IndexError, NotImplementedError) as error:
-        raise ValueError(f"{path}: expected `anno` with objects and their parts ({error}); fetch it again") from error
-
-
-def listed_of(found: Any) -> list:
-    """MATLAB's struct arrays: none, one, or several."""
-    return [found] if isinstance(found, dict) else list(found)
-
-
-def category_of(thing: str, part: str) -> str | None:
-    """`object:part` of a name in the files, e.g. `cat:paw` of the cat's lfpa; None where it has none."""
-    bare = part.rstrip("0123456789").rstrip("_")
-    words = PARTS[thing].split(", ") if thing in PARTS else ()
-    return next((f"{thing}:{word}" for word in words if bare.endswith(WORDS.get(word, word))), None)
+    names = by_object(CLASSES)
+    for kind, _, parts in read_objects(path):
+        for code, mask in parts:
+            if (category := category_of(kind, code, names)) and mask.any():
+                yield category, mask
