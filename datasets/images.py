@@ -28,19 +28,26 @@ def read(picture: Picture) -> np.ndarray:
         FileNotFoundError: no such file.
         ValueError: broken or truncated, or of another size than the annotation claims.
     """
+    return np.array(load(picture))
+
+
+def load(picture: Picture) -> Image.Image:
+    """The same as Pillow holds it, for a View: two of them need no copies of it."""
     image = _opened(picture.path)
     try:
         with image:
+            image.load()
             ImageOps.exif_transpose(image, in_place=True)
-            pixels = np.array(_rgb(image))
+            image = _rgb(image)
     except (OSError, SyntaxError, ValueError) as error:  # Pillow calls a broken PNG a SyntaxError
         raise ValueError(_broken(picture.path, error)) from error
-    if picture.size and pixels.shape[:2] != tuple(picture.size):
+    width, height = image.size
+    if picture.size and (height, width) != tuple(picture.size):
         raise ValueError(
-            f"{picture.path}: the picture is {pixels.shape[0]} x {pixels.shape[1]} (H x W), its annotation says "
+            f"{picture.path}: the picture is {height} x {width} (H x W), its annotation says "
             f"{picture.size[0]} x {picture.size[1]}; one of them is not the published one"
         )
-    return np.ascontiguousarray(pixels[:, ::-1]) if picture.mirrored else pixels
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if picture.mirrored else image
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -105,22 +112,34 @@ class View:
         if self.aspect not in ("pad", "crop", "corner"):
             raise ValueError(f"aspect: expected pad, crop or corner, found {self.aspect!r}")
 
-    def apply(self, pixels: np.ndarray) -> np.ndarray:
-        """Returns (side, side, 3) uint8 for a picture (H, W, 3) uint8."""
-        image, size = Image.fromarray(pixels), pixels.shape[:2]
+    def apply(self, pixels: np.ndarray | Image.Image) -> np.ndarray:
+        """Returns (side, side, 3) uint8 for a picture (H, W, 3) uint8, or as `load` gives it."""
+        image = Image.fromarray(pixels) if isinstance(pixels, np.ndarray) else pixels
+        size = image.size[::-1]
         if self.aspect == "pad":
-            full, left, top = boxes.padding(size)
-            square = Image.new("RGB", (full, full), self.background)
-            square.paste(image, (left, top))
-            return np.array(square.resize((self.side, self.side), Image.Resampling.BICUBIC))
+            return np.array(self.padded(image).resize((self.side, self.side), Image.Resampling.BICUBIC))
         height, width = self.resized(size)
         if self.aspect == "crop":
             left, top = (width - self.side) // 2, (height - self.side) // 2
             image = image.resize((width, height), Image.Resampling.BICUBIC)
             return np.array(image.crop((left, top, left + self.side, top + self.side)))
         square = np.empty((self.side, self.side, 3), np.uint8)
-        square[:] = self.background
-        square[:height, :width] = image.resize((width, height), Image.Resampling.BILINEAR)
+        square[:height, :width] = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+        # One value is written five times as fast as three, and this is half of a frame.
+        square[height:] = square[:, width:] = self.background[0] if len(set(self.background)) == 1 else self.background
+        return square
+
+    def padded(self, image: Image.Image) -> Image.Image:
+        """The picture in the middle of a square.
+
+        A lying one is made narrow on the way: Pillow resizes rows first, each by itself, and so need not resize those
+        that are background.
+        """
+        full, left, top = boxes.padding(image.size[::-1])
+        if top:
+            image = image.resize((self.side, image.size[1]), Image.Resampling.BICUBIC)
+        square = Image.new("RGB", (image.size[0] if top else full, full), self.background)
+        square.paste(image, (left, top))
         return square
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from ullava.models.script import Script
 
 Tokens = tuple[np.ndarray, np.ndarray, np.ndarray]
 Placed = Mapping[int, PlacedMedium]  # by place in the sample
+Target = tuple[np.ndarray | None, np.ndarray | None]  # (H, W) uint8, (4,) float32
 
 
 class Processor:
@@ -178,17 +179,19 @@ class Processor:
     def unroll(self, dialogue: Dialogue, shown: Sequence[int], ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How far each token moves when every patch token becomes many (L,), and the columns of the shown media."""
         media = [dialogue.sample.media[n] for n in shown]
+        patches = np.zeros(len(ids), bool)
         for kind in PATCH:
             expected = sum(kind_of(medium) == kind for medium in media)
             if expected and kind not in self.patch_ids:
                 raise ValueError(f"{dialogue.id}: shows a {kind}, for which this model has no token {PATCH[kind]}")
-            found = int((ids == self.patch_ids.get(kind, -1)).sum())
-            if found != expected:
+            here = ids == self.patch_ids.get(kind, -1)
+            if here.sum() != expected:
                 raise ValueError(
-                    f"{dialogue.id}: {PATCH[kind]} stands {found} times in a text with {expected} {kind}; "
+                    f"{dialogue.id}: {PATCH[kind]} stands {here.sum()} times in a text with {expected} {kind}; "
                     "a text must not hold it, the processor writes it"
                 )
-        places = np.flatnonzero(np.isin(ids, list(self.patch_ids.values())))
+            patches |= here
+        places = np.flatnonzero(patches)
         extra = np.zeros(len(ids), int)
         extra[places] = [self.tokens_of(medium) - 1 for medium in media]
         shift = extra.cumsum()
@@ -200,9 +203,9 @@ class Processor:
             frames = videos.read_frames(medium, self.frames)
             pixels = np.stack([self.view.apply(frame) for frame in frames])
             return PlacedMedium(VIDEO, column, pixels, None, frames.shape[1:3], f"{medium.path}:{medium.clip}")
-        picture = images.read(medium)
+        picture = images.load(medium)
         frame = self.mask_view.apply(picture) if framed and self.mask_view else None
-        return PlacedMedium(IMAGE, column, self.view.apply(picture), frame, picture.shape[:2], key_of(medium))
+        return PlacedMedium(IMAGE, column, self.view.apply(picture), frame, picture.size[::-1], key_of(medium))
 
     def promises(
         self, dialogue: Dialogue, script: Script, starts: np.ndarray, shift: np.ndarray, media: Placed
@@ -214,13 +217,16 @@ class Processor:
             for match in self.owners.finditer(script.text[first:last])
         ]
         columns = np.searchsorted(starts, said, side="right") - 1  # a published token may own the space before it
+        drawn: dict[int, Target] = {}
         return tuple(
-            self.keep(dialogue, promise, int(column + shift[column]), media)
+            self.keep(dialogue, promise, int(column + shift[column]), media, drawn)
             for promise, column in zip(dialogue.promises, columns, strict=True)
         )
 
-    def keep(self, dialogue: Dialogue, promise: Promise, column: int, media: Placed) -> PlacedPromise:
-        """One promise with its drawn mask and its box in the tower's square."""
+    def keep(
+        self, dialogue: Dialogue, promise: Promise, column: int, media: Placed, drawn: dict[int, Target]
+    ) -> PlacedPromise:
+        """One promise with its target; `drawn` holds those of the regions that are promised already."""
         region = promise.region
         if region.picture not in media:
             raise ValueError(
@@ -233,6 +239,12 @@ class Processor:
         words = tuple(tuple(self.tokenizer(word, add_special_tokens=False)["input_ids"]) for word in promise.words)
         if promise.token == KEY:  # a word, that is drawn nowhere
             return PlacedPromise(KEY, column, place, None, None, words, promise.turn)
+        if id(region) not in drawn:
+            drawn[id(region)] = self.draw(dialogue, region, medium)
+        return PlacedPromise(promise.token, column, place, *drawn[id(region)], words, promise.turn)
+
+    def draw(self, dialogue: Dialogue, region: Region, medium: PlacedMedium) -> Target:
+        """A region's mask, and its box in the tower's square."""
         mask, box = None, region.box
         if region.mask is not None:
             mask = region.mask.draw()
@@ -241,7 +253,7 @@ class Processor:
             mask = self.without_ignored(mask.astype(np.uint8), dialogue.sample, region)
         if box is not None:
             box = np.asarray(self.view.boxes_to([box], medium.size), np.float32)[0]
-        return PlacedPromise(promise.token, column, place, mask, box, words, promise.turn)
+        return mask, box
 
     def without_ignored(self, mask: np.ndarray, sample: Sample, region: Region) -> np.ndarray:
         """(H, W) uint8, with `masks.IGNORED` where the sample's pixels belong to nothing."""

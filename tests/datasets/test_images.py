@@ -156,3 +156,14 @@ def test_the_background_surrounds_the_picture():
 def test_an_unknown_aspect_is_refused():
     with pytest.raises(ValueError, match="expected pad, crop or corner, found 'stretch'"):
         View(8, "stretch")
+
+
+@pytest.mark.parametrize("size", [(40, 70), (70, 40), (50, 50), (70, 71), (3, 200)])
+def test_padding_is_that_of_the_whole_square(size):
+    pixels, side = picture(size), max(size)
+    square = np.full((side, side, 3), 255, np.uint8)
+    top, left = (side - size[0]) // 2, (side - size[1]) // 2
+    square[top : top + size[0], left : left + size[1]] = pixels
+    plain = np.array(Image.fromarray(square).resize((32, 32), Image.Resampling.BICUBIC))
+    assert (View(32, "pad").apply(pixels) == plain).all()
+    assert (View(32, "pad").apply(Image.fromarray(pixels)) == plain).all()
