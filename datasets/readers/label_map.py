@@ -29,6 +29,7 @@ class LabelMap(Reader):
         classes: one name a line, in id order; a line "-" is an id without a class, ignored like `void`.
         first_id: pixel value of the first class.
         void: pixel values that belong to no class and count nowhere.
+        background: pixel values that are none of the classes, and count: whatever is drawn there is wrong.
         listed: text file; the first path on each line names a record. None: all label maps.
         only: names of the classes that count, where not all do, one a line; pixels of the others are ignored.
         image_ending, label_ending: of the files' names, where a folder holds others or stems differ: Cityscapes'
@@ -41,6 +42,7 @@ class LabelMap(Reader):
     classes: Path
     first_id: int = 0
     void: tuple[int, ...] = ()
+    background: tuple[int, ...] = ()
     listed: Path | None = None
     only: Path | None = None
     image_ending: str = ""
@@ -86,8 +88,8 @@ class LabelMap(Reader):
         )
 
     def ignored(self, label: Path, present: list[int], where: str) -> masks.Mask | None:
-        """Pixels of no class; None where there are none."""
-        values = tuple(value for value in present if value not in self.names)
+        """Pixels that may belong to any class; None where there are none."""
+        values = tuple(value for value in present if value not in self.names and value not in self.background)
         last = self.first_id + len(self.classes.read_text(encoding="utf-8").splitlines())
         if unknown := [value for value in values if value not in self.void and not self.first_id <= value < last]:
             raise ValueError(
