@@ -10,6 +10,7 @@ import ullava.tasks  # noqa: F401
 from ullava.configs.load import load
 from ullava.configs.schema import EvaluationConfig, RunConfig
 from ullava.datasets.readers.base import READERS
+from ullava.generating.plan import PlanConfig
 from ullava.tasks.base import TASKS
 
 ROOT = Path(__file__).parents[1]
@@ -36,7 +37,8 @@ def test_every_recipe_loads_and_says_how_to_run_it(path):
     if path.parent.name == "datasets":
         pytest.skip("a catalogue")
     text = path.read_text()
-    load(path, RunConfig if "learn:" in text else EvaluationConfig)
+    schema = PlanConfig if path.parent.name == "images" else RunConfig if "learn:" in text else EvaluationConfig
+    load(path, schema)
     assert text.startswith("# "), "the first lines say what it is and how to launch it"
     head = text.split("output_dir")[0]
     assert path.name in head or "shells/" in head, "the head names the command"

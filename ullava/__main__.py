@@ -124,6 +124,13 @@ def prepare(arguments: list[str]) -> None:
     main(arguments)
 
 
+def generate_images(arguments: list[str]) -> None:
+    """paint pictures of objects with a part in sight: ullava generate-images PLAN.yaml [key=value ...] [--dry_run]"""
+    from ullava.generating.__main__ import main
+
+    main(arguments)
+
+
 def demo(arguments: list[str]) -> None:
     """do the whole job on the embedded world, and write runs/demo/report.html"""
     from ullava.demo import main
@@ -136,6 +143,7 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "chat": chat, "report": report, "score": score,
     "compare": compare, "export-masks": export_masks, "merge": merge,
     "convert": convert, "export": export, "prepare": prepare, "demo": demo,
+    "generate-images": generate_images,
 }  # fmt: skip
 
 
@@ -159,7 +167,7 @@ def dispatch(arguments: list[str]) -> None:
 
 def usage() -> str:
     """All verbs, a line each."""
-    verbs = "\n".join(f"  {verb:<12} {does.__doc__}" for verb, does in VERBS.items())
+    verbs = "\n".join(f"  {verb:<15} {does.__doc__}" for verb, does in VERBS.items())
     return f"usage: ullava VERB [ARGUMENTS]\n\n{verbs}\n\n`ullava VERB --help` says more; --debug shows tracebacks."
 
 
