@@ -13,7 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ullava.demo import QUICK_TRAIN, QUICK_WORLD, Together
+from ullava.configs.load import load
+from ullava.configs.schema import RunConfig
+from ullava.demo import QUICK_ANSWERS, QUICK_TRAIN, QUICK_WORLD, ROOT, Together
 from ullava.evaluation.forgetting import forgetting_table
 from ullava.evaluation.headlines import summary_table
 from ullava.evaluation.predictions import read_predictions, replacing
@@ -21,7 +23,7 @@ from ullava.evaluation.report import write_report
 from ullava.evaluation.results import Results, read_results, write_results
 
 BASE = "base"
-QUICK_ROWS = ("generation.max_new_tokens=16",)
+QUICK_LIMIT = 4  # samples of each row
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,16 @@ def train(recipe: Recipe, output: Path, *, quick: bool, seen: Sequence[str] = ()
     """The command that trains a recipe, and asks its rows at the end."""
     first = recipe.parent is None
     parent = [] if first else [f"model.llm={output / recipe.parent}"]
-    short = (*QUICK_TRAIN, *(() if first else QUICK_ROWS)) if quick else ()
-    words = ["python", "train_ullava_core.py", "--cfg_path", f"configs/tiny/{recipe.config}.yaml"]
-    return [*words, f"output_dir={output / recipe.name}", *parent, *recipe.overrides, *(seen if first else ()), *short]
+    path = f"configs/tiny/{recipe.config}.yaml"
+    words = ["python", "train_ullava_core.py", "--cfg_path", path, f"output_dir={output / recipe.name}"]
+    return [*words, *parent, *recipe.overrides, *(seen if first else ()), *(shorten(path) if quick else ())]
+
+
+def shorten(path: str) -> list[str]:
+    """What makes a recipe a matter of seconds."""
+    rows = load(ROOT / path, RunConfig).evaluate
+    limits = [f"evaluate.{n}.limit={QUICK_LIMIT}" for n in range(len(rows))]
+    return [*QUICK_TRAIN, *limits, *(QUICK_ANSWERS if rows else ())]
 
 
 def report(output: Path, steps: Sequence[str]) -> tuple[Path, str]:

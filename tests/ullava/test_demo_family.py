@@ -1,16 +1,11 @@
-"""The demo of the family: what it types, how it brings the rows together, and a quick run of it."""
+"""The demo of the family: what it types, and how it brings the rows together. test_family_commands.py runs it."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from ullava import demo, demo_family
 from ullava.demo import Together
-
-TASKS = {"lisa": "reasoning", "lasagna": "multi_target", "keyseg": "keyword", "sd_parts": "part"}
 
 
 def commands(output, quick=False):
@@ -56,16 +51,3 @@ def test_the_last_evaluation_of_each_recipe_is_merged_and_says_whose_it_is(tmp_p
 def test_a_recipe_that_was_never_evaluated_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="lisa: holds no evaluation; its YAML lacks `evaluate:`"):
         demo_family.last_evaluation(tmp_path / "lisa")
-
-
-@pytest.mark.slow
-def test_a_quick_run_scores_every_task_and_what_was_forgotten(tmp_path):
-    command = [sys.executable, "-m", "ullava", "demo", "--family", "--quick", "--output", str(tmp_path)]
-    environment = os.environ | {"OMP_NUM_THREADS": "2"}
-    done = subprocess.run(command, cwd=demo.ROOT, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    rows = json.loads((tmp_path / "results.json").read_text())["rows"]
-    asked = {(row["model"], row["task"]) for row in rows if row["dataset"] == "tiny_test"}
-    assert set(TASKS.items()) <= asked
-    assert {(model, task) for model in ("base", *TASKS) for task in ("captioning", "vqa")} <= asked
-    assert "What was forgotten" in (tmp_path / "report.html").read_text()
