@@ -28,20 +28,19 @@ def fill(points: Sequence[Point], size: tuple[int, int]) -> np.ndarray:
     """
     height, width = size
     mask = np.zeros(size, bool)
-    corners = np.asarray(points, np.int64).reshape(-1, 2)
-    if not len(corners):
+    starts = np.asarray(points, np.int64).reshape(-1, 2)
+    if not len(starts):
         return mask
-    edges = list(zip(corners, np.roll(corners, -1, axis=0), strict=True))
-    x, y = np.concatenate([line(*edge) for edge in edges]).T
+    ends = np.roll(starts, -1, axis=0)
+    x, y = lines(starts, ends)
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     mask[y[inside], x[inside]] = True
-    return mask | between(edges, size)
+    return mask | between(*crossings(starts, ends), size)
 
 
-def between(edges: Sequence[tuple[np.ndarray, np.ndarray]], size: tuple[int, int]) -> np.ndarray:
+def between(y: np.ndarray, x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """What lies between a row's first and second crossing, its third and fourth, and so on: (H, W) bool."""
     height, width = size
-    y, x = np.concatenate([crossings(*edge) for edge in edges]).T
     kept = (y >= 0) & (y < height)
     y, x = y[kept], x[kept]
     order = np.lexsort((x, y))  # every row is crossed an even number of times
@@ -53,22 +52,36 @@ def between(edges: Sequence[tuple[np.ndarray, np.ndarray]], size: tuple[int, int
     return turns.cumsum(axis=1)[:, :width] > 0
 
 
-def crossings(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """(y, x) where an edge crosses the rows from its upper corner to above its lower one, x in 65536ths of a pixel."""
-    (x0, y0), (x1, y1) = (start, end) if start[1] <= end[1] else (end, start)
-    rows = np.arange(y1 - y0)
-    slope = int(int(x1 - x0) * ONE / int(y1 - y0)) if y1 > y0 else 0  # cut towards zero
-    return np.stack([y0 + rows, x0 * ONE + rows * slope], axis=1)
+def crossings(starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """y and x, in 65536ths of a pixel, where edges cross the rows from their upper corner to above their lower one."""
+    (x0, y0), (x1, y1) = ordered(starts, ends, axis=1)
+    edge, rows = counted(y1 - y0)
+    slope = np.trunc((x1 - x0) * ONE / np.maximum(y1 - y0, 1)).astype(np.int64)
+    return y0[edge] + rows, x0[edge] * ONE + rows * slope[edge]
 
 
-def line(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """(x, y) of the pixels of a line."""
-    (x0, y0), (x1, y1) = (start, end) if start[0] <= end[0] else (end, start)
-    wide, high, down = x1 - x0, abs(y1 - y0), 1 if y1 >= y0 else -1
-    long, short = max(wide, high), min(wide, high)
-    steps = np.arange(long + 1)
-    aside = (2 * short * steps + long - 1) // (2 * long) if long else steps  # half a pixel stays
-    return np.stack([x0 + steps, y0 + down * aside] if wide >= high else [x0 + aside, y0 + down * steps], axis=1)
+def lines(starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x and y of the pixels of lines."""
+    (x0, y0), (x1, y1) = ordered(starts, ends, axis=0)
+    wide, high, down = x1 - x0, abs(y1 - y0), np.where(y1 >= y0, 1, -1)
+    long, short = np.maximum(wide, high), np.minimum(wide, high)
+    edge, steps = counted(long + 1)
+    long, flat = np.maximum(long, 1)[edge], (wide >= high)[edge]
+    aside = (2 * short[edge] * steps + long - 1) // (2 * long)  # half a pixel stays
+    x, y = np.where(flat, (steps, aside), (aside, steps))
+    return x0[edge] + x, y0[edge] + down[edge] * y
+
+
+def ordered(starts: np.ndarray, ends: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of edges as (x, y), (x, y), the one that comes first along the axis first."""
+    turned = (starts[:, axis] > ends[:, axis])[:, None]
+    return np.where(turned, ends, starts).T, np.where(turned, starts, ends).T
+
+
+def counted(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[2, 1] -> [0, 0, 1], [0, 1, 0]: which edge each of its steps belongs to, and its number there."""
+    edge = np.repeat(np.arange(len(counts)), counts)
+    return edge, np.arange(len(edge)) - np.repeat(counts.cumsum() - counts, counts)
 
 
 def outlines(mask: np.ndarray) -> list[list[Point]]:
