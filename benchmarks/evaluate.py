@@ -7,17 +7,19 @@ Both ways ask one network the same questions and mark the answers by the same co
 model/LISA.py, u-LLaVA's models/ullava.py: `evaluate`) asks one question at a time and keeps nothing: for every token of
 an answer the vision tower sees the picture again and the language model reads everything again, and for every question
 SAM sees the picture again. Without `--model` weights are random, and every answer holds one [SEG] and one [LOC].
+On a CPU, seconds are those that the processor worked for this process: what else it does takes no part.
 """
 
 import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -123,10 +125,15 @@ def ways(
     return found
 
 
+def stopwatch(device: torch.device) -> Callable[[], float]:
+    """Seconds of a GPU as they pass, of a CPU as this process uses them."""
+    return clock(device) if device.type == "cuda" else process_time
+
+
 def score(name: str, answerer: Answerer, row: EvaluationRow, own: Mapping[str, Any], figures: Figures) -> None:
     """One evaluation from the annotation file to scores and intervals."""
     noting, device = Noting(answerer), answerer.model.llm.device
-    now = clock(device)
+    now = stopwatch(device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with remembering(answerer.model, name != PUBLISHED):
@@ -148,7 +155,7 @@ def measure(
         for name, answerer in asked.items():
             score(name, answerer, row, own, found[name])
     for name, answerer in asked.items():
-        ledger = Ledger(clock(answerer.model.llm.device), outside="data, marking, scores")
+        ledger = Ledger(stopwatch(answerer.model.llm.device), outside="data, marking, scores")
         watch(answerer, ledger)
         score(name, answerer, row, own, Figures())
         ledger.leave()

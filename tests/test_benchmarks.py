@@ -1,5 +1,6 @@
 """The benchmarks run at the tiny size, and their books add up."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -33,6 +34,16 @@ def test_answers_are_measured_in_several_batches(capsys):
     assert "| part | batch 1 | batch 2 |" in said
     for part in ("words (LLM, greedy)", "re-reading", "vision tower", "SAM encoder", "heads"):
         assert f"\n| {part} | " in said
+
+
+def test_generated_scoring_is_measured_against_the_published_way(capsys):
+    from benchmarks.evaluate import main
+
+    main(["--limit", "1", "--rounds", "1", "--batches", "2"])
+    said = capsys.readouterr().out
+    ours = re.search(r"\n\| ours, batch 2 \| (.*)", said).group(1).split(" | ")
+    assert float(ours[1]) > 1 and ours[2] == "100.0%", "faster, and the same answers"
+    assert "\n| published way | " in said and "\n| vision tower | " in said and "\n| re-reading | " in said
 
 
 def test_a_ledger_books_to_the_innermost_region():
