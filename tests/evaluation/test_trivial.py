@@ -72,14 +72,15 @@ def test_a_class_prior_knows_where_its_class_was(score):
     assert every["scores"]["class_prior"]["mIoU"] == 0.5
 
 
-def test_a_salient_object_is_never_its_own_baseline(score):
+@pytest.mark.parametrize("task", ["salient", "reasoning"])
+def test_the_one_object_of_a_sample_is_never_its_own_baseline(score, task):
     lessons = [sample(str(i), region("it", drawn)) for i, drawn in enumerate([LEFT, LEFT, LEFT, RIGHT])]
     exams = [sample("d", region("it", LEFT))]
-    _, every = score("salient", exams, lessons)
+    _, every = score(task, exams, lessons)
     assert list(every["scores"]) == ["mean_mask"]  # no label maps, so nobody knows the other objects
     assert every["scores"]["mean_mask"]["gIoU"] == 1  # most are at the left: IoU .6 there, .5 all over
     maps = [sample("d", region("square", LEFT), region("ring", RIGHT))]
-    _, every = score("salient", exams, lessons, maps=maps)
+    _, every = score(task, exams, lessons, maps=maps)
     assert every["scores"]["all_objects"]["gIoU"] == 0.5
 
 
