@@ -11,15 +11,20 @@ import inspect
 import json
 import os
 import tempfile
+from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+import numpy as np
+
 from ullava.configs.registry import nearest
 
 ROWS_PER_BATCH = 4096
+ENCODER = json.JSONEncoder(ensure_ascii=False)  # `json.dumps` would build one for each record
 
 
 class Facts(dict):
@@ -61,6 +66,10 @@ class Table(Sequence[Row]):
     def __len__(self) -> int:
         return len(self._id)
 
+    def ids(self, places: Sequence[int]) -> list[str]:
+        """The ids of some rows."""
+        return [self._id[int(place)].as_py() for place in places]
+
     def __getitem__(self, index: int) -> Row:
         identity = self._id[int(index)].as_py()
         facts = Facts(json.loads(self._facts[int(index)].as_py()))
@@ -79,7 +88,7 @@ def open_table(rows: Callable[..., Iterator[Row]], *sources: Path, **options: An
     path = cache_folder() / f"{rows.__name__}-{key(rows, sources, options)}.arrow"
     if not path.is_file():
         try:
-            write(path, checked(rows(*sources, **options), where))
+            write(path, iter(rows(*sources, **options)), where)
         except KeyError as error:
             raise ValueError(f"{where}: a record has no key {error}") from error
         except (TypeError, AttributeError) as error:
@@ -107,38 +116,48 @@ def _code(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
 
 
-def checked(rows: Iterator[Row], where: str) -> Iterator[Row]:
-    """Passes rows on.
+def write(path: Path, rows: Iterator[Row], where: str) -> None:
+    """Writes rows as Arrow, whole or not at all: ranks and workers may all be writing the same file.
 
     Raises:
         ValueError: there are none, or two of one id.
     """
-    seen: set[str] = set()
-    for row in rows:
-        if row.id in seen:
-            raise ValueError(f"{where}: two records have the id {row.id!r}; ids must differ")
-        seen.add(row.id)
-        yield row
-    if not seen:
-        raise ValueError(f"{where}: no records; expected one at least")
-
-
-def write(path: Path, rows: Iterator[Row]) -> None:
-    """Writes rows as Arrow, whole or not at all: ranks and workers may all be writing the same file."""
     import pyarrow
 
     schema = pyarrow.schema({"id": "string", "picture": "string", "facts": "large_binary"})
+    hashes = array("q")  # of the ids: a set of ten million of them would take 2 GB
     with _scratch(path.parent) as file:
         try:
             with pyarrow.ipc.new_stream(file, schema) as stream:
                 while batch := list(islice(rows, ROWS_PER_BATCH)):
                     ids, pictures, facts = zip(*batch, strict=True)
-                    packed = [json.dumps(fact, ensure_ascii=False).encode() for fact in facts]
+                    packed = [ENCODER.encode(fact).encode() for fact in facts]
                     stream.write_batch(pyarrow.record_batch([ids, pictures, packed], schema=schema))
+                    hashes.extend(map(hash, ids))
+            file.flush()
+            check_ids(Path(file.name), np.frombuffer(hashes, np.int64), where)
         except BaseException:
             os.unlink(file.name)
             raise
     os.replace(file.name, path)
+
+
+def check_ids(path: Path, hashes: np.ndarray, where: str) -> None:
+    """Looks whether the ids in a table differ, by their hashes first, (N,) int64.
+
+    Raises:
+        ValueError: there are none, or two of one id.
+    """
+    if not hashes.size:
+        raise ValueError(f"{where}: no records; expected one at least")
+    ordered = np.sort(hashes)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if twice.size:
+        suspects = np.flatnonzero(np.isin(hashes, twice))
+        ids = Counter(Table(path, where).ids(suspects))
+        identity, count = ids.most_common(1)[0]
+        if count > 1:
+            raise ValueError(f"{where}: two records have the id {identity!r}; ids must differ")
 
 
 def _scratch(folder: Path) -> IO[bytes]:
