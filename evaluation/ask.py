@@ -52,8 +52,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def add_model(parser: argparse.ArgumentParser, out: Path) -> None:
     """Adds what every way to talk needs: the model, its precision, how long it speaks, and where files go."""
     add, usual = parser.add_argument, os.environ.get("ULLAVA_MODEL", MODEL)
-    add("--model", default=usual, help=f"folder of a run or model; default: $ULLAVA_MODEL or {MODEL}")
-    add("--out", type=Path, default=out, help="default: %(default)s")
+    folder = f"folder of a run or model; default: $ULLAVA_MODEL or {MODEL}"
+    add("--model", "--llm_path", "--version", default=usual, help=folder)  # ours, u-LLaVA's, LISA's
+    add("--out", "--result_dir", "--vis_save_path", type=Path, default=out, help="default: %(default)s")
     add("--save", nargs="+", choices=FORMATS, default=USUAL, help="what is written; default: %(default)s")
     add("--max_new_tokens", type=int, default=128)
     add("--temperature", type=float, default=0.0, help="0: always the likeliest word")

@@ -93,13 +93,14 @@ def parse(arguments: Sequence[str], model: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Asks a trained model about pictures and videos; without a question, "
                                      "it asks you.")  # fmt: skip
     add = parser.add_argument
-    add("--llm_path", "--model", "--model_name", default=model, help="folder of a run or model; default: %(default)s")
+    names = ("--llm_path", "--model", "--model_name", "--version")  # u-LLaVA's, ours, LISA's
+    add(*names, default=model, help="folder of a run or model; default: %(default)s")
     add("--images", nargs="+", metavar="PLACE", help="files, folders, or patterns")
     add("--questions", nargs="+", default=[], help="each is asked about each picture")
     add("--jsonl", help='a file of lines {"image": ..., "question": ...}')
     add("--task", help="asks as this task does, e.g. res, rec, salient, captioning")
     add("--phrase", nargs="+", help="what --task asks for")
-    add("--result_dir", default="runs/inference", help="default: %(default)s")
+    add("--result_dir", "--out", "--vis_save_path", default="runs/inference", help="default: %(default)s")
     add("--save", nargs="+", choices=FORMATS, default=USUAL, help="what is written; default: %(default)s")
     add_precision(parser)
     add("--batch_size", type=int, default=16, help="questions at once; default: %(default)s")

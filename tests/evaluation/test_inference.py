@@ -102,6 +102,25 @@ def test_every_question_is_asked_about_every_picture(photos):
         inference_ullava.collect(inference_ullava.parse(["--images", str(photos)], "runs/mine"))
 
 
+def test_the_flags_of_u_llava_and_of_lisa_are_understood(photos, capsys, monkeypatch):
+    """Those that the model's folder settles are said to be ignored; the others mean what they mean there."""
+    asked = []
+
+    def open_answerer(folder, how, allow_mismatch):
+        asked.append((folder, how))
+        return Fake()
+
+    monkeypatch.setattr("ullava.models.answering.open_answerer", open_answerer)
+    theirs = "--llm_path run --dtype bf16 --conv_type conv_sep2 --lora_r 8 --clip_path clip --aspect_ratio pad"
+    common = ["--images", str(photos / "a.png"), "--questions", "what?"]
+    inference_ullava.main([*theirs.split(), "--model_max_length", "512", "--result_dir", str(photos / "out"), *common])
+    said = capsys.readouterr().err
+    assert all(f"--{flag}" in said for flag in ("lora_r", "clip_path", "aspect_ratio", "model_max_length", "conv_type"))
+    inference_ullava.main(["--version", "run", "--load_in_4bit", "--vis_save_path", str(photos / "lisa"), *common])
+    assert [(folder, how.precision) for folder, how in asked] == [("run", "bf16"), ("run", "4bit")]
+    assert (photos / "out" / "answers.jsonl").is_file() and (photos / "lisa" / "answers.jsonl").is_file()
+
+
 def test_a_conversation_goes_on_until_nothing_is_typed(photos, monkeypatch):
     typed = iter([str(photos / "none.png"), str(photos / "a.png"), "one?", "two?", "", "-", "three?", "", ""])
     monkeypatch.setattr("builtins.input", lambda prompt: next(typed))
