@@ -90,6 +90,9 @@ class Without(Reader):
     def __getitem__(self, index: int) -> Sample:
         return self.reader[self.indices[index]]
 
+    def shown(self, index: int) -> tuple[Path, ...]:
+        return self.reader.shown(self.indices[index])
+
 
 def dropped(reader: Reader) -> int:
     """How many samples `exclude:` leaves out of a reader, or of the one that it is a part of."""
@@ -103,7 +106,7 @@ def media_of(reader: Reader) -> Iterator[tuple[Path, ...]]:
     """Yields the files of each record's pictures and videos; of one that cannot be read, none."""
     for index in range(len(reader)):
         try:
-            yield tuple(medium.path for medium in reader[index].media)
+            yield reader.shown(index)
         except UNREADABLE:
             yield ()
 

@@ -34,20 +34,21 @@ class Part(Reader):
     @cached_property
     def indices(self) -> list[int]:
         """Places in the whole, in its order."""
-        shown = [self.shown(index) for index in range(len(self.reader))]
-        held_out = {path for folder in {path.parent for path in shown if path} for path in self.held_out(folder)}
+        files = [self.file_of(index) for index in range(len(self.reader))]
+        held_out = {path for folder in {path.parent for path in files if path} for path in self.held_out(folder)}
         wanted = self.part == "held_out"
-        return [index for index, path in enumerate(shown) if path is None or (path in held_out) == wanted]
+        return [index for index, path in enumerate(files) if path is None or (path in held_out) == wanted]
 
-    def shown(self, index: int) -> Path | None:
+    def file_of(self, index: int) -> Path | None:
         """The file of a record's first picture or video; None where the record cannot be read."""
         try:
-            sample = self.reader[index]
+            files = self.reader.shown(index)
         except UNREADABLE:
             return None
-        if not sample.media:
-            raise ValueError(f"{sample.id}: no picture; `every` holds out pictures and videos only")
-        return sample.media[0].path
+        if not files:
+            where = self.reader[index].id
+            raise ValueError(f"{where}: no picture; `every` holds out pictures and videos only")
+        return files[0]
 
     def held_out(self, folder: Path) -> list[Path]:
         """Every n-th file of a folder; none of one that is missing, whose records say so themselves."""
@@ -60,6 +61,9 @@ class Part(Reader):
 
     def __getitem__(self, index: int) -> Sample:
         return self.reader[self.indices[index]]
+
+    def shown(self, index: int) -> tuple[Path, ...]:
+        return self.reader.shown(self.indices[index])
 
 
 @dataclass(frozen=True)
@@ -78,3 +82,6 @@ class Beginning(Reader):
 
     def __getitem__(self, index: int) -> Sample:
         return self.reader[range(len(self))[index]]
+
+    def shown(self, index: int) -> tuple[Path, ...]:
+        return self.reader.shown(range(len(self))[index])

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 from ullava.configs.registry import Registry
 from ullava.datasets.structures import Sample
@@ -23,6 +24,10 @@ class Reader(Sequence[Sample]):
 
     @abstractmethod
     def __len__(self) -> int: ...
+
+    def shown(self, index: int) -> tuple[Path, ...]:
+        """Files of a record's pictures and videos. A reader that looks into files for a sample gives them without."""
+        return tuple(medium.path for medium in self[index].media)
 
 
 class TableReader(Reader):

@@ -87,6 +87,9 @@ class LabelMap(Reader):
             ignored=self.ignored(label, present, sample_id),
         )
 
+    def shown(self, index: int) -> tuple[Path, ...]:
+        return (self.pairs[index][1],)
+
     def ignored(self, label: Path, present: list[int], where: str) -> masks.Mask | None:
         """Pixels that may belong to any class; None where there are none."""
         values = tuple(value for value in present if value not in self.names and value not in self.background)

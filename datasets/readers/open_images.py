@@ -72,7 +72,7 @@ class OpenImages(TableReader):
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]
         sample_id = f"{self.name}/{row.id}"
-        path = inside(self.images, f"{row.id[:2]}/{row.picture}" if self.filed else row.picture, sample_id)
+        path = self.shown(index)[0]
         size = images.size_of(path)
         regions = []
         for category, files in row.facts.items():
@@ -80,6 +80,11 @@ class OpenImages(TableReader):
             regions.append(Region(category=category, mask=parts[0] if len(parts) == 1 else Union(parts)))
         absent = tuple(name for name in self.names if name not in row.facts)
         return Sample(sample_id, (Picture(path, size),), tuple(regions), absent)
+
+    def shown(self, index: int) -> tuple[Path, ...]:
+        row = self.table[index]
+        file = f"{row.id[:2]}/{row.picture}" if self.filed else row.picture
+        return (inside(self.images, file, f"{self.name}/{row.id}"),)
 
 
 def rows(path: Path) -> Iterator[Row]:

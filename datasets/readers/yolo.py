@@ -73,6 +73,9 @@ class Yolo(Reader):
         sample_id = f"{self.name}/{text.relative_to(self.labels).with_suffix('')}"
         return Sample(sample_id, (Picture(path, size),), tuple(found))
 
+    def shown(self, index: int) -> tuple[Path, ...]:
+        return (self.pairs[index][0],)
+
     def region(self, line: str, size: tuple[int, int], where: str) -> Region:
         """What one line states.
 

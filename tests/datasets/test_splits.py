@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ullava.datasets.readers.base import Reader
+from ullava.datasets.exclude import Without
+from ullava.datasets.readers.base import READERS, Reader
 from ullava.datasets.splits import Beginning, Part
 from ullava.datasets.structures import Picture, Sample
 
@@ -66,3 +67,17 @@ def test_a_record_that_cannot_be_read_is_in_both_parts_and_says_so(files):
     for part in (train, held_out):
         with pytest.raises(ValueError, match="toy/5: broken"):
             list(part)
+
+
+def test_no_label_map_is_opened_to_know_which_picture_it_is_of(write, tmp_path):
+    """118,287 of them in COCO-Stuff."""
+    for name in "abcdef":
+        write(f"i/{name}.jpg", name)
+        write(f"l/{name}.png", "nothing that could be decoded")
+    maps = READERS["label_map"]("toy", tmp_path / "i", tmp_path / "l", write("names.txt", "sky\n"))
+    held_out = Part(maps, 3, "held_out")
+    assert [path.stem for index in range(len(held_out)) for path in held_out.shown(index)] == ["c", "f"]
+    others = Without(maps, (Beginning(held_out, 1),))
+    assert [path.stem for index in range(len(others)) for path in others.shown(index)] == ["a", "b", "d", "e", "f"]
+    with pytest.raises(ValueError, match="c.png"):
+        held_out[0]
