@@ -106,7 +106,7 @@ class Ullava(nn.Module):
         """Every parameter, by the name it has when it learns: those of frozen towers, and what heads counted, too."""
         yield from self.named_parameters()
         for name, module in self.heads.named_modules(prefix="heads"):
-            if isinstance(module, Standardise):
+            if isinstance(module, Standardise | nn.BatchNorm1d):
                 yield from module.named_buffers(prefix=name)
         for part, tower in self.towers.items():
             if not tower.learns:

@@ -38,6 +38,17 @@ class BatchNorm(nn.BatchNorm1d):
         return F.batch_norm(states, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
+class Sharpness(nn.Module):
+    """Multiplies similarities by a learned number; a module, so that one in pieces (ZeRO-3) comes together."""
+
+    def __init__(self, temperature: float):
+        super().__init__()
+        self.log = nn.Parameter(torch.tensor([math.log(1 / temperature)]))
+
+    def forward(self, similarity: Tensor) -> Tensor:
+        return self.log.float().clamp(max=math.log(SHARPEST)).exp() * similarity
+
+
 NORMS = {"layer": nn.LayerNorm, "batch": BatchNorm}
 
 
@@ -81,7 +92,7 @@ class ContrastHead(Head):
         self.reads, self.gather, self.view = reads, gather, view
         self.thing = projection(seen if reads == "mask" else width, hidden, channels, norm)
         self.name_of = projection(width, hidden, channels, norm)
-        self.sharpness = nn.Parameter(torch.full((2,), math.log(1 / temperature)))
+        self.by_phrase, self.by_word = Sharpness(temperature), Sharpness(temperature)
         self.table: tuple[nn.Embedding, ...] = ()  # in a tuple, so that it stays the language model's own
 
     def meet(self, words: nn.Embedding) -> None:
@@ -106,11 +117,9 @@ class ContrastHead(Head):
         texts = self.name_of(meanings(names.known, table).to(self.name_of[0].weight.dtype))
         with torch.autocast(predicted.device.type, enabled=False):
             similarity = things @ F.normalize(texts.float(), dim=-1).T
-            sharpness = self.sharpness.float().clamp(max=math.log(SHARPEST)).exp()
-            by_phrase = similarity[:, : names.whole.shape[1]]
             found = {
-                "contrast": losses.contrastive(sharpness[0] * by_phrase, names.whole),
-                "multi_label": losses.contrastive(sharpness[1] * similarity, names.belongs),
+                "contrast": losses.contrastive(self.by_phrase(similarity[:, : names.whole.shape[1]]), names.whole),
+                "multi_label": losses.contrastive(self.by_word(similarity), names.belongs),
             }
         return {name: some[start : start + len(own)] for name, some in found.items()}
 

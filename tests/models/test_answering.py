@@ -83,6 +83,12 @@ def test_each_owner_token_has_its_prediction(said):
     assert np.abs(first - second).max() > 1e-4  # two masks, not one twice
 
 
+def test_masks_come_with_the_iou_that_their_decoder_expects(said):
+    for answer in said:
+        assert len(answer.scores["mask"]) == len(answer.predictions["mask"]) and answer.scores["box"] == ()
+        assert all(0 <= score <= 1 for score in answer.scores["mask"])
+
+
 def test_a_generated_answer_reads_as_a_given_one(said, answerer, lessons):
     again = answerer([given(lesson, answer.text) for lesson, answer in zip(lessons, said, strict=True)], given=True)
     for one, other in zip(said, again, strict=True):

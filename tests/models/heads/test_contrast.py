@@ -12,7 +12,9 @@ from torch import nn
 from ullava.configs.tokens import SEG
 from ullava.datasets.images import View
 from ullava.models import losses
-from ullava.models.collator import stand
+from ullava.models.assembly import assemble
+from ullava.models.checkpoints import save
+from ullava.models.collator import Collator, stand
 from ullava.models.heads.contrast import ContrastHead, under
 from ullava.models.heads.mask import MaskLogits
 from ullava.models.heads.named import meanings, named
@@ -163,10 +165,53 @@ def test_it_is_no_sharper_than_a_hundred(head):
     some, batch = head(), Held(WORDS)
     predicted = some(torch.zeros(3, WIDTH), batch, masks(WORDS))
     with torch.no_grad():
-        some.sharpness.fill_(math.log(100))
+        some.by_phrase.log.fill_(math.log(100))
         most = some.losses(predicted, batch)["contrast"]
-        some.sharpness.fill_(9.0)
+        some.by_phrase.log.fill_(9.0)
         torch.testing.assert_close(some.losses(predicted, batch)["contrast"], most)
+
+
+def worded(world, number, words):
+    """A question about a mask that has names, and no truth."""
+    region = world.region(number, mask=None)
+    dialogue = world.dialogue(f"named{number}", [number], ("Where is it?", "[SEG]."), regions=(region,))
+    return replace(dialogue, promises=(replace(dialogue.promises[0], words=words),))
+
+
+HEADS = {"contrast": {"channels": 8, "hidden": 16, "norm": "batch"}}
+
+
+@pytest.fixture
+def model(recipe):
+    return lambda **changes: assemble(recipe(**({"heads": {"mask": recipe().heads["mask"], **HEADS}} | changes)))
+
+
+def test_a_network_learns_masks_from_words_alone(model, world):
+    assembled = model()
+    collate = Collator(assembled.processor.tokenizer.pad_token_id, assembled.model.tokens)
+    named = [worded(world, n, words) for n, words in enumerate((("red circle", "circle"), ("blue square", "square")))]
+    batch = collate([assembled.processor(dialogue) for dialogue in named])
+    assert batch.counts["named"] == 2 and batch.counts["mask"] == 0
+    found = assembled.model(batch)
+    assert found.parts["contrast"] > 0 and found.parts["mask_bce"] == 0
+    found.parts["contrast"].backward()
+    heads = assembled.model.heads
+    assert all(p.grad.abs().sum() > 0 for p in heads["mask"].project.parameters())
+    assert not [name for name, p in heads["contrast"].named_parameters() if p.grad is None and "by_word" not in name]
+
+
+def test_what_it_has_learned_is_saved_with_its_running_statistics(model, recipe, tmp_path):
+    parent = model()
+    parent.model.heads["contrast"].thing[1].running_mean.fill_(0.7)
+    save(tmp_path, parent.model, parent.config, parent.processor.tokenizer)
+    child = model(llm=str(tmp_path))
+    mine, yours = (one.model.heads["contrast"].state_dict() for one in (child, parent))
+    assert all(torch.equal(mine[name], yours[name]) for name in yours)
+
+
+def test_it_is_nothing_without_masks(recipe):
+    with pytest.raises(LookupError, match="model.heads.contrast: it compares what masks show; name the head mask, too"):
+        assemble(recipe(heads=HEADS))
 
 
 RANKS = """
