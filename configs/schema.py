@@ -25,6 +25,8 @@ class VisionConfig(Section):
     layer: int = -2  # which of its hidden states; -1 is the last
     aspect: Literal["pad", "crop"] = "pad"  # pad: white square around; crop: shorter side, then the centre
     frames: int = Field(8, ge=1)  # of a video: this many temporal tokens, then the patches' means over time
+    sampling: Literal["uniform", "head_tail", "fps"] = "uniform"  # which frames those are (datasets/moments.py)
+    fps: float = Field(1.0, gt=0)  # with `sampling: fps`, frames a second
 
 
 class LoraConfig(Section):

@@ -1,4 +1,4 @@
-"""Frames of a video or a GIF, evenly spread, by PyAV, in a limited time.
+"""Frames of a video or a GIF, by PyAV, in a limited time.
 
 Frames are counted from the packets' times, without decoding them; only what lies between a keyframe and a wanted
 frame is decoded. decord 0.6.0 (2021), which u-LLaVA uses, gave the same frames of MP4 and MKV in the same time, but
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ullava.datasets.moments import UNIFORM, Sampling
 from ullava.datasets.opening import check_file
 from ullava.datasets.structures import Video
 from ullava.datasets.watchdog import within
@@ -26,8 +27,10 @@ GUARD = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
 COMPLETE = 0.9  # of the frames that the header announces; containers differ by a few
 
 
-def read_frames(video: Video, count: int, timeout: float | None = None) -> np.ndarray:
-    """Returns (count, H, W, 3) uint8 RGB: the middle frames of `count` equal parts, in order.
+def read_frames(
+    video: Video, count: int, timeout: float | None = None, sampling: Sampling = UNIFORM
+) -> np.ndarray:
+    """Returns (count, H, W, 3) uint8 RGB: frames chosen by `sampling`, in order.
 
     A clip of fewer frames than `count` repeats them in order.
 
@@ -41,7 +44,7 @@ def read_frames(video: Video, count: int, timeout: float | None = None) -> np.nd
         ValueError: not a video, broken, truncated, too large, or without frames in its `clip`.
     """
     timeout = patience() if timeout is None else timeout
-    return within(timeout, lambda: _read(video, count, timeout), late(video.path, timeout))
+    return within(timeout, lambda: _read(video, count, timeout, sampling), late(video.path, timeout))
 
 
 def patience() -> float:
@@ -60,7 +63,7 @@ def patience() -> float:
     return seconds
 
 
-def _read(video: Video, count: int, timeout: float) -> np.ndarray:
+def _read(video: Video, count: int, timeout: float, sampling: Sampling) -> np.ndarray:
     import av
 
     path = video.path
@@ -71,7 +74,7 @@ def _read(video: Video, count: int, timeout: float) -> np.ndarray:
         with av.open(str(path), timeout=timeout, options=GUARD) as container:
             if not container.streams.video:
                 raise ValueError(f"{path}: the file has no pictures in it")
-            return _Film(video, container, timeout).read(count)
+            return _Film(video, container, timeout).read(count, sampling)
     except av.error.ExitError as error:  # FFmpeg's own time-out, while it waits for bytes
         raise TimeoutError(late(path, timeout)) from error
     except av.error.FFmpegError as error:
@@ -98,11 +101,6 @@ def check_trailer(path: Path) -> None:
             raise ValueError(f"{path}: the GIF is truncated; fetch the file again")
 
 
-def middles(total: int, count: int) -> list[int]:
-    """Indices of the middle frames of `count` equal parts of `total` frames."""
-    return [(2 * part + 1) * total // (2 * count) for part in range(count)]
-
-
 class _Film:
     """One open file, read forwards."""
 
@@ -118,9 +116,10 @@ class _Film:
                 "take it out, or shrink it"
             )
 
-    def read(self, count: int) -> np.ndarray:
+    def read(self, count: int, sampling: Sampling) -> np.ndarray:
         times, keys = self.packet_times()
-        wanted = [times[i] for i in middles(len(times), count)]
+        seconds = [float(moment * self.stream.time_base) for moment in times]
+        wanted = [times[i] for i in sampling.choose(seconds, count, self.video.path.name)]
         frames: dict[int, np.ndarray] = {}
         position, decoding = -1, iter(())  # index in `keys` of the part that is being decoded
         for moment in sorted(set(wanted)):

@@ -23,6 +23,7 @@ from ullava.configs.registry import make, nearest
 from ullava.configs.schema import LossConfig, ModelConfig
 from ullava.configs.tokens import BEGIN, END, IMAGE, KEY, LOC, NEG, PAD, PATCH, SEG, SPACED, STAGE_ONE, STAGE_TWO
 from ullava.datasets.images import View
+from ullava.datasets.moments import Sampling
 from ullava.models import checkpoints
 from ullava.models.conversation import conversation
 from ullava.models.detector_files import open_detector
@@ -119,7 +120,8 @@ def assemble(
     framed = [heads[name] for name in ("mask", "detector") if name in heads]  # all look at the first one's frames
     processor = Processor(
         tokenizer, speech, view=vision.view, patches=vision.patches,
-        frames=config.vision.frames, mask_view=framed[0].tower.view if framed else None,
+        frames=config.vision.frames, sampling=Sampling(config.vision.sampling, config.vision.fps),
+        mask_view=framed[0].tower.view if framed else None,
         framed={head.token for head in framed}, spelling=spelling, max_length=max_length,
     )  # fmt: skip
     known_tokens = tokenizer.get_vocab()

@@ -9,6 +9,7 @@ from transformers import SamConfig, SamVisionConfig
 
 from ullava.configs.schema import ModelConfig
 from ullava.datasets.images import View
+from ullava.datasets.moments import Sampling
 from ullava.models.assembly import SPELT, add_words, inherit, new_words
 from ullava.models.conversation import conversation
 from ullava.models.detector_files import preparation
@@ -34,7 +35,8 @@ def border(config: ModelConfig, *, max_length: int = 512) -> Processor:
     tokenizer = legacy(tokenizer) if config.tokenization == "legacy" else tokenizer
     view, patches = sight(config)
     return Processor(
-        tokenizer, speech, view=view, patches=patches, frames=config.vision.frames, mask_view=mask_sight(config),
+        tokenizer, speech, view=view, patches=patches, frames=config.vision.frames,
+        sampling=Sampling(config.vision.sampling, config.vision.fps), mask_view=mask_sight(config),
         framed={HEADS[name].token for name in ("mask", "detector") if name in config.heads},
         spelling={SPELT[name]: spelt for name, spelt in config.tokens.items()}, max_length=max_length,
     )  # fmt: skip

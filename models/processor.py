@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from ullava.configs.tokens import BEGIN, END, IMAGE, KEY, OWNERS, PATCH, SEG, VIDEO
 from ullava.datasets import boxes, images, masks, videos
 from ullava.datasets.images import View
+from ullava.datasets.moments import UNIFORM, Sampling
 from ullava.datasets.structures import MARK, Dialogue, Picture, Promise, Region, Sample, Turn, Video, check_marks
 from ullava.models.chat_template import ChatTemplate
 from ullava.models.conversation import Conversation
@@ -32,7 +33,7 @@ class Processor:
         tokenizer: a fast one, which says where in the text each token stands.
         conversation: how turns are written.
         view: what the vision tower sees of a picture; patches: how many tokens that becomes.
-        frames: of a video; it becomes frames + patches tokens.
+        frames: of a video, chosen by `sampling`; it becomes frames + patches tokens.
         mask_view: what SAM sees; None without a mask head.
         framed: owner tokens whose pictures are drawn for it.
         spelling: our spelling of a token -> the checkpoint's.
@@ -47,6 +48,7 @@ class Processor:
         view: View,
         patches: int,
         frames: int = 8,
+        sampling: Sampling = UNIFORM,
         mask_view: View | None = None,
         framed: Collection[str] = (SEG,),
         spelling: Mapping[str, str] | None = None,
@@ -56,7 +58,7 @@ class Processor:
             raise ValueError(f"{tokenizer.name_or_path}: expected a fast tokenizer (tokenizer.json), found a slow one")
         self.tokenizer, self.conversation = tokenizer, conversation
         self.view, self.patches, self.frames, self.mask_view = view, patches, frames, mask_view
-        self.framed = frozenset(framed)
+        self.sampling, self.framed = sampling, frozenset(framed)
         self.spelling, self.max_length = dict(spelling or {}), max_length
         self.owners = re.compile("|".join(re.escape(self.spell(token)) for token in OWNERS))
         self.begin = [i for i in tokenizer("")["input_ids"] if i == tokenizer.bos_token_id and conversation.special]
@@ -200,7 +202,7 @@ class Processor:
     def place(self, medium: Picture | Video, column: int, framed: bool) -> PlacedMedium:
         """Reads a medium; SAM's frame is drawn where a mask is promised or may be."""
         if isinstance(medium, Video):
-            frames = videos.read_frames(medium, self.frames)
+            frames = videos.read_frames(medium, self.frames, sampling=self.sampling)
             pixels = np.stack([self.view.apply(frame) for frame in frames])
             return PlacedMedium(VIDEO, column, pixels, None, frames.shape[1:3], f"{medium.path}:{medium.clip}")
         picture = images.load(medium)

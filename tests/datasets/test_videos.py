@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ullava.datasets.moments import middles
 from ullava.datasets.structures import Video
-from ullava.datasets.videos import middles, read_frames
+from ullava.datasets.videos import read_frames
 
 LENGTH, RATE = 20, 10
 
