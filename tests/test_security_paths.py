@@ -15,7 +15,9 @@ from ullava.datasets.readers.base import READERS
 from ullava.datasets.readers.files import by_stem, inside
 
 ROOT = Path(__file__).parents[1]
-BY_STEM = {"label_map", "salient_pairs", "yolo", "daquar", "entities", "pascal_part"}  # names are looked up among a folder's own files
+BY_STEM = {  # names are looked up among a folder's own files
+    "label_map", "salient_pairs", "yolo", "daquar", "entities", "pascal_part", "reason_seg", "part_folders",
+}  # fmt: skip
 SQUARE = {"bbox": [0, 0, 2, 2], "segmentation": [[0, 0, 2, 0, 2, 2]], "category_id": 1, "id": 1, "image_id": 1}
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from ullava.datasets.masks import IGNORED
 from ullava.datasets.readers.base import READERS, Reader
-from ullava.datasets.readers.files import files
+from ullava.datasets.readers.files import files, inside
 from ullava.datasets.shapes import PICTURES, Painted, Shapes, read_shapes
 from ullava.datasets.structures import Picture, Region, Sample
 from ullava.datasets.tables import read_records
@@ -47,7 +47,8 @@ class ReasonSeg(Reader):
     @cached_property
     def records(self) -> list[tuple[Path, Path]]:
         """Paths of picture and annotation."""
-        folders = [self.folder / split for split in self.split.split("_")] if self.split else [self.folder]
+        splits = self.split.split("_") if self.split else []
+        folders = [inside(self.folder, split, self.name) for split in splits] or [self.folder]
         found = [pair for folder in folders for pair in pairs(folder, self.images or folder, self.name)]
         if self.only:
             found = [pair for pair in found if bool(read_shapes(*pair[::-1]).is_sentence) == (self.only == "long")]
