@@ -3,8 +3,9 @@
     reason_seg/000000.json                 texts, whether they are sentences, polygons of target and unclear pixels
     reason_seg/explanatory/train.json      why it is that: image, json, query, outputs, keyword
 
-Some take what everybody knows (snow is white, a ring has a hole), others a comparison of all things. As everywhere in
-this world nothing is asked that has two answers, and near ties are left out.
+Most take what everybody knows (snow is white, a ring has a hole), and some of these an order as well; the others a
+comparison of all things. No question says what the thing is called. As everywhere in this world nothing is asked that
+has two answers, and near ties are left out.
 """
 
 import json
@@ -54,16 +55,15 @@ def called(scene: Scene, index: int) -> str:
 
 def clues(wanted: Mapping[str, str], rng: np.random.Generator) -> str:
     """Shape and color by what everybody knows of them: "has a hole and has the color of snow"."""
-    said = [SHAPES[wanted["shape"]]] if "shape" in wanted else []
+    said = [SHAPES[wanted["shape"]]]
     said += [f"has the color of {pick(COLORS[wanted['color']], rng)}"] if "color" in wanted else []
     return " and ".join(said)
 
 
 def known(scene: Scene, rng: np.random.Generator) -> Thought | None:
-    """The only one of which something is known; nine in ten times, its shape is among that."""
+    """The only one of its shape, or of that and its color or size."""
     index = int(rng.integers(len(scene.things)))
-    needed = "shape" if rng.random() < 0.9 else "color"
-    unique = [wanted for wanted in names(scene, index, bare=True) if "texture" not in wanted and needed in wanted]
+    unique = [wanted for wanted in names(scene, index) if "texture" not in wanted]
     if not unique:
         return None
     wanted = pick(unique[:2], rng)
@@ -77,10 +77,10 @@ def known(scene: Scene, rng: np.random.Generator) -> Thought | None:
 
 
 def first(scene: Scene, rng: np.random.Generator) -> Thought | None:
-    """The first of several that one comes across, who are named, or told by what is known of them."""
+    """The first of several of a shape that one comes across."""
     index = int(rng.integers(len(scene.things)))
     thing, options = scene.things[index], []
-    for kinds in ((), ("color",), ("size",), ("shape",), ("shape",), ("shape", "color")):
+    for kinds in (("shape",), ("shape", "color")):
         wanted = {kind: getattr(thing, kind) for kind in kinds}
         rivals = [scene.things[other] for other in scene.having(wanted) if other != index]
         for extreme, axis in EXTREMES.items():
@@ -89,8 +89,7 @@ def first(scene: Scene, rng: np.random.Generator) -> Thought | None:
     if not options:
         return None
     extreme, wanted = pick(options, rng)
-    told = f"object that {clues(wanted, rng)}" if "shape" in wanted and rng.random() < 0.5 else noun(wanted)
-    view = VIEWS[extreme]
+    told, view = f"object that {clues(wanted, rng)}", VIEWS[extreme]
     return Thought(
         index,
         (f"first {told} from {view}", f"{told}, the first from {view}"),
@@ -135,13 +134,14 @@ def odd(scene: Scene, rng: np.random.Generator) -> Thought | None:
 
 
 def like(scene: Scene, rng: np.random.Generator) -> Thought | None:
-    """The other one of the color or texture of a thing that is named without it."""
+    """The other one of the color or texture of a thing of another shape, which is named without it."""
     kind, index = pick(("color", "texture"), rng), int(rng.integers(len(scene.things)))
-    others = [other for other in scene.having({kind: getattr(scene.things[index], kind)}) if other != index]
+    value = getattr(scene.things[index], kind)
+    others = [other for other in scene.having({kind: value}) if other != index]
     ways = [wanted for other in others for wanted in names(scene, other) if kind not in wanted]
-    if len(others) != 1 or not ways:
+    if len(others) != 1 or not ways or ways[0]["shape"] == scene.things[index].shape:
         return None
-    anchor, value = noun(ways[0]), getattr(scene.things[index], kind)
+    anchor = noun(ways[0])
     return Thought(
         index,
         (f"other object with the {kind} of the {anchor}", f"object that has the {kind} of the {anchor} too"),
