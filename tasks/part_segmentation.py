@@ -13,7 +13,7 @@ from ullava.datasets.boxes import around
 from ullava.datasets.masks import Union
 from ullava.datasets.structures import Region
 from ullava.tasks.base import TASKS, draw, pick
-from ullava.tasks.phrases import fill
+from ullava.tasks.phrases import Questions, fill
 from ullava.tasks.phrases_part import DEED, OPERATE, deed
 from ullava.tasks.regions import RegionTask
 
@@ -79,7 +79,7 @@ class PartSegmentation(RegionTask):
         return (region.category, part, whole) if token == SEG else ()
 
 
-def operating(region: Region):
+def operating(region: Region) -> Questions:
     """The ways to ask for a part by what it is for."""
     part, whole = part_names.split(region.category)
     filled = [fill(question, whole).replace(DEED, deed(part)) for question in (*OPERATE.templates, OPERATE.exam)]

@@ -6,9 +6,10 @@
     <images>/manifest.jsonl                  what `ullava generate-images` has written; nothing is read from it
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 from ullava.datasets import part_names
@@ -20,6 +21,7 @@ from ullava.datasets.tables import read_object
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 MASK = "_mask"  # behind the stem of a picture's mask
+Record = tuple[Path, Path | None]  # a picture, and its mask
 
 
 @READERS.register("part_folders")
@@ -32,6 +34,8 @@ class PartFolders(Reader):
         masks: folder laid out alike that holds masks, such as `ullava prepare pseudo_masks` writes; None: no such.
         beside: whether masks that lie beside the pictures count; those in `masks` come first.
         masked: leave out pictures without a mask.
+        each: records of every part of every object, so that all are drawn alike: of few pictures some come again, of
+            many they are evenly apart; None: the pictures as they are.
         threshold: least grey value, 0 to 255, of a mask's foreground.
     """
 
@@ -40,10 +44,11 @@ class PartFolders(Reader):
     masks: Path | None = None
     beside: bool = True
     masked: bool = False
+    each: int | None = None
     threshold: int = 128
 
     @cached_property
-    def records(self) -> list[tuple[Path, Path | None]]:
+    def records(self) -> list[Record]:
         """(picture, its mask or None), sorted by part, object and name.
 
         Raises:
@@ -57,7 +62,7 @@ class PartFolders(Reader):
         if not found:
             wanted = "pictures with masks" if self.masked else "pictures"
             raise ValueError(f"{self.images}: no {wanted}; expected <part>/<object>/<name>.png")
-        return found
+        return list(evenly(found, self.each)) if self.each else found
 
     def masks_of(self, pictures: Mapping[str, Path]) -> Iterator[tuple[Path, Path]]:
         """Yields (picture, mask) of all that have one; of two masks the last is meant."""
@@ -79,6 +84,13 @@ class PartFolders(Reader):
         part, whole = (folder.replace("_", " ") for folder in stem.parts[:2])
         region = Region(category=part_names.join(part, whole), mask=Foreground(mask, self.threshold) if mask else None)
         return Sample(f"{self.name}/{stem}", (Picture(picture),), (region,))
+
+
+def evenly(records: Sequence[Record], each: int) -> Iterator[Record]:
+    """Yields `each` records of every folder."""
+    for _, some in groupby(records, key=lambda record: record[0].parent):
+        own = list(some)
+        yield from (own[n * len(own) // each] for n in range(each))
 
 
 def below(folder: Path, *endings: str) -> list[Path]:

@@ -56,6 +56,13 @@ def test_masks_beside_can_be_left_unseen_and_pictures_without_left_out(tree):
     assert [sample.id for sample in PartFolders("sd", images, masked=True)] == ["sd/lid/pot/a"]
 
 
+def test_folders_may_be_drawn_alike(tree):
+    images = tree(*(f"lid/pot/{n}.png" for n in range(6)), "lid/jar/0.png")
+    assert [sample.id for sample in PartFolders("sd", images, each=3)] == [
+        "sd/lid/jar/0", "sd/lid/jar/0", "sd/lid/jar/0", "sd/lid/pot/0", "sd/lid/pot/2", "sd/lid/pot/4",
+    ]  # fmt: skip
+
+
 def test_another_tree_of_masks_comes_before_those_beside(tree, tmp_path):
     images = tree("lid/pot/a.png", "lid/pot/a_mask.png", "lid/pot/b.png")
     masks = tmp_path / "pseudo"
