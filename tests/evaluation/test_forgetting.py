@@ -1,11 +1,25 @@
 """What is forgotten: the base's questions asked again."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from ullava.evaluation.forgetting import forgetting_table, forgotten
+from ullava.configs.load import load
+from ullava.configs.schema import RunConfig
+from ullava.evaluation.forgetting import KEPT, forgetting_table, forgotten
 from ullava.evaluation.report import write_report
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+FAMILY = ("lisa", "lasagna", "keyseg", "sd_parts")
+RECIPES = [*(f"tiny/{name}" for name in ("chat", *FAMILY)), *(f"train/{name}" for name in ("lisa_reason", *FAMILY))]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_of_the_family_asks_what_its_base_could_and_says_some_of_it_again(name):
+    config = load(CONFIGS / f"{name}.yaml", RunConfig)
+    assert set(KEPT) <= {row.task for row in config.evaluate}
+    assert set(KEPT) & {row.task for row in config.data}
 
 
 def row(model, task, dataset="toy", **metrics):
