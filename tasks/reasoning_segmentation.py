@@ -11,7 +11,7 @@ import numpy as np
 
 from ullava.configs.tokens import LOC, SEG
 from ullava.datasets.structures import Dialogue, Promise, Region, Sample, Turn
-from ullava.tasks.base import TASKS, pick
+from ullava.tasks.base import TASKS, draw, pick
 from ullava.tasks.grammar import MARK_PATTERN, words
 from ullava.tasks.phrases import fill
 from ullava.tasks.regions import RegionTask
@@ -56,15 +56,15 @@ class ReasoningSegmentation(RegionTask):
         return self.book.sentence if region.sentences else self.book.segment
 
     def dialogue(self, sample, rng):
-        asked = self.asked(sample)
-        turns = [asked[i] for i in rng.permutation(len(asked))[: self.rounds]]
-        return self.converse(sample.id, sample, [(*turn, self.drawn(turn[1], rng)) for turn in turns], rng)
+        asked = draw(self.asked(sample), self.rounds, rng)
+        drawn = [(text, region, self.drawn(region, rng)) for text, region in asked]
+        return self.converse(sample.id, sample, drawn, rng)
 
     def exams(self, sample):
         parts: Parts = "both" if self.explain else "mask"
-        first = {id(region): (text, region) for text, region in reversed(self.asked(sample))}
-        for number, (text, region) in enumerate(reversed(first.values())):  # LISA's: the first text of a region alone
-            yield self.converse(f"{sample.id}#{number}", sample, [(text, region, parts)])
+        for number, (text, region) in enumerate(self.asked(sample)):
+            if text is region.phrases[0]:  # LISA's: the first text of a region alone
+                yield self.converse(f"{sample.id}#{number}", sample, [(text, region, parts)])
 
     def read(self, answer):
         return self.grammar.read(answer) or words(answer)
