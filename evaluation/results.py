@@ -10,8 +10,8 @@ from ullava.configs.registry import nearest
 from ullava.evaluation.predictions import replacing
 
 PRINTED = (
-    "gIoU", "cIoU", "N-acc", "acc@0.5", "mIoU", "MAE", "maxF", "accuracy", "BLEU-4", "CIDEr-D", "keyword_acc",
-    "emission", "unparseable",
+    "gIoU", "cIoU", "N-acc", "T-acc", "acc@0.5", "mIoU", "presence_F1", "MAE", "maxF", "accuracy", "BLEU-4", "CIDEr-D",
+    "keyword_acc", "emission", "unparseable",
 )  # fmt: skip
 Row = dict[str, Any]
 Results = dict[str, Any]  # {"rows": [...], "run": {...}}

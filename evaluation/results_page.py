@@ -17,16 +17,17 @@ from ullava.evaluation.results import Results, Row
 
 PUBLISHED = Path(__file__).with_name("published.yaml")
 SCORES = {  # task -> what its papers print; of another task its first score
-    "res": ("cIoU", "gIoU", "P@0.5"),
+    "res": ("cIoU", "gIoU", "P@0.5", "N-acc", "T-acc"),
     "rec": ("acc@0.5",),
     "salient": ("cIoU", "MAE", "maxF", "S"),
     "reasoning": ("gIoU", "cIoU"),
-    "keyword": ("gIoU", "cIoU"),
+    "keyword": ("gIoU", "cIoU", "keyword_acc"),
+    "part": ("gIoU", "cIoU"),
     "semantic": ("mIoU", "pixel_acc"),
-    "multi_target": ("mIoU",),
+    "multi_target": ("mIoU", "presence_F1"),
     "captioning": ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D"),
     "video_captioning": ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D"),
-    "vqa": ("accuracy",),
+    "vqa": ("accuracy", "presence_F1", "yes"),
 }
 FRACTIONS = ("MAE", "maxF", "meanF", "adpF", "maxE", "meanE", "adpE", "S", "wF")  # printed as .123, others in percent
 
