@@ -36,6 +36,10 @@ class KeywordSegmentation(RegionTask):
     def heads(self):
         return ("mask",)  # whether it reads [KEY] is its own affair; the word is said either way
 
+    @property
+    def metrics(self):
+        return tuple(metric for token in self.scores if token in self.owners for metric in self.scores[token])
+
     def asked(self, sample):
         asked = [(phrase, region) for region in sample.regions for phrase in region.phrases]
         if not asked:

@@ -44,8 +44,8 @@ class KeywordAlignment(nn.Module):
         """
         numbers = [n for n, spelt in enumerate(words) if spelt]
         meant = [tuple(words[n][0]) for n in numbers]
-        if not numbers:  # every rank uses every parameter, in one order
-            blank = self.words(self.embed([0]))
+        if not numbers:  # every rank uses every parameter, in one order, forwards and backwards
+            blank = self.words(self.embed([0]).to(self.words.weight.dtype))
             return (blank.sum() + keys.sum()).float()[None][:0]
         spelt, truth, apart = getattr(self, self.way)(meant)
         with torch.autocast(keys.device.type, enabled=False):
@@ -54,26 +54,29 @@ class KeywordAlignment(nn.Module):
         return F.cross_entropy(likeness.masked_fill(apart, -torch.inf), truth, reduction="none")
 
     def embed(self, ids: Sequence[int] | Tensor) -> Tensor:
-        """The language model's rows; asked through it, so that weights in pieces come together."""
+        """The language model's rows; asked through it, so that weights in pieces come together.
+
+        With `mean_infonce` they stay as they are, and the states come to them.
+        """
         (table,) = self.table
-        return table(torch.as_tensor(ids, device=table.weight.device))
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.way == "first_token"):
+            return table(torch.as_tensor(ids, device=table.weight.device))
 
     def first_token(self, meant: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor, Tensor]:
         """(the whole vocabulary, projected; each keyword's first piece; pairs that do not count: none)."""
         table = self.embed(range(self.table[0].num_embeddings))
-        truth = torch.tensor([ids[0] for ids in meant], device=table.device)
-        return self.words(table), truth, torch.zeros(1, 1, dtype=torch.bool, device=table.device)
+        truth, none = torch.tensor([ids[0] for ids in meant]), torch.zeros(1, 1, dtype=torch.bool)
+        return self.words(table.to(self.words.weight.dtype)), truth.to(table.device), none.to(table.device)
 
     def mean_infonce(self, meant: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor, Tensor]:
         """(the batch's keywords and some rows, projected; which is each one's; rows that are a piece of it)."""
         known = list(dict.fromkeys(meant))
         pieces = [piece for ids in known for piece in ids]
         rows = spread(self.table[0].num_embeddings, DRAWN, sum(pieces))
-        with torch.no_grad():  # words stay where they are; states come to them
-            read = self.embed([*pieces, *rows]).float()
-            owners = torch.tensor([n for n, ids in enumerate(known) for _ in ids], device=read.device)
-            means = read.new_zeros(len(known), read.shape[1]).index_add(0, owners, read[: len(pieces)])
-            means = F.layer_norm(torch.cat([means, read[len(pieces) :]]), read.shape[1:])  # of sums as of means
+        read = self.embed([*pieces, *rows]).float()
+        owners = torch.tensor([n for n, ids in enumerate(known) for _ in ids], device=read.device)
+        means = read.new_zeros(len(known), read.shape[1]).index_add(0, owners, read[: len(pieces)])
+        means = F.layer_norm(torch.cat([means, read[len(pieces) :]]), read.shape[1:])  # of sums as of means
         truth = torch.tensor([known.index(ids) for ids in meant], device=read.device)
         own = [[False] * len(known) + [row in ids for row in rows] for ids in meant]
         return self.words(means.to(self.words.weight.dtype)), truth, torch.tensor(own, device=read.device)

@@ -89,7 +89,7 @@ def test_a_mask_alone_may_be_said():
     task = make(says=["SEG"])
     assert next(task.exams(SAMPLE)).turns[0].answer == "[SEG]."
     assert task.metrics == ("mask_iou",) and task.heads == ("mask",)
-    assert make().metrics == ("keyword_acc", "mask_iou") and make().heads == ("mask",)
+    assert make().metrics == ("mask_iou", "keyword_acc") and make().heads == ("mask",)
 
 
 def test_what_cannot_be_asked_is_said():
