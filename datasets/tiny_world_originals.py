@@ -138,21 +138,25 @@ def paco(world: Path, root: Path, split: str = "train") -> None:
     copy(world / "images", root / f"coco/{split}2017")
 
 
-def grefcoco(world: Path, root: Path) -> None:
-    """The world's references, one of all objects of the first picture, and one that means nothing in it."""
+def grefcoco(world: Path, root: Path, split: str = "val") -> None:
+    """The world's references; and of each picture all things of a shape that is there, and of one that is not."""
     folder = root / "refer_seg/grefcoco"
     folder.mkdir(parents=True)
     shutil.copy(world / "instances.json", folder)
     copy(world / "images", root / "refer_seg/images/mscoco/images/train2014")
-    refs = unpickle(world / "refs(tiny).p")
-    first = refs[0]["image_id"]
-    annotations = read_object(folder / "instances.json")["annotations"]
-    every = [thing["id"] for thing in annotations if thing["image_id"] == first]
-    more = [{"ann_id": every, "sentences": [{"sent": "everything"}], "no_target": False}]
-    more += [{"ann_id": [-1], "sentences": [{"sent": "the elephant"}], "no_target": True}]
-    listed = [ref | {"ann_id": [ref["ann_id"]], "split": "val", "no_target": False} for ref in refs]
-    listed += [{"image_id": first, "split": "val", "ref_id": len(refs) + k} | ref for k, ref in enumerate(more)]
-    dump(folder / "grefs(unc).json", listed)
+    tree = read_object(world / "instances.json", "images", "annotations", "categories")
+    listed = [ref | {"ann_id": [ref["ann_id"]], "split": split} for ref in unpickle(world / "refs(tiny).p")]
+    for image in tree["images"]:
+        found: dict[int, list[int]] = {category["id"]: [] for category in tree["categories"]}
+        for thing in tree["annotations"]:
+            if thing["image_id"] == image["id"]:
+                found[thing["category_id"]].append(thing["id"])
+        for there in (True, False):
+            asked = [category for category in tree["categories"] if bool(found[category["id"]]) == there]
+            category = asked[image["id"] % len(asked)]
+            ref = {"ann_id": found[category["id"]] or [-1], "sentences": [{"sent": f"every {category['name']}"}]}
+            listed.append(ref | {"image_id": image["id"], "split": split, "ref_id": len(listed)})
+    dump(folder / "grefs(unc).json", [ref | {"no_target": ref["ann_id"] == [-1]} for ref in listed])
 
 
 def odvg(world: Path, path: Path) -> None:
