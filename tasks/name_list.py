@@ -5,8 +5,8 @@
     wall [SEG] dog [NEG] sky [SEG]       `spaced`, as LLaMA's tokenizer reads the first: a word begins behind a token
 
 Tokens delimit the names, so a name may hold commas. In the first and the last a name and its token are as long as the
-name and the comma of "wall, dog, sky.": what is to be said next stands a fixed number of tokens before, and is copied
-from there after some fifty steps.
+name and the comma of "wall, dog, sky.": what is to be said next stands a fixed number of tokens before, and a small
+model learns to copy it in half the steps that it needs for the second.
 """
 
 import re
