@@ -62,7 +62,7 @@ LABELS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "write", "classes", "count"), LABELS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "write", "classes", "count"), LABELS, ids=[name for name, *_ in LABELS])
 def test_every_pixel_has_the_class_it_was_drawn_with(world, data, name, write, classes, count):
     write(world, data)
     reader = open_dataset(name, "semantic")
