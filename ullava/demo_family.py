@@ -4,8 +4,9 @@
                    -> lasagna
 
 The base is this world's LLaVA: it captions and answers, and has no head. Every recipe's own rows ask it for what it
-teaches, and again for captions and answers, so that the page says what each has forgotten. Recipes that need nothing of
-each other are trained at once.
+teaches, and again for captions and answers, so that the page says what each has forgotten. Two are trained once more as
+controls: KeySeg without its fusion, and parts without a mask that anybody drew. Recipes that need nothing of each other
+are trained at once.
 """
 
 import json
@@ -13,14 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ullava.configs.load import load
+from ullava.configs.load import data_root, load
 from ullava.configs.schema import RunConfig
 from ullava.demo import QUICK_ANSWERS, QUICK_TRAIN, QUICK_WORLD, ROOT, Together
-from ullava.evaluation.forgetting import forgetting_table
+from ullava.evaluation.forgetting import KEPT, forgetting_table
 from ullava.evaluation.headlines import summary_table
 from ullava.evaluation.predictions import read_predictions, replacing
 from ullava.evaluation.report import write_report
-from ullava.evaluation.results import Results, read_results, write_results
+from ullava.evaluation.results import Results, Row, read_results, write_results
 
 BASE = "base"
 QUICK_LIMIT = 4  # samples of each row
@@ -35,7 +36,8 @@ class Recipe:
         title: what the page calls it.
         config: its YAML in configs/tiny.
         parent: the folder it goes on from; None: the YAML's own.
-        overrides: what it changes in the YAML.
+        overrides: what it changes in the YAML; `{output}` is the demo's.
+        control: end of its datasets' names in the results, where it is one.
     """
 
     name: str
@@ -43,22 +45,42 @@ class Recipe:
     config: str
     parent: str | None = None
     overrides: tuple[str, ...] = ()
+    control: str = ""
 
 
+PSEUDO = "pseudo_masks"
 TOGETHER = (  # one after the other; those in a line at once
     (Recipe("stage1", "Stage I", "stage1"),),
     (Recipe(BASE, "Base: captions and answers", "chat", "stage1"),),
     (Recipe("lisa", "LISA", "lisa", BASE), Recipe("lasagna", "LaSagnA", "lasagna", BASE)),
     (Recipe("keyseg", "KeySeg", "keyseg", "lisa"), Recipe("sd_parts", "Parts", "sd_parts", "lisa")),
-)
+    (
+        Recipe("keyseg_plain", "KeySeg without fusion", "keyseg", "lisa", ("model.heads.mask.fusion=null",), "plain"),
+        Recipe(
+            "sd_parts_words", "Parts without masks", "sd_parts", "lisa",
+            ("data.0.dataset=parts_pseudo", f"datasets.parts_pseudo.masks={{output}}/{PSEUDO}"), "words",
+        ),
+    ),
+)  # fmt: skip
 RECIPES = tuple(recipe for together in TOGETHER for recipe in together)
-FOLDERS = tuple(recipe.name for recipe in RECIPES)
+FOLDERS = (*(recipe.name for recipe in RECIPES), PSEUDO)
+ASKS = (  # what LISA is asked for instead of a part, of which it has never heard
+    "handle=ring",
+    "tail=square",
+    "lid of the pot=triangle above the circle",
+    "lid of the box=triangle above the square",
+    "wheel of the cart=circle below the triangle",
+    "wheel of the plane=circle below the cross",
+)
+TRUST = ("--quality", "0", "--stability", "0.7")
 
 
 def commands(output: Path, *, quick: bool, seen: Sequence[str] = ()) -> Iterator[list[str] | Together]:
     """Yields each command, or those that run at once, when those before have run."""
     yield ["python", "-m", "ullava", "prepare", "tiny_world", *(QUICK_WORLD if quick else ())]
     for together in TOGETHER:
+        if any(recipe.control for recipe in together):
+            yield draw_masks(output)
         typed = [train(recipe, output, quick=quick, seen=seen) for recipe in together]
         logs = (output / f"{recipe.name}.txt" for recipe in together)
         yield typed[0] if len(typed) == 1 else Together(zip(logs, typed, strict=True))
@@ -70,7 +92,15 @@ def train(recipe: Recipe, output: Path, *, quick: bool, seen: Sequence[str] = ()
     parent = [] if first else [f"model.llm={output / recipe.parent}"]
     path = f"configs/tiny/{recipe.config}.yaml"
     words = ["python", "train_ullava_core.py", "--cfg_path", path, f"output_dir={output / recipe.name}"]
-    return [*words, *parent, *recipe.overrides, *(seen if first else ()), *(shorten(path) if quick else ())]
+    changes = [word.format(output=output.absolute()) for word in recipe.overrides]
+    return [*words, *parent, *changes, *(seen if first else ()), *(shorten(path) if quick else ())]
+
+
+def draw_masks(output: Path) -> list[str]:
+    """The command by which LISA draws masks of the parts."""
+    pictures = data_root() / "tiny_world" / "tiny_train" / "parts"
+    words = ["python", "-m", "ullava", "prepare", PSEUDO, str(output / "lisa"), str(pictures), str(output / PSEUDO)]
+    return [*words, *TRUST, "--asks", *ASKS]
 
 
 def shorten(path: str) -> list[str]:
@@ -95,6 +125,8 @@ def report(output: Path, steps: Sequence[str]) -> tuple[Path, str]:
 def merge(output: Path, results: Path, predictions: Path) -> None:
     """Writes the rows and predictions of every recipe's last evaluation into one file each; `model` says whose.
 
+    Of a control stand the rows of its own task, under a dataset's name of its own.
+
     Raises:
         FileNotFoundError: a recipe was never evaluated.
     """
@@ -105,11 +137,18 @@ def merge(output: Path, results: Path, predictions: Path) -> None:
                 continue
             folder = last_evaluation(output / recipe.name)
             scored = read_results(folder / "results.json")
-            merged["rows"] += [row | {"model": recipe.name} for row in scored["rows"]]
+            merged["rows"] += [row | {"model": recipe.name} for row in own_rows(recipe, scored["rows"])]
             merged["run"]["models"][recipe.name] = scored["run"]
-            for line in read_predictions(folder / "predictions.jsonl"):
+            for line in () if recipe.control else read_predictions(folder / "predictions.jsonl"):
                 file.write(json.dumps(line | {"model": recipe.name}, ensure_ascii=False) + "\n")
     write_results(merged, results)
+
+
+def own_rows(recipe: Recipe, rows: Sequence[Row]) -> list[Row]:
+    """The rows of a recipe as they are merged."""
+    if not recipe.control:
+        return list(rows)
+    return [row | {"dataset": f"{row['dataset']}_{recipe.control}"} for row in rows if row["task"] not in KEPT]
 
 
 def last_evaluation(run: Path) -> Path:

@@ -14,10 +14,11 @@ def commands(output, quick=False):
 
 
 def test_each_recipe_goes_on_from_its_parent(tmp_path):
-    _, stage1, base, *others = commands(tmp_path)
+    _, stage1, base, *others = (typed for typed in commands(tmp_path) if demo_family.PSEUDO not in typed)
     assert f"output_dir={tmp_path}/stage1" in stage1 and not any(word.startswith("model.llm=") for word in stage1)
     assert f"model.llm={tmp_path}/stage1" in base and f"output_dir={tmp_path}/base" in base
     parents = {demo_family.RECIPES[n].name: demo_family.RECIPES[n].parent for n in range(2, len(demo_family.RECIPES))}
+    assert set(parents) >= {"keyseg_plain", "sd_parts_words"}
     assert {parents["lisa"], parents["lasagna"]} == {"base"} and {parents["keyseg"], parents["sd_parts"]} == {"lisa"}
     assert [word for typed in others for word in typed if word.startswith("model.llm=")] == [
         f"model.llm={tmp_path}/{parent}" for parent in parents.values()
@@ -46,6 +47,23 @@ def test_the_last_evaluation_of_each_recipe_is_merged_and_says_whose_it_is(tmp_p
     assert merged["rows"] == [{"task": "vqa", "metrics": {"accuracy": 0.2}, "model": "base"}]
     assert merged["run"] == {"base": "base", "models": {"base": {"step": 10}}}
     assert json.loads((tmp_path / "predictions.jsonl").read_text()) == {"id": "vqa", "model": "base"}
+
+
+def test_a_control_has_its_own_name_and_no_chat(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo_family, "RECIPES", [demo_family.Recipe("plain", "", "", "lisa", control="plain")])
+    rows = [{"dataset": "tiny_test", "task": task, "metrics": {}} for task in ("keyword", "captioning", "vqa")]
+    evaluation(tmp_path / "plain", 1, *rows)
+    demo_family.merge(tmp_path, tmp_path / "results.json", tmp_path / "predictions.jsonl")
+    (row,) = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert row == {"dataset": "tiny_test_plain", "task": "keyword", "metrics": {}, "model": "plain"}
+    assert (tmp_path / "predictions.jsonl").read_text() == ""
+
+
+def test_masks_are_drawn_before_what_learns_from_them(tmp_path):
+    typed = list(commands(tmp_path))
+    drawn = next(n for n, words in enumerate(typed) if demo_family.PSEUDO in words)
+    learned = next(n for n, words in enumerate(typed) if any(f"masks={tmp_path}" in word for word in words))
+    assert drawn < learned and f"datasets.parts_pseudo.masks={typed[drawn][7]}" in typed[learned]
 
 
 def test_a_recipe_that_was_never_evaluated_is_named(tmp_path):
