@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 LETTER = re.compile(r"\(?([A-Za-z])\)?[.:)]?")  # the whole answer
 BEGINS = re.compile(r"\(?([A-Z])(?:[.:)]\)?)\s")  # "B. text", "(B) text"
-SAYS = re.compile(r"\banswer is:? \(?([A-Z])\b", re.IGNORECASE)
+SAYS = re.compile(r"\b(?i:answer)(?: is:?|:) (?:\(([A-Za-z])\)|([A-Z])\b)")  # "a" alone is an article
 
 
 def chosen(answer: str) -> str | None:
@@ -18,17 +18,22 @@ def chosen(answer: str) -> str | None:
     found = LETTER.fullmatch(answer) or BEGINS.match(answer)
     if found:
         return found.group(1).upper()
-    said = {letter.upper() for letter in SAYS.findall(answer)}
-    return said.pop() if len(said) == 1 else None
+    letters = set(said(answer))
+    return letters.pop() if len(letters) == 1 else None
+
+
+def said(text: str) -> list[str]:
+    """The letters that a text calls the answer, in its order."""
+    return [(bracketed or bare).upper() for bracketed, bare in SAYS.findall(text)]
 
 
 def same_choice(answer: str, references: Sequence[str]) -> float:
-    """Whether the letter of the first reference was chosen.
+    """Whether the letter of the first reference was chosen; of one that explains itself, the last that it names.
 
     Raises:
         ValueError: the reference chooses none.
     """
-    meant = chosen(references[0])
+    meant = chosen(references[0]) or next(reversed(said(references[0])), None)
     if meant is None:
         raise ValueError(f"vqa_choice: expected a truth that names a letter, found {references[0]!r}; use match: exact")
     return float(chosen(answer) == meant)
