@@ -217,7 +217,8 @@ def blueprint(config: RunConfig, size: str | None = None) -> tuple[Ullava, list]
         if "mask" in section.heads:
             whole = SamModel(sam)
             seer = SamTower(whole.vision_encoder, View(sam.vision_config.image_size, "corner"), [0] * 3, [1] * 3, "")
-            heads["mask"] = HEADS["mask"](llm.hidden_size, whole, seer)
+            fusion = (section.heads["mask"] or {}).get("fusion")
+            heads["mask"] = HEADS["mask"](llm.hidden_size, whole, seer, fusion=fusion)
         if section.lora:
             add_lora(model, section.lora)
         network = Ullava(model, tower, projector(section.projector, tower.width, llm.hidden_size), heads, {})
