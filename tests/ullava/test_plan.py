@@ -112,8 +112,9 @@ def test_deepspeed_that_is_not_installed_is_named(monkeypatch):
 def test_what_hears_keywords_counts_among_the_heads(recipe, zoo):
     def learning(heads) -> int:
         model = recipe(heads=heads).model_dump(mode="json")
-        config = {"output_dir": "x", "model": model, "learn": {"heads": 1e-3}, "data": [{"dataset": "a", "task": "res"}]}
-        return next(part.learning for part in blueprint(RunConfig.model_validate(config))[1] if part.part == "heads")
+        config = {"output_dir": "x", "model": model, "learn": {"heads": 1e-3}}
+        config = RunConfig.model_validate(config | {"data": [{"dataset": "a", "task": "res"}]})
+        return next(part.learning for part in blueprint(config)[1] if part.part == "heads")
 
     mask = {"sam": str(zoo / "sam")}
     # 32 channels. Cross- and self-attention: 8 x (32 x 32 + 32); MLP: 2 x 32 x 64 + 64 + 32; norms: 2 x 64;
