@@ -65,7 +65,7 @@ def opening(folder: Path, sizes: Sequence[int]) -> None:
         "records",
         "file MB",
         "table MB",
-        "first s",
+        "first, CPU s",
         "its peak MB",
         "again s",
         "record us",

@@ -75,3 +75,22 @@ def test_a_checkpoint_and_going_on_are_measured(capsys):
     said = capsys.readouterr().out
     assert "\n| tiny | optimizer.pt | " in said
     assert "\n| tiny | begins | " in said and "\n| tiny | goes on | " in said
+
+
+@pytest.mark.slow
+def test_a_samples_way_is_held_against_the_bare_one(capsys):
+    from benchmarks.data import main
+
+    main(["way", "--count", "2"])
+    said = capsys.readouterr().out
+    assert "\n| drawn | " in said
+    assert all(f"\n| drawn | {step} | " in said for step in ("decode", "resize", "text", "promises"))
+
+
+def test_annotation_files_are_opened_and_shared(capsys, tmp_path, monkeypatch):
+    from benchmarks.data import main
+
+    monkeypatch.setenv("ULLAVA_CACHE", "")
+    main(["share", "open", "--shared", "100", "--records", "30", "--folder", str(tmp_path)])
+    said = capsys.readouterr().out
+    assert "| records | 1 worker, MB | 8 workers, MB | 8 / 1 |" in said and "\n| 30 | " in said

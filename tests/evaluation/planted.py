@@ -252,7 +252,7 @@ def phrases(garden: Garden) -> Iterator[Planted]:
     first = {sample: next(n for n, line in enumerate(lines) if shows(line, sample)) for sample in (far, mute)}
     for line in lines:
         if shows(line, long):
-            line["phrase"] = "very " * 600 + line["phrase"]
+            line["phrase"] = "very " * 3000 + line["phrase"]
     lines[first[far]]["bbox_xyxy"][2] = 9999.0
     lines[first[mute]]["phrase"] = " "
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))

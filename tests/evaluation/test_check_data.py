@@ -21,6 +21,7 @@ from ullava.evaluation.check_data import Inspected, balance, deeper, duplicates,
 from ullava.evaluation.check_records import Inspector, Looked
 from ullava.evaluation.faults import Opened
 from ullava.evaluation.findings import KINDS
+from ullava.preparing.__main__ import main as prepare
 from ullava.tasks.base import TASKS
 
 planted = SimpleNamespace(**run_path(str(Path(__file__).with_name("planted.py"))))
@@ -33,7 +34,7 @@ ASKED = {
 }  # fmt: skip
 PARTS = (
     "coco_mini", "flickr8k", "refer", "duts", "camvid", "daquar", "msrvtt", "coco128_yolo", "tiny_coco",
-    "ade20k_sample", "voc_sample", "davis2016", "pope", "sharegpt_mllm_demo",
+    "ade20k_sample", "voc_sample", "davis2016", "pope", "sharegpt_mllm_demo", "refcocos",
 )  # fmt: skip
 
 
@@ -83,12 +84,25 @@ def copy(tmp_path_factory):
         yield folder / "realdata"
 
 
+def of_several_hops(realdata: Path) -> dict[str, dict]:
+    """Catalogue entries of RefCOCOs' expressions, and of those with masks as ReasonSeg's."""
+    folder = realdata / "refcocos"
+    (folder / "images").mkdir()
+    for paths in json.loads((folder / "image_paths_in_this_pack.json").read_text()).values():
+        shutil.copy(realdata / paths[0], folder / "images")
+    prepare(["reason_proxy", str(folder), "--images", str(folder / "images"), "--output", str(folder / "proxy")])
+    boxes = {"reader": "phrase_boxes", "annotations": str(folder / "refcocos_test.json"), "picture": "file_name"}
+    boxes |= {"images": str(folder / "images"), "phrase": "normal_caption", "box": "solution", "targets_only": True}
+    return {"refcocos_sample": boxes, "hops": {"reader": "reason_seg", "root": str(folder / "proxy"), "folder": "val"}}
+
+
 @pytest.mark.shared
 @pytest.mark.slow
 def test_every_planted_fault_is_found_by_record_and_no_other(copy, tmp_path):
     held_out = planted.HELD_OUT.items()
-    data = [row for row in rows() if row not in held_out]
-    path = write(tmp_path, data, held_out)
+    data = [row for row in rows() if row not in held_out] + [("refcocos_sample", "rec"), ("hops", "reasoning")]
+    longer = {"max_length": 2048}  # LaSagnA's questions name all classes of a set
+    path = write(tmp_path, data, held_out, datasets=of_several_hops(copy), training=longer)
     faults = list(planted.plant(planted.Garden.of(copy, rows())))
     assert len(faults) == 35 and {fault.kind for fault in faults} == KINDS.keys() - {"duplicate", "task"}
     with pytest.raises(ConfigError):
