@@ -135,9 +135,12 @@ def under(masks: MaskLogits, view: View) -> Tensor:
         return masks.logits.sum() + features.new_zeros(0, features.shape[1])
     places = features.shape[-2:]
     weight = F.adaptive_avg_pool2d(masks.logits.float().sigmoid()[:, None], places)
-    weight = weight * inside(promised.sizes, view, places, weight.device)[:, None]
-    total = weight.sum((2, 3)).clamp(min=torch.finfo(torch.float32).tiny)
-    return (features[promised.pictures] * weight).sum((2, 3)) / total
+    weight = weight[:, 0] * inside(promised.sizes, view, places, weight.device)
+    weight = weight.flatten(1) / weight.flatten(1).sum(1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
+    grid = weight.new_zeros(len(features), promised.depth, weight.shape[1])
+    grid[promised.pictures, promised.slots] = weight  # a picture's features are read once for all of its promises
+    with torch.autocast(weight.device.type, enabled=False):
+        return torch.bmm(grid, features.flatten(2).mT)[promised.pictures, promised.slots]
 
 
 def inside(sizes: Sequence[tuple[int, int]], view: View, places: Sequence[int], device: torch.device) -> Tensor:

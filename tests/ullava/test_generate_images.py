@@ -111,6 +111,8 @@ def test_prompts_take_turns_and_wrong_slots_are_refused():
     assert found[:4] == ["handle", "mug", "handle", "handle"]
     with pytest.raises(ValueError, match="no other slots than {object} and {part}, found 'a {color} {part}'"):
         config(prompts=["a {color} {part}"])
+    with pytest.raises(ValueError, match="expected words, found 'on/off switch'"):
+        config(parts={"on/off switch": ["lamp"]})
 
 
 def test_what_is_painted_is_read_as_parts(diffusers, plan, tmp_path, capsys):

@@ -5,6 +5,7 @@ pictures on any GPU, in any order, after any stop, comes to the same files.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from pydantic import Field, field_validator
 
 from ullava.configs.schema import Section
 from ullava.generating.renders import Render, find_renders, folder_of
+
+NAME = re.compile(r"[\w-]+( [\w-]+)*")  # of a part or an object, and with underscores of its folder
 
 
 class ControlConfig(Section):
@@ -42,6 +45,15 @@ class PlanConfig(Section):
     safety_checker: bool = False  # leave out what the pipeline's own checker takes offence at
     seed: int = 0
     control: ControlConfig | None = None
+
+    @field_validator("parts")
+    @classmethod
+    def are_names(cls, parts: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        """Looks whether every name can be a folder's."""
+        for name in (*parts, *(whole for wholes in parts.values() for whole in wholes)):
+            if not NAME.fullmatch(name):
+                raise ValueError(f"expected words, found {name!r}")
+        return parts
 
     @field_validator("prompts")
     @classmethod
