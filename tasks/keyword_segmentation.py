@@ -19,6 +19,7 @@ class KeywordSegmentation(RegionTask):
         form: a name in `keyword_answers.py`.
         keywords: "given": the region's own; "phrase": where it has none the phrase is its keyword, as KeySeg takes it
             for REFER.
+        texts: "all": exams ask by every phrase; "first": by the first of each region, as LISA and KeySeg do.
     """
 
     scores = {SEG: ("mask_iou",), KEY: ("keyword_acc",)}
@@ -26,6 +27,7 @@ class KeywordSegmentation(RegionTask):
     phrases: str = "lisa"
     form: str = "keyword_first"
     keywords: Literal["given", "phrase"] = "given"
+    texts: Literal["all", "first"] = "all"
 
     def __post_init__(self):
         super().__post_init__()
@@ -47,6 +49,11 @@ class KeywordSegmentation(RegionTask):
                 f"{sample.id}: task {self.name} asks by phrases, found none on {len(sample.regions)} regions"
             )
         return list(self.with_phrases(asked)) if self.keywords == "phrase" else asked
+
+    def exams(self, sample):
+        for number, (phrase, region) in enumerate(self.asked(sample)):
+            if self.texts == "all" or phrase == region.phrases[0]:
+                yield self.write(f"{sample.id}#{number}", sample, [(phrase, region)], [self.questions(region).exam])
 
     def with_phrases(self, asked: Iterable):
         """Yields the same with the phrase as keyword, where a region has none."""

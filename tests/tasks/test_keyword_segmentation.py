@@ -39,6 +39,10 @@ def test_exams_say_the_keyword_before_the_mask_and_leave_out_what_nobody_knows()
     ]
 
 
+def test_exams_may_ask_by_each_regions_first_text_alone():
+    assert [exam.id for exam in make(texts="first").exams(SAMPLE)] == ["toy/1#0", "toy/1#2"]
+
+
 def test_published_the_keyword_comes_behind_the_mask():
     exams = list(make(form="mask_first").exams(SAMPLE))
     assert [exam.turns[0].answer for exam in exams] == ["[SEG]. [KEY] red ring"] * 2 + ["[SEG]."]
