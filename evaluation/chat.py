@@ -57,9 +57,11 @@ def main(arguments: Sequence[str]) -> None:
     about = medium(options.picture) if options.picture else None
     answerer = open_model(options)
     if options.serve is not None:
-        from ullava.evaluation.serve import serve
+        from ullava.evaluation.serve import HERE, open_page
 
-        return serve(answerer, options.out, options.serve)
+        with open_page(answerer, options.out, options.serve) as server:
+            print(f"open http://{HERE}:{server.server_port}   (from elsewhere: ssh -L; Ctrl-C ends)", flush=True)
+            return server.serve_forever()
     print("/picture FILE: another picture; /new: forget what was said; /end: stop")
     for line in write(options.out, converse(answerer, about, listen), options.save):
         print(f"  {told(line)}")

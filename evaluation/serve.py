@@ -34,8 +34,8 @@ EXPECTED = '{"question": text, "picture": base64 or null, "turns": [[question, a
 Reply = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
-def serve(answerer: Answerer, folder: Path, port: int) -> None:
-    """Serves the page until Ctrl-C.
+def open_page(answerer: Answerer, folder: Path, port: int) -> ThreadingHTTPServer:
+    """A server of the page, bound to its port; serves when it is told to.
 
     Args:
         folder: where the pictures that people show are kept.
@@ -44,13 +44,11 @@ def serve(answerer: Answerer, folder: Path, port: int) -> None:
     Raises:
         OSError: the port is taken.
     """
-    with open_server(partial(reply, answerer=answerer, folder=folder), port) as server:
-        print(f"open http://{HERE}:{server.server_port}   (from elsewhere: ssh -L; Ctrl-C ends)", flush=True)
-        server.serve_forever()
+    return open_server(partial(reply, answerer=answerer, folder=folder), port)
 
 
 def open_server(answer: Reply, port: int) -> ThreadingHTTPServer:
-    """A server that is bound, and serves when it is told to; it asks `answer` one question at a time."""
+    """The same, with whatever answers; it is asked one question at a time."""
     try:
         return ThreadingHTTPServer((HERE, port), partial(Visit, one_at_a_time(answer)))
     except OSError as error:

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from functools import partial
 from io import BytesIO
 from threading import Thread
 from urllib.error import HTTPError
@@ -15,7 +14,7 @@ from PIL import Image
 from ullava.configs.schema import GenerationConfig
 from ullava.datasets.structures import Answer
 from ullava.evaluation import chat
-from ullava.evaluation.serve import open_server, reply
+from ullava.evaluation.serve import open_page, open_server
 
 SAID = "Two: [SEG] and [SEG]."
 LEFT, RIGHT = np.zeros((2, 4, 6), np.float32)
@@ -42,7 +41,7 @@ def model():
 
 @pytest.fixture
 def address(model, tmp_path):
-    with open_server(partial(reply, answerer=model, folder=tmp_path / "shown"), 0) as server:
+    with open_page(model, tmp_path / "shown", 0) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
