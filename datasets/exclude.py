@@ -90,6 +90,10 @@ class Without(Reader):
     def __getitem__(self, index: int) -> Sample:
         return self.reader[self.indices[index]]
 
+    @property
+    def decodes(self) -> bool:
+        return self.reader.decodes
+
     def shown(self, index: int) -> tuple[Path, ...]:
         return self.reader.shown(self.indices[index])
 

@@ -62,6 +62,10 @@ class Part(Reader):
     def __getitem__(self, index: int) -> Sample:
         return self.reader[self.indices[index]]
 
+    @property
+    def decodes(self) -> bool:
+        return self.reader.decodes
+
     def shown(self, index: int) -> tuple[Path, ...]:
         return self.reader.shown(self.indices[index])
 
@@ -82,6 +86,10 @@ class Beginning(Reader):
 
     def __getitem__(self, index: int) -> Sample:
         return self.reader[range(len(self))[index]]
+
+    @property
+    def decodes(self) -> bool:
+        return self.reader.decodes
 
     def shown(self, index: int) -> tuple[Path, ...]:
         return self.reader.shown(range(len(self))[index])

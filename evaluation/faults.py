@@ -102,10 +102,13 @@ def open_data(row: DataRow | EvaluationRow, own: Mapping[str, Any]) -> Reader:
 
 
 def count(reader: Reader) -> Count:
-    """Reads every record once; no pixels."""
+    """Reads every record once; no pixels, of labels neither: what only they could tell, a check's depth finds."""
     media, phrases, turns, unread = set(), 0, 0, []
     for i in range(len(reader)):
         try:
+            if reader.decodes:
+                media.update(reader.shown(i))
+                continue
             sample = reader[i]
         except WRONG as error:
             unread.append(str(error))

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from ullava.configs.registry import Registry
 from ullava.datasets.structures import Sample
@@ -17,7 +18,12 @@ class Reader(Sequence[Sample]):
 
     Options of a catalogue entry are the constructor's arguments, after `name`, the dataset's name, with which the ids
     of its samples begin; relative paths arrive resolved. Readers are frozen dataclasses: small to send to a worker.
+
+    Attributes:
+        decodes: whether a sample costs the decoding of a picture of labels. Who only counts asks for `shown`.
     """
+
+    decodes: ClassVar[bool] = False
 
     @abstractmethod
     def __getitem__(self, index: int) -> Sample: ...

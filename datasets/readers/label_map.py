@@ -36,6 +36,8 @@ class LabelMap(Reader):
             "_leftImg8bit.png" and "_gtFine_labelIds.png".
     """
 
+    decodes = True
+
     name: str
     images: Path
     labels: Path

@@ -9,6 +9,7 @@ from ullava.datasets.exclude import Without
 from ullava.datasets.readers.base import READERS, Reader
 from ullava.datasets.splits import Beginning, Part
 from ullava.datasets.structures import Picture, Sample
+from ullava.evaluation.faults import count
 
 
 @dataclass(frozen=True)
@@ -79,5 +80,7 @@ def test_no_label_map_is_opened_to_know_which_picture_it_is_of(write, tmp_path):
     assert [path.stem for index in range(len(held_out)) for path in held_out.shown(index)] == ["c", "f"]
     others = Without(maps, (Beginning(held_out, 1),))
     assert [path.stem for index in range(len(others)) for path in others.shown(index)] == ["a", "b", "d", "e", "f"]
+    found = count(others)
+    assert (found.records, found.pictures, found.unread) == (5, 5, ())
     with pytest.raises(ValueError, match="c.png"):
         held_out[0]
