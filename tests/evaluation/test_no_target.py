@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from ullava.configs.schema import EvaluationRow, GenerationConfig
+from ullava.datasets import tiny_world_originals as originals
 from ullava.datasets.masks import RunLengths, encode
 from ullava.datasets.structures import Answer, Dialogue, Picture, Promise, Region, Sample, Turn
+from ullava.datasets.tiny_world import draw_world
 from ullava.evaluation import rows
+from ullava.evaluation.evaluator import evaluate
 from ullava.evaluation.exhibits import quality
 from ullava.evaluation.failures import failures
 from ullava.evaluation.predictions import read_predictions
@@ -49,8 +52,6 @@ class Draws:
 @pytest.fixture
 def run(monkeypatch, tmp_path):
     """Evaluates all three questions; returns the row's scores and its lines."""
-    from ullava.evaluation.evaluator import evaluate
-
     monkeypatch.setattr(rows, "open_questions", lambda *given: list(QUESTIONS.values()))
     monkeypatch.setattr(rows, "class_names", lambda *given: None)
     row = EvaluationRow(dataset="toy", task="res", metrics=["generalised_iou"])
@@ -87,3 +88,35 @@ def test_the_lines_give_the_scores_again(run, tmp_path):
     score(["predictions", "--pred", str(tmp_path / "predictions.jsonl"), "--out", str(tmp_path / "again.json")])
     again = read_results(tmp_path / "again.json")["rows"][0]["metrics"]
     assert json.dumps(again) == json.dumps(json.loads(json.dumps(metrics)))
+
+
+class Truthful:
+    """Says what is written, and draws what is promised."""
+
+    generation = GenerationConfig()
+
+    def __call__(self, dialogues, *, given):
+        return [self.answer(dialogue) for dialogue in dialogues]
+
+    def answer(self, dialogue):
+        masks = [one.region.mask.draw().astype(np.float32) for one in dialogue.promises if one.token == "[SEG]"]
+        return Answer(dialogue.turns[-1].answer, {"mask": tuple(masks)})
+
+
+class Stubborn(Truthful):
+    """Finds everything everywhere."""
+
+    def answer(self, dialogue):
+        return Answer("Sure. Mask: [SEG].", {"mask": (np.ones(dialogue.sample.media[0].size, np.float32),)})
+
+
+@pytest.mark.parametrize("no_target", ["neg", "empty_mask"])
+def test_grefcoco_is_scored_from_its_files(tmp_path, monkeypatch, no_target):
+    originals.grefcoco(draw_world(tmp_path / "drawn", "tiny_test", 3, 0), tmp_path / "data")
+    monkeypatch.setenv("ULLAVA_DATA", str(tmp_path / "data"))
+    options = {"no_target": no_target, "says": ["SEG"]}
+    row = EvaluationRow(dataset="grefcoco_val", task="res", metrics=["generalised_iou"], options=options)
+    for model, right in ((Truthful(), 1), (Stubborn(), 0)):
+        metrics = evaluate([row], model, own={}, run={}, progress=False)["rows"][0]["metrics"]
+        assert metrics["N-acc"] == right and metrics["T-acc"] == 1 and (metrics["gIoU"] == 1) is bool(right)
+        assert (metrics["emission"] == 1) is bool(right or no_target == "empty_mask")
