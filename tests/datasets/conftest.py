@@ -49,3 +49,19 @@ def write(tmp_path):
 def drawn():
     """Turns rows of `.` and `#` into (H, W) bool."""
     return lambda rows: np.array([[cell == "#" for cell in row] for row in rows.split()])
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory) -> Path:
+    """Five scenes of the embedded world."""
+    from ullava.datasets.tiny_world import draw_world
+
+    return draw_world(tmp_path_factory.mktemp("drawn"), "tiny_train", 5, workers=1)
+
+
+@pytest.fixture
+def data_root(tmp_path, monkeypatch) -> Path:
+    """An empty data root."""
+    monkeypatch.setenv("ULLAVA_DATA", str(tmp_path / "data"))
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
