@@ -12,7 +12,7 @@ import numpy as np
 from ullava.configs.tokens import LOC, SEG
 from ullava.datasets.structures import Dialogue, Promise, Region, Sample, Turn
 from ullava.tasks.base import TASKS, draw, pick
-from ullava.tasks.grammar import MARK_PATTERN, words
+from ullava.tasks.grammar import MARK_PATTERN, plain, words
 from ullava.tasks.phrases import fill
 from ullava.tasks.regions import RegionTask
 
@@ -91,9 +91,10 @@ class ReasoningSegmentation(RegionTask):
             if not owners and parts != "words":
                 raise ValueError(f"{id}: {text!r}: expected a mask for {' and '.join(self.owners)}, found none")
             reason = checked(region.reason or "", id) if parts != "mask" else ""
-            said = self.grammar.write(owners, region.category or "", reason, rng) if owners else reason
-            names = (region.keyword or region.category or "",) if parts == "both" else ()  # what `naming` looks for
-            turns.append(Turn(self.question(text, region, parts, rng), said, names))
+            name = plain(region.keyword or region.category or "", id)
+            said = self.grammar.write(owners, name, reason, rng) if owners else reason
+            references = (name,) if parts == "both" else ()  # what `naming` looks for in the explanation
+            turns.append(Turn(self.question(text, region, parts, rng), said, references))
             promises += [Promise(token, region, turn, self.words(region, token)) for token in owners]
         return Dialogue(id, sample, tuple(turns), tuple(promises))
 

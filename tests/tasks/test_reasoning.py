@@ -102,8 +102,12 @@ def test_answers_are_read_back(region):
 
 def test_other_books_and_tokens_ask_for_reasons_too():
     (exam,) = make(phrases="ullava", says=["SEG", "LOC"], explain=True).exams(sample(TOLD))
-    assert exam.turns[0].answer == "Sure. Mask: [SEG]; Location: [LOC]. Explanation: The Chair is for sitting."
+    assert exam.turns[0].answer == (
+        "Sure. Mask: [SEG]; Location: [LOC]; [tag]chair[/tag]. Explanation: The Chair is for sitting."
+    )
     assert [promise.token for promise in exam.promises] == [SEG, LOC]
+    (exam,) = make(form="named", says=["SEG"]).exams(sample(TOLD))  # thought of before it is pointed at
+    assert exam.turns[0].answer == "Sure. chair [SEG]."
     with pytest.raises(LookupError, match="says: reasoning has no token 'LOC'"):
         make(says=["LOC"])  # LISA's sentences have no place for it
 
