@@ -26,9 +26,10 @@ from transformers import (
     SamVisionConfig,
 )
 
+from ullava.configs.registry import make
 from ullava.configs.schema import ModelConfig, RunConfig
 from ullava.datasets.images import View
-from ullava.models.assembly import PRECISIONS
+from ullava.models.assembly import PRECISIONS, shown
 from ullava.models.checkpoints import CARD
 from ullava.models.heads.base import HEADS
 from ullava.models.lora import add_lora
@@ -219,6 +220,9 @@ def blueprint(config: RunConfig, size: str | None = None) -> tuple[Ullava, list]
             seer = SamTower(whole.vision_encoder, View(sam.vision_config.image_size, "corner"), [0] * 3, [1] * 3, "")
             fusion = (section.heads["mask"] or {}).get("fusion")
             heads["mask"] = HEADS["mask"](llm.hidden_size, whole, seer, fusion=fusion)
+        if "contrast" in section.heads:
+            options = section.heads["contrast"] or {}
+            heads["contrast"] = make(HEADS["contrast"], options, "", width=llm.hidden_size, **shown(heads))
         if section.lora:
             add_lora(model, section.lora)
         network = Ullava(model, tower, projector(section.projector, tower.width, llm.hidden_size), heads, {})
