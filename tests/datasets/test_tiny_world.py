@@ -125,3 +125,14 @@ def test_another_world_in_its_place_is_refused(root):
 def test_an_unknown_split_names_the_nearest():
     with pytest.raises(LookupError, match="did you mean 'tiny_train'"):
         draw_world(None, "tiny_trian", 1)
+
+
+def test_what_came_later_changes_nothing_that_was_there(root):
+    """What version 1 said of a scene and drew of another, before the LISA family had files of its own."""
+    folder = root / "tiny_world/tiny_val"
+    said = json.loads((folder / "captions.json").read_text())["annotations"][1]["caption"]
+    assert said.startswith("a small plain blue circle, a small plain green triangle, a small plain green triangle,")
+    asked = {q["question_id"]: q["question"] for q in json.loads((folder / "questions.json").read_text())["questions"]}
+    assert asked[305] == "What color is the plain object?"
+    pixels = np.asarray(Image.open(folder / "images/000039.png"))
+    assert hashlib.sha256(pixels.tobytes()).hexdigest().startswith("02ecc23a9722b7fa")
