@@ -7,7 +7,6 @@ from PIL import Image
 from ullava.configs.load import CONFIGS
 from ullava.datasets import tiny_world_originals as originals
 from ullava.datasets.catalogue import open_dataset
-from ullava.datasets.mat_files import read_mat
 from ullava.datasets.readers.base import READERS
 
 SCENES = 5  # of the fixture
@@ -81,17 +80,6 @@ def test_a_class_that_no_list_knows_is_named(write, tmp_path):
     reader = READERS["label_map"]("toy", tmp_path, tmp_path, tmp_path / "names.txt", only=write("only.txt", "skye\n"))
     with pytest.raises(ValueError, match="only.txt: no class 'skye' in .*names.txt; did you mean 'sky'"):
         reader.names  # noqa: B018, it is the property that raises
-
-
-HEAD = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
-
-
-@pytest.mark.parametrize("content", [b"", b"<html>", HEAD, HEAD + b"\xff" * 90])
-def test_a_broken_matlab_file_is_named(tmp_path, content):
-    path = tmp_path / "x.mat"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match="x.mat: (expected a MATLAB file|the MATLAB file has no variable)"):
-        read_mat(path, "LabelMap")
 
 
 def test_stuff_has_171_names_and_each_is_told_apart():
