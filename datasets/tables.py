@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import json
 import os
+import re
 import tempfile
 from array import array
 from collections import Counter
@@ -24,6 +25,7 @@ import numpy as np
 from ullava.configs.registry import nearest
 
 ROWS_PER_BATCH = 4096
+SPACE = re.compile(r"[ \t\n\r]*")  # of JSON, between values
 ENCODER = json.JSONEncoder(ensure_ascii=False)  # `json.dumps` would build one for each record
 
 
@@ -179,13 +181,40 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
     if path.suffix == ".jsonl":
         yield from read_lines(path)
         return
-    records = _parse(path.read_bytes(), path)
-    if isinstance(records, dict):
-        raise ValueError(f"{path}: expected a list of records, found a mapping with {', '.join(list(records)[:5])}")
-    for number, record in enumerate(records):
+    raw = path.read_bytes()
+    try:
+        text = raw.decode(json.detect_encoding(raw))
+    except UnicodeDecodeError as error:
+        raise broken(path, 1, error) from error
+    del raw
+    begin = SPACE.match(text).end()
+    if not text.startswith("[", begin):
+        found = _parse(text, path)
+        kind = f"a mapping with {', '.join(list(found)[:5])}" if isinstance(found, dict) else repr(found)[:40]
+        raise ValueError(f"{path}: expected a list of records, found {kind}")
+    for number, record in enumerate(_items(text, begin, path)):
         if not isinstance(record, dict):
             raise ValueError(f"{path}: record {number}: expected a mapping, found {str(record)[:40]!r}")
         yield record
+
+
+def _items(text: str, begin: int, path: Path) -> Iterator[Any]:
+    """Yields the values of a JSON array, one after the other: all at once take ten times the memory of their text."""
+    decode = json.JSONDecoder().raw_decode
+    place = SPACE.match(text, begin + 1).end()
+    try:
+        while not text.startswith("]", place):
+            value, place = decode(text, place)
+            yield value
+            place = SPACE.match(text, place).end()
+            if text.startswith(",", place) and not text.startswith("]", after := SPACE.match(text, place + 1).end()):
+                place = after
+            elif not text.startswith("]", place):
+                raise json.JSONDecodeError("Expecting ',' delimiter, and a value behind it", text, place)
+        if SPACE.match(text, place + 1).end() < len(text):
+            raise json.JSONDecodeError("Extra data", text, place + 1)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise broken(path, getattr(error, "lineno", 1), error) from error
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -218,11 +247,15 @@ def read_object(path: Path, *keys: str) -> dict[str, Any]:
     return tree
 
 
-def _parse(text: bytes, path: Path, line: int | None = None) -> Any:
+def _parse(text: bytes | str, path: Path, line: int | None = None) -> Any:
     if not text.strip():
         raise ValueError(f"{path}: the file is empty; fetch it again")
     try:
         return json.loads(text)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        at = line or getattr(error, "lineno", 1)
-        raise ValueError(f"{path}:{at}: broken JSON ({error}); fetch the file again") from error
+        raise broken(path, line or getattr(error, "lineno", 1), error) from error
+
+
+def broken(path: Path, line: int, error: Exception) -> ValueError:
+    """What is said of a file that is no JSON."""
+    return ValueError(f"{path}:{line}: broken JSON ({error}); fetch the file again")

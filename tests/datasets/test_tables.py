@@ -133,3 +133,24 @@ def test_a_file_that_is_not_text_is_refused(tmp_path):
 def test_facts_are_json(write):
     path = write("a.json", [{"name": "x", "value": {"deep": [1.5]}}])
     assert json.dumps(open_table(rows, path)[0].facts) == '{"value": {"deep": [1.5]}}'
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", ' [ {"a": 1} ] ', '[{"a": [1, {"b": "]"}]},\n\t{"c": "\\u00e4"}]\n', '\ufeff[{"a": "\u00e4"}]']
+)
+def test_an_array_is_read_value_by_value(write, text):
+    assert list(read_records(write("a.json", text))) == json.loads(text.removeprefix("\ufeff"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[{"a": 1},\n]', "a.json:1: broken JSON"), ('[{"a": 1}\n{"b": 2}]', "a.json:2: broken JSON .*delimiter"),
+        ('[{"a": 1}', "a.json:1: broken JSON"), ('[{"a": 1}]\n\nx', "a.json:1: broken JSON .*Extra data"),
+        ("[,]", "a.json:1: broken JSON"), ('[{"a": 1},,{}]', "a.json:1: broken JSON"), ("[", "a.json:1: broken JSON"),
+        ('"a"', "expected a list of records, found 'a'"), ("[1]", "record 0: expected a mapping, found '1'"),
+    ],
+)  # fmt: skip
+def test_an_array_that_is_broken_somewhere(write, text, message):
+    with pytest.raises(ValueError, match=message):
+        list(read_records(write("a.json", text)))
