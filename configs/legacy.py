@@ -167,6 +167,8 @@ def network(tree: Tree, core: bool, notes: Notes) -> Tree:
         aspect = "pad" if clip.get("aspect_ratio") == "pad" else "crop"
         meant["vision"] = {"tower": plain(tower), "layer": model.get("vision_hidden_layer", -2), "aspect": aspect}
         meant["vision"] |= {"frames": frames[0]} if frames else {}
+        if {"gif_train", "video_train"} & processors.keys():  # they draw frames from either half of a film
+            meant["vision"]["sampling"] = "head_tail"
     meant["projector"] = PROJECTORS.get(kind := model.get("projector_type", "mlp"), kind)
     meant["conversation"] = CONVERSATIONS.get(kind := model.get("conv_type", "conv_sep2"), kind)
     if core:

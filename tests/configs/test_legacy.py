@@ -9,7 +9,7 @@ import yaml
 
 from ullava.configs import legacy
 from ullava.configs.load import ConfigError, load, read_run
-from ullava.configs.schema import EvaluationConfig, RunConfig
+from ullava.configs.schema import EvaluationConfig, RunConfig, VisionConfig
 
 SHARED = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[3] / "shared")) / "legacy"
 FILES = sorted(SHARED.rglob("*.yaml"))
@@ -56,7 +56,7 @@ def comments(caplog) -> str:
 def test_a_stage_with_lora(read):
     config = read()
     assert (config.output_dir, config.model.llm) == ("exp/stage2", "exp/stage1")
-    assert config.model.vision.model_dump() == {"tower": "zoo/clip", "layer": -2, "aspect": "pad", "frames": 8}
+    assert config.model.vision == VisionConfig(tower="zoo/clip", layer=-2, aspect="pad", frames=8)
     assert (config.model.lora.rank, config.model.lora.alpha, config.model.lora.targets) == (8, 16, ("q_proj", "v_proj"))
     assert config.model.heads == {"mask": {"sam": "zoo/sam.pth"}, "box": {}}
     assert config.learn == dict.fromkeys(("lora", "embeddings", "lm_head", "mask_decoder", "heads"), 2e-4)
@@ -80,6 +80,11 @@ def test_the_first_release_answers_with_masks_alone(read):
     config = read(("grounding_collator", "segmentation_collator"), (", aspect_ratio: pad", ""))
     assert config.model.heads.keys() == {"mask"} and config.model.vision.aspect == "crop"
     assert config.data[0].options == {"phrases": "ullava_v1"}
+
+
+def test_films_show_frames_of_either_half_as_there(read):
+    config = read(("processor:\n", "processor:\n  gif_train: {n_frm: 6, image_size: 224}\n"))
+    assert (config.model.vision.frames, config.model.vision.sampling) == (6, "head_tail")
 
 
 def test_what_is_said_is_a_yaml_that_means_the_same(read, caplog):
