@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ullava.datasets.readers.base import Reader
-from ullava.datasets.structures import Sample
+from ullava.datasets.readers.base import Excerpt, Reader
 
 COCO_ID = re.compile(r"(?:^|_)(\d{12})$")
 UNREADABLE = (LookupError, ValueError, OSError)  # what a reader raises about a record
@@ -65,7 +64,7 @@ class Pictures:
 
 
 @dataclass(frozen=True)
-class Without(Reader):
+class Without(Excerpt):
     """The samples of a reader that show nothing of other datasets.
 
     Args:
@@ -83,19 +82,6 @@ class Without(Reader):
         shown = list(media_of(self.reader))
         found = {path for path in {path for paths in shown for path in paths} if known.find(path)}
         return tuple(index for index, paths in enumerate(shown) if found.isdisjoint(paths))
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.reader[self.indices[index]]
-
-    @property
-    def decodes(self) -> bool:
-        return self.reader.decodes
-
-    def shown(self, index: int) -> tuple[Path, ...]:
-        return self.reader.shown(self.indices[index])
 
 
 def dropped(reader: Reader) -> int:

@@ -9,14 +9,13 @@ from functools import cached_property
 from pathlib import Path
 
 from ullava.datasets.exclude import UNREADABLE
-from ullava.datasets.readers.base import Reader
-from ullava.datasets.structures import Sample
+from ullava.datasets.readers.base import Excerpt, Reader
 
 PARTS = ("train", "held_out")
 
 
 @dataclass(frozen=True)
-class Part(Reader):
+class Part(Excerpt):
     """The samples of one part of a reader. All samples of one picture or video are in one part.
 
     A record that cannot be read is in both, and says so when it is asked for: nobody knows what it shows.
@@ -56,22 +55,9 @@ class Part(Reader):
             return []
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))[self.every - 1 :: self.every]
 
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.reader[self.indices[index]]
-
-    @property
-    def decodes(self) -> bool:
-        return self.reader.decodes
-
-    def shown(self, index: int) -> tuple[Path, ...]:
-        return self.reader.shown(self.indices[index])
-
 
 @dataclass(frozen=True)
-class Beginning(Reader):
+class Beginning(Excerpt):
     """The first samples of a reader, all where it has fewer: what a model has to be able to learn by heart.
 
     Args:
@@ -81,15 +67,7 @@ class Beginning(Reader):
     reader: Reader
     count: int
 
-    def __len__(self) -> int:
-        return min(len(self.reader), self.count)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.reader[range(len(self))[index]]
-
     @property
-    def decodes(self) -> bool:
-        return self.reader.decodes
-
-    def shown(self, index: int) -> tuple[Path, ...]:
-        return self.reader.shown(range(len(self))[index])
+    def indices(self) -> range:
+        """Places in the whole: the first ones."""
+        return range(min(len(self.reader), self.count))

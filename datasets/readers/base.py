@@ -36,6 +36,31 @@ class Reader(Sequence[Sample]):
         return tuple(medium.path for medium in self[index].media)
 
 
+class Excerpt(Reader):
+    """Some samples of another reader, in its order.
+
+    Attributes:
+        reader: the whole.
+        indices: places in the whole.
+    """
+
+    reader: Reader
+    indices: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.reader[self.indices[index]]
+
+    @property
+    def decodes(self) -> bool:
+        return self.reader.decodes
+
+    def shown(self, index: int) -> tuple[Path, ...]:
+        return self.reader.shown(self.indices[index])
+
+
 class TableReader(Reader):
     """A reader whose records are the rows of one table."""
 
