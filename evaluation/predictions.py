@@ -52,7 +52,7 @@ def write_line(
 
 def side(pairs: Mapping[str, Sequence], which: int) -> Line:
     """The masks and boxes on one side of the pairs: 0 predicted, 1 true; `union` where a metric reads it."""
-    masks, boxes, unions = ([pair[which] for pair in pairs[kind]] for kind in ("mask", "box", "union"))
+    masks, boxes, unions = ([pair[which] for pair in pairs.get(kind, ())] for kind in ("mask", "box", "union"))
     found = {
         "masks": [pack(mask) for mask in masks],
         "boxes": [None if box is None else list(box) for box in boxes],
