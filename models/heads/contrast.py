@@ -1,8 +1,8 @@
 """What a mask shows, compared with what it is called: pictures without masks teach where parts are (seed 000).
 
-A thing and its names meet in one space. The thing is what SAM sees under the predicted mask, so that a mask learns from
-words alone, or the [SEG] state itself; the names are the promise's words ("handle of the mug", "handle", "mug") as the
-language model reads them. The losses are GroupViT's (arXiv:2202.11094), with what small batches need: equal words are
+A thing and its names meet in one space. The thing is what SAM sees under its mask: under a true one the space learns what
+names look like; where there is none, the predicted mask learns where its name is. Or the thing is the [SEG] state. The
+names are the promise's words ("handle of the mug", "handle", "mug") as the language model reads them. The losses are GroupViT's (arXiv:2202.11094), with what small batches need: equal words are
 one (GroupViT takes them for different ones), and layers are normalised by themselves, not over the batch.
 """
 
@@ -22,8 +22,8 @@ from ullava.datasets.images import View
 from ullava.models import losses
 from ullava.models.batch import Batch
 from ullava.models.heads.base import HEADS, Head
-from ullava.models.heads.mask import MaskLogits
 from ullava.models.heads.named import Ids, meanings, named
+from ullava.models.heads.pooling import under
 
 SHARPEST = 100.0  # most that similarities are multiplied by (CLIP, arXiv:2103.00020, section 2.5)
 Norm = Literal["layer", "batch"]
@@ -64,7 +64,8 @@ class ContrastHead(Head):
     Args:
         width: of the language model.
         seen: channels of SAM's features; view: how a picture lies in its square.
-        reads: "mask": SAM's features under the predicted mask; "state": the [SEG] state.
+        reads: "mask": SAM's features under the true mask, or where there is none, under the predicted one; "predicted":
+            always under that; "state": the [SEG] state.
         channels: of the common space; hidden: of the layer before it.
         norm: "layer", or GroupViT's "batch", over each rank's own promises.
         temperature: that similarities are divided by at first; each of the two losses learns its own.
@@ -81,7 +82,7 @@ class ContrastHead(Head):
         seen: int,
         view: View,
         *,
-        reads: Literal["mask", "state"] = "mask",
+        reads: Literal["mask", "predicted", "state"] = "mask",
         channels: int = 256,
         hidden: int = 1024,
         norm: Norm = "layer",
@@ -90,7 +91,7 @@ class ContrastHead(Head):
     ):
         super().__init__()
         self.reads, self.gather, self.view = reads, gather, view
-        self.thing = projection(seen if reads == "mask" else width, hidden, channels, norm)
+        self.thing = projection(width if reads == "state" else seen, hidden, channels, norm)
         self.name_of = projection(width, hidden, channels, norm)
         self.by_phrase, self.by_word = Sharpness(temperature), Sharpness(temperature)
         self.table: tuple[nn.Embedding, ...] = ()  # in a tuple, so that it stays the language model's own
@@ -101,7 +102,7 @@ class ContrastHead(Head):
 
     def forward(self, states: Tensor, batch: Batch, *further: Any) -> Tensor:
         """(N, channels) float32 of length 1; behind the states comes what the mask head predicted."""
-        used = states if self.reads == "state" else under(further[-1], self.view)
+        used = states if self.reads == "state" else under(further[-1], self.view, truly=self.reads == "mask")
         if not len(states):  # every rank uses every parameter, in one order
             used = used.sum(0, keepdim=True)
         return F.normalize(self.thing(used.to(self.thing[0].weight.dtype)).float(), dim=-1)[: len(states)]
@@ -126,28 +127,6 @@ class ContrastHead(Head):
     def results(self, predicted: Tensor, batch: Batch) -> list[np.ndarray]:
         """(channels,) float32 of each state, of length 1: its place among words."""
         return list(predicted.detach().float().cpu().numpy())
-
-
-def under(masks: MaskLogits, view: View) -> Tensor:
-    """(N, C) means of SAM's features under N predicted masks, what lies outside of the picture left out."""
-    features, promised = masks.features.float(), masks.promised
-    if not len(promised):
-        return masks.logits.sum() + features.new_zeros(0, features.shape[1])
-    places = features.shape[-2:]
-    weight = F.adaptive_avg_pool2d(masks.logits.float().sigmoid()[:, None], places)
-    weight = weight[:, 0] * inside(promised.sizes, view, places, weight.device)
-    weight = weight.flatten(1) / weight.flatten(1).sum(1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
-    grid = weight.new_zeros(len(features), promised.depth, weight.shape[1])
-    grid[promised.pictures, promised.slots] = weight  # a picture's features are read once for all of its promises
-    with torch.autocast(weight.device.type, enabled=False):
-        return torch.bmm(grid, features.flatten(2).mT)[promised.pictures, promised.slots]
-
-
-def inside(sizes: Sequence[tuple[int, int]], view: View, places: Sequence[int], device: torch.device) -> Tensor:
-    """(N, h, w) bool, which cells of SAM's grid hold some of the picture."""
-    ends = torch.tensor([view.resized(size) for size in sizes], device=device) / view.side
-    rows, columns = (torch.arange(count, device=device) / count for count in places)
-    return (rows < ends[:, :1])[:, :, None] & (columns < ends[:, 1:])[:, None]
 
 
 def gathered(things: Tensor, words: Sequence[Sequence[Ids]]) -> tuple[Tensor, list[Sequence[Ids]], int]:

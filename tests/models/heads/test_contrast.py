@@ -11,13 +11,15 @@ from torch import nn
 
 from ullava.configs.tokens import SEG
 from ullava.datasets.images import View
+from ullava.datasets.masks import IGNORED
 from ullava.models import losses
 from ullava.models.assembly import assemble
 from ullava.models.checkpoints import save
 from ullava.models.collator import Collator, stand
-from ullava.models.heads.contrast import ContrastHead, under
+from ullava.models.heads.contrast import ContrastHead
 from ullava.models.heads.mask import MaskLogits
 from ullava.models.heads.named import meanings, named
+from ullava.models.heads.pooling import under
 
 WIDTH, SEEN = 8, 4
 HANDLE, LID, MUG, POT = (3,), (4, 5), (6,), (7,)
@@ -102,8 +104,27 @@ def test_the_mean_under_a_mask_counts_the_picture_alone():
     features[0, 0, :2, :2], features[0, 1, :2, 2:], features[0, 2, 2:] = 1, 1, 1  # a picture of 16 x 32 ends at row 2
     logits = torch.full((1, 16, 16), -50.0)
     logits[:, :, :8] = 50  # the left half, in the padding, too
-    found = under(masks(WORDS[:1], logits, features), View(32, "corner"))
+    found = under(masks(WORDS[:1], logits, features), View(32, "corner"), truly=True)
     torch.testing.assert_close(found, torch.tensor([[1.0, 0, 0, 0]]))
+
+
+def test_where_there_is_a_true_mask_it_is_meant_and_nothing_else_is_learned_by_it():
+    features = torch.zeros(2, SEEN, 4, 4)
+    features[:, 0, :2, :2], features[:, 1, :2, 2:] = 1, 1  # left and right of pictures of 16 x 32
+    logits = torch.full((2, 16, 16), -50.0)
+    logits[:, :, :8] = 50  # the left
+    logits.requires_grad_()
+    seen = masks(WORDS[:2], logits, features)
+    right = torch.zeros(16, 32, dtype=torch.uint8)
+    right[:, 16:] = 1
+    right[0, 0] = IGNORED
+    seen = replace(seen, promised=replace(seen.promised, masks=(right,), with_mask=(0,)))
+    found = under(seen, View(32, "corner"), truly=True)
+    torch.testing.assert_close(found, torch.tensor([[0.0, 1, 0, 0], [1, 0, 0, 0]]))
+    (grads,) = torch.autograd.grad(found[0].sum() * 2 + found[1, 1], logits)
+    assert not grads[0].any()
+    predicted = under(seen, View(32, "corner"), truly=False)
+    torch.testing.assert_close(predicted, torch.tensor([[1.0, 0, 0, 0], [1, 0, 0, 0]]))
 
 
 def test_a_loss_for_every_promise_that_has_words(head):
@@ -132,7 +153,7 @@ def test_the_state_may_be_read_instead_of_the_picture(head):
     assert states.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("reads", ["mask", "state"])
+@pytest.mark.parametrize("reads", ["mask", "predicted", "state"])
 @pytest.mark.parametrize("norm", ["layer", "batch"])
 @pytest.mark.parametrize("words", [(), ((),), WORDS[:1]])
 def test_every_parameter_is_used_however_little_is_promised(head, reads, norm, words):
