@@ -1,9 +1,11 @@
 """What a mask shows, compared with what it is called: pictures without masks teach where parts are (seed 000).
 
-A thing and its names meet in one space. The thing is what SAM sees under its mask: under a true one the space learns what
-names look like; where there is none, the predicted mask learns where its name is. Or the thing is the [SEG] state. The
-names are the promise's words ("handle of the mug", "handle", "mug") as the language model reads them. The losses are GroupViT's (arXiv:2202.11094), with what small batches need: equal words are
-one (GroupViT takes them for different ones), and layers are normalised by themselves, not over the batch.
+A thing and its names meet in one space. The thing is what SAM sees under its mask: under a true one the space learns
+what names look like; where there is none, the predicted mask learns where its name is. Or the thing is the [SEG] state.
+The names are the promise's words ("handle of the mug", "handle", "mug") as the language model reads them.
+
+The losses are GroupViT's (arXiv:2202.11094), with what small batches need: equal words are one (GroupViT takes them for
+different ones), and layers are normalised by themselves, not over the batch.
 """
 
 import math
@@ -25,7 +27,7 @@ from ullava.models.heads.base import HEADS, Head
 from ullava.models.heads.named import Ids, meanings, named
 from ullava.models.heads.pooling import under
 
-SHARPEST = 100.0  # most that similarities are multiplied by (CLIP, arXiv:2103.00020, section 2.5)
+SHARPEST = 100.0  # the most that similarities are multiplied by (CLIP, arXiv:2103.00020, section 2.5)
 Norm = Literal["layer", "batch"]
 
 
