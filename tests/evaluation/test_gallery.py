@@ -78,7 +78,8 @@ def browsed(page, act: str) -> str:
     """The page as a browser has it after a script that does what a user would."""
     acted = page.with_name("acted.html")
     acted.write_text(page.read_text().replace("</body>", f"<script>{act}</script></body>"))
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", "--virtual-time-budget=2000"]
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    command += ["--dump-dom", "--virtual-time-budget=2000"]
     profile = f"--user-data-dir={page.parent / 'profile'}"
     return subprocess.run([*command, profile, acted.as_uri()], capture_output=True, text=True, timeout=120).stdout
 
