@@ -6,8 +6,6 @@ later ones, in whatever process, map that table.
 
 import json
 import multiprocessing
-import os
-import resource
 import subprocess
 import sys
 import time
@@ -77,7 +75,7 @@ def opening(path: Path) -> dict[str, float]:
     return {
         "records": len(reader), "seconds": ready - began, "busy": busy, "microseconds": 1e6 * (done - ready) / READ,
         "idle": idle, "resident": memory("Rss"), "own": memory("Private_Dirty"),
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+        "peak": int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1e3,
     }  # fmt: skip
 
 
@@ -138,8 +136,3 @@ def work(small: Path, path: Path, part: int, parts: int, barrier, free) -> None:
     barrier.wait()
     barrier.wait()
     free.wait()
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0))
