@@ -1,10 +1,17 @@
 """POPE's way to read yes and no, and its scores, by hand."""
 
 import math
+import os
+from pathlib import Path
 
 import pytest
 
+from ullava.configs.schema import EvaluationRow, GenerationConfig
+from ullava.datasets.structures import Answer
+from ullava.evaluation.evaluator import evaluate
 from ullava.evaluation.metrics.yes_no import YesNo, affirms
+
+SHARED = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 
 
 @pytest.mark.parametrize(
@@ -30,3 +37,26 @@ def test_nothing_seen_and_a_truth_that_is_no_answer():
     assert all(math.isnan(value) for value in YesNo().score([]).values())
     with pytest.raises(ValueError, match="expected a truth of yes or no, found 'a cat'"):
         YesNo().measure("yes", ("a cat",))
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not (SHARED / "realdata").is_dir(), reason=f"no real samples below {SHARED}")
+def test_popes_own_questions_tell_who_looks_from_who_agrees(monkeypatch):
+    """As many things are there as are not: who always agrees is right in half."""
+    monkeypatch.setenv("ULLAVA_SHARED", str(SHARED))
+    row = EvaluationRow(dataset="pope_sample", task="vqa", metrics=["yes_no"])
+
+    class Says:
+        generation = GenerationConfig()
+
+        def __init__(self, words):
+            self.words = words
+
+        def __call__(self, dialogues, *, given):
+            return [Answer(self.words or dialogue.turns[-1].answer) for dialogue in dialogues]
+
+    looks, agrees = (
+        evaluate([row], Says(words), own={}, run={}, progress=False)["rows"][0]["metrics"] for words in (None, "Yes.")
+    )
+    assert looks["accuracy"] == looks["presence_F1"] == 1 and looks["yes"] == pytest.approx(agrees["accuracy"])
+    assert agrees["yes"] == agrees["presence_recall"] == 1 and 0.3 < agrees["accuracy"] < 0.7
