@@ -4,6 +4,8 @@
     <images>/handle/mug/000003_mask.png      its mask, where there is one: white on black
     <images>/handle/mug/000003.json          how the picture was made; its `mask` may name a mask below <images>
     <images>/manifest.jsonl                  what `ullava generate-images` has written; nothing is read from it
+
+Masks may lie in a tree of their own, too, each where its picture lies in the other.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
