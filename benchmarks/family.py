@@ -43,6 +43,7 @@ SCORES = {
     "sd_parts": ("part/gIoU",),
 }
 CHAT = tuple(f"{task}/{score}" for task, score in KEPT.items())
+PSEUDO = ("data.0.dataset=parts_pseudo", "datasets.parts_pseudo.masks={family}/pseudo_masks")
 Change = Callable[[RunConfig], list[str]]
 
 
@@ -77,7 +78,7 @@ class Setting:
         name: its folder.
         group: settings of one group are compared; the first is the recipe as it stands.
         says: what is changed.
-        change: the overrides that do so.
+        change: the overrides that do so; `{family}` in them is `Place.family`.
     """
 
     name: str
@@ -139,9 +140,13 @@ SETTINGS = (
             override("model.heads.mask.fusion=null")),
     Setting("lisa_rehearsal", "rehearsal", "lisa", "captions and questions among the data", keep),
     Setting("lisa_no_rehearsal", "rehearsal", "lisa", "none of them", without_rehearsal),
-    Setting("parts_contrast", "contrast", "sd_parts", "contrastive losses", keep),
-    Setting("parts_no_contrast", "contrast", "sd_parts", "without them",
+    Setting("parts_contrast", "contrast, from drawn masks", "sd_parts", "contrastive losses", keep),
+    Setting("parts_no_contrast", "contrast, from drawn masks", "sd_parts", "without them",
             override("losses.contrast=0", "losses.multi_label=0")),
+    Setting("words_contrast", "contrast, from masks that LISA drew", "sd_parts", "contrastive losses",
+            override(*PSEUDO)),
+    Setting("words_no_contrast", "contrast, from masks that LISA drew", "sd_parts", "without them",
+            override(*PSEUDO, "losses.contrast=0", "losses.multi_label=0")),
 )  # fmt: skip
 
 
@@ -182,7 +187,8 @@ def train(setting: Setting, seed: int, place: Place) -> None:
     if not (parent / CARD).is_file():
         raise FileNotFoundError(f"{parent}: no model to go on from; run ./shells/demo.sh --family first")
     words = [f"output_dir={place.folder(setting, seed)}", f"model.llm={parent}", f"training.seed={seed}"]
-    words += [f"training.max_steps={place.steps(setting)}", *setting.change(load(path, RunConfig))]
+    words.append(f"training.max_steps={place.steps(setting)}")
+    words += [word.replace("{family}", str(place.family.absolute())) for word in setting.change(load(path, RunConfig))]
     run(["python", "train_ullava_core.py", "--cfg_path", path, *words])
 
 

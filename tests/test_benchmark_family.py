@@ -34,6 +34,7 @@ def test_every_setting_is_a_recipe_that_loads_and_is_scored(setting):
     plain = load(path, RunConfig)
     changed = load(path, RunConfig, setting.change(plain))
     assert (changed == plain) == (setting.change is family.keep)
+    assert len(family.SETTINGS) == len({one.name for one in family.SETTINGS})
     asked = {row.task for row in changed.evaluate if row.dataset == family.TEST}
     assert {name.partition("/")[0] for name in (*family.SCORES[setting.recipe], *family.CHAT)} <= asked
 
