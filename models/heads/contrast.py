@@ -71,7 +71,8 @@ class ContrastHead(Head):
         channels: of the common space; hidden: of the layer before it.
         norm: "layer", or GroupViT's "batch", over each rank's own promises.
         temperature: that similarities are divided by at first; each of the two losses learns its own.
-        gather: take the promises of all ranks for each other's negatives; False: negatives are a rank's own batch.
+        gather: take the promises of all ranks for each other's negatives; False: negatives are a rank's own batch. What
+            is accumulated is compared bite by bite in either case, so that here 2 x 4 accumulated is not 1 x 8.
     """
 
     token = SEG
