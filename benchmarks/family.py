@@ -65,6 +65,10 @@ class Place:
         """The folder of a training."""
         return self.runs / f"{self.minutes:g}min" / setting.name / f"seed{seed}"
 
+    def overrides(self, setting: "Setting", config: RunConfig) -> list[str]:
+        """What it changes."""
+        return [word.replace("{family}", str(self.family.absolute())) for word in setting.change(config)]
+
     def steps(self, setting: "Setting") -> int:
         """Of a training."""
         return round(self.minutes * STEPS_A_MINUTE)
@@ -187,8 +191,7 @@ def train(setting: Setting, seed: int, place: Place) -> None:
     if not (parent / CARD).is_file():
         raise FileNotFoundError(f"{parent}: no model to go on from; run ./shells/demo.sh --family first")
     words = [f"output_dir={place.folder(setting, seed)}", f"model.llm={parent}", f"training.seed={seed}"]
-    words.append(f"training.max_steps={place.steps(setting)}")
-    words += [word.replace("{family}", str(place.family.absolute())) for word in setting.change(load(path, RunConfig))]
+    words += [f"training.max_steps={place.steps(setting)}", *place.overrides(setting, load(path, RunConfig))]
     run(["python", "train_ullava_core.py", "--cfg_path", path, *words])
 
 

@@ -32,7 +32,7 @@ RECIPE = {
 def test_every_setting_is_a_recipe_that_loads_and_is_scored(setting):
     path = ROOT / f"configs/tiny/{setting.recipe}.yaml"
     plain = load(path, RunConfig)
-    changed = load(path, RunConfig, setting.change(plain))
+    changed = load(path, RunConfig, PLACE.overrides(setting, plain))
     assert (changed == plain) == (setting.change is family.keep)
     assert len(family.SETTINGS) == len({one.name for one in family.SETTINGS})
     asked = {row.task for row in changed.evaluate if row.dataset == family.TEST}
