@@ -65,10 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.quick:
         os.environ["ULLAVA_DATA"] = str(output / "data")
     seen = ("model.from_scratch=[vision]",) if options.random_tower else ()
+    began = perf_counter()
     steps = [step for typed in job.commands(output, quick=options.quick, seen=seen) for step in carry_out(typed)]
+    took = perf_counter() - began
     page, said = job.report(output, [str(step) for step in steps])
     print("\n" + "\n".join(f"{step.seconds:6.0f} s {step.memory:5.1f} GiB  {step.command}" for step in steps))
-    print(f"{sum(step.seconds for step in steps):6.0f} s in all\n")
+    print(f"{took:6.0f} s in all\n")
     print(said)
     print(f"\nopen {page}: scores, loss curves, and answers beside the truth")
 
