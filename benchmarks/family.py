@@ -106,10 +106,10 @@ def option(task: str, **options: object) -> Change:
     """Options of every row of a task, trained or asked."""
 
     def change(config: RunConfig) -> list[str]:
-        rows = enumerate(config.data)
         return [
-            f"data.{n}.options.{name}={json.dumps(value)}"
-            for n, row in rows if row.task == task
+            f"{key}.{n}.options.{name}={json.dumps(value)}"
+            for key, rows in (("data", config.data), ("evaluate", config.evaluate))
+            for n, row in enumerate(rows) if row.task == task
             for name, value in options.items()
         ]  # fmt: skip
 
@@ -132,7 +132,7 @@ def without_rehearsal(config: RunConfig) -> list[str]:
 SETTINGS = (
     Setting("lasagna_whole", "LaSagnA", "lasagna", "all three strategies", keep),
     Setting("lasagna_all_classes", "LaSagnA", "lasagna", "every class in the query, no random list",
-            option("multi_target", subset=False)),
+            option("multi_target", subset=False, exam_classes=0)),  # and all in one question of an exam
     Setting("lasagna_shuffled", "LaSagnA", "lasagna", "the answer in an order of its own",
             option("multi_target", order="shuffle")),
     Setting("lasagna_no_negatives", "LaSagnA", "lasagna", "absent classes are left out of the answer",
