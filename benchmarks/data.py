@@ -69,8 +69,8 @@ def opening(folder: Path, sizes: Sequence[int]) -> None:
         "its peak MB",
         "again s",
         "record us",
-        "process MB",
-        "of it table",
+        "opened MB",
+        "then own MB",
     )
     print(table(head, list(openings(folder, list(sizes)))))
 

@@ -55,7 +55,7 @@ def opened(path: Path) -> UllavaReferring:
 
 
 def memory(field: str, process: int | str = "self") -> float:
-    """MB that /proc says of a process: Rss (all), Pss (what is shared counted in parts), Private_Dirty (its own)."""
+    """MB that /proc says of a process: Rss (all), Pss (what is shared counted in parts), Anonymous (no file's)."""
     text = Path(f"/proc/{process}/smaps_rollup").read_text()
     return int(text.split(f"{field}:")[1].split()[0]) / 1e3
 
@@ -69,13 +69,12 @@ def opening(path: Path) -> dict[str, float]:
     reader = opened(path)
     reader[len(reader) - 1]
     ready, busy = time.perf_counter(), time.process_time() - busy
+    opened_at, peak = memory("Rss"), int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1e3
     for place in np.random.default_rng(0).integers(len(reader), size=READ).tolist():
         reader[place]
-    done = time.perf_counter()
     return {
-        "records": len(reader), "seconds": ready - began, "busy": busy, "microseconds": 1e6 * (done - ready) / READ,
-        "idle": idle, "resident": memory("Rss"), "own": memory("Private_Dirty"),
-        "peak": int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1e3,
+        "records": len(reader), "seconds": ready - began, "busy": busy, "peak": peak, "idle": idle, "opened": opened_at,
+        "microseconds": 1e6 * (time.perf_counter() - ready) / READ, "own": memory("Anonymous"),
     }  # fmt: skip
 
 
@@ -95,7 +94,7 @@ def openings(folder: Path, sizes: list[int]) -> Iterator[tuple]:
         weight = table.stat().st_size / 1e6 if table else 0
         yield (
             size, path.stat().st_size / 1e6, weight, first["busy"], first["peak"], again["seconds"],
-            again["microseconds"], again["resident"], again["resident"] - again["idle"],
+            again["microseconds"], again["opened"], again["own"],
         )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from ullava.configs.registry import nearest
 
-ROWS_PER_BATCH = 4096
+ROWS_PER_BATCH = 16384  # whoever opens a table looks at the head of each batch, and maps the pages around it
 SPACE = re.compile(r"[ \t\n\r]*")  # of JSON, between values
 ENCODER = json.JSONEncoder(ensure_ascii=False)  # `json.dumps` would build one for each record
 
@@ -130,12 +130,12 @@ def write(path: Path, rows: Iterator[Row], where: str) -> None:
     hashes = array("q")  # of the ids: a set of ten million of them would take 2 GB
     with _scratch(path.parent) as file:
         try:
+            packed = ((row.id, row.picture, ENCODER.encode(row.facts).encode()) for row in rows)
             with pyarrow.ipc.new_stream(file, schema) as stream:
-                while batch := list(islice(rows, ROWS_PER_BATCH)):
-                    ids, pictures, facts = zip(*batch, strict=True)
-                    packed = [ENCODER.encode(fact).encode() for fact in facts]
-                    stream.write_batch(pyarrow.record_batch([ids, pictures, packed], schema=schema))
-                    hashes.extend(map(hash, ids))
+                while batch := list(islice(packed, ROWS_PER_BATCH)):
+                    columns = list(map(list, zip(*batch, strict=True)))
+                    stream.write_batch(pyarrow.record_batch(columns, schema=schema))
+                    hashes.extend(map(hash, columns[0]))
             file.flush()
             check_ids(Path(file.name), np.frombuffer(hashes, np.int64), where)
         except BaseException:
