@@ -24,7 +24,6 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from ullava.datasets import tiny_world_words as words
-from ullava.datasets.keywords import keyword_of_phrase as key
 from ullava.datasets.tiny_world_labels import CLASSES, FINE, FINE_CLASSES, fine_labels
 from ullava.datasets.tiny_world_pixels import draw, draw_motion, masks
 from ullava.datasets.tiny_world_scene import SHAPES, SIDE, Scene, sample_motion, sample_scene
@@ -131,8 +130,9 @@ def refer(scenes: Sequence[Record], split: str) -> tuple[list[Record], list[Reco
             objects.append({"id": len(objects) + 1, "image_id": scene["index"], **stated})
             said = scene["phrases"].get(i, [])
             if said:
+                shape = SHAPES[stated["category_id"] - 1]
                 sentences = [
-                    {"sent_id": sentence + k, "sent": text, "raw": text, "tokens": text.split(), "keyword": key(text)}
+                    {"sent_id": sentence + k, "sent": text, "raw": text, "tokens": text.split(), "keyword": shape}
                     for k, text in enumerate(said)
                 ]
                 refs.append(

@@ -77,4 +77,4 @@ def test_the_embedded_worlds_sentences_have_keywords(tmp_path):
     folder = draw_world(tmp_path, "tiny_val", scenes=6, workers=1)
     for ref in unpickle(folder / "refs(tiny).p"):
         for sentence in ref["sentences"]:
-            assert is_said(sentence["keyword"], sentence["sent"])
+            assert is_said(sentence["keyword"], sentence["sent"]) and len(sentence["keyword"].split()) == 1
