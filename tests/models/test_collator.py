@@ -75,7 +75,7 @@ def test_patches_stand_where_media_say(batch, still):
 
 
 def test_a_row_may_mix_pictures_and_a_video(world, still, collate, monkeypatch):
-    monkeypatch.setattr(videos, "read_frames", lambda video, count: np.full((count, 30, 40, 3), 128, np.uint8))
+    monkeypatch.setattr(videos, "read_frames", lambda video, count, **_: np.full((count, 30, 40, 3), 128, np.uint8))
     media = (world.picture(1), Video("film.mp4"), world.picture(0))
     turns = (Turn("<image>, <video>?", "It.", media=(0, 1)), Turn("<image>?", "[SEG]", media=(2,)))
     promise = Promise("[SEG]", world.region(0, place=2), 1)

@@ -42,7 +42,7 @@ def changed(processor):
 @pytest.fixture
 def filmed(monkeypatch) -> Video:
     """A video of which every frame reads as grey."""
-    monkeypatch.setattr(videos, "read_frames", lambda video, count: np.full((count, 30, 40, 3), 128, np.uint8))
+    monkeypatch.setattr(videos, "read_frames", lambda video, count, **_: np.full((count, 30, 40, 3), 128, np.uint8))
     return Video("film.mp4")
 
 

@@ -81,7 +81,7 @@ def test_features_stand_exactly_at_their_patches(still, dialogues, batch):
 def test_a_video_is_its_frames_means_then_its_patches_means(still, monkeypatch):
     rng = torch.Generator().manual_seed(0)
     frames = torch.randint(0, 256, (8, 96, 96, 3), dtype=torch.uint8, generator=rng)
-    monkeypatch.setattr(videos, "read_frames", lambda video, count: frames.numpy())
+    monkeypatch.setattr(videos, "read_frames", lambda video, count, **_: frames.numpy())
     dialogue = Dialogue("toy/f", Sample("toy/f", (Video("f.mp4"),)), (Turn("What is here?", "Nothing else."),))
     found = Collator(0)([still.processor(dialogue)])
     with torch.no_grad():
