@@ -34,6 +34,7 @@ from ullava.models.manifest import CARD
 
 REPORT = ROOT / "benchmarks" / "family.md"
 TEST = "tiny_test"
+SAVED = ("training.save_every=60", "training.keep=1")  # so that a stopped one goes on
 STEPS_A_MINUTE = 90  # of any recipe, on an idle core: batches of 16, pictures encoded when they first come
 PARENT = {"lisa": "base", "lasagna": "base", "keyseg": "lisa", "sd_parts": "lisa"}
 SCORES = {
@@ -191,7 +192,7 @@ def train(setting: Setting, seed: int, place: Place) -> None:
     if not (parent / CARD).is_file():
         raise FileNotFoundError(f"{parent}: no model to go on from; run ./shells/demo.sh --family first")
     words = [f"output_dir={place.folder(setting, seed)}", f"model.llm={parent}", f"training.seed={seed}"]
-    words += [f"training.max_steps={place.steps(setting)}", *place.overrides(setting, load(path, RunConfig))]
+    words += [f"training.max_steps={place.steps(setting)}", *SAVED, *place.overrides(setting, load(path, RunConfig))]
     run(["python", "train_ullava_core.py", "--cfg_path", path, *words])
 
 
