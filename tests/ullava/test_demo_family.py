@@ -5,6 +5,8 @@ import json
 import pytest
 
 from ullava import demo, demo_family
+from ullava.configs.load import load
+from ullava.configs.schema import EvaluationConfig, RunConfig
 from ullava.demo import Together
 
 
@@ -28,6 +30,15 @@ def test_each_recipe_goes_on_from_its_parent(tmp_path):
 def test_every_file_that_it_names_is_there(tmp_path):
     files = [word for typed in commands(tmp_path, quick=True) for word in typed if word.endswith((".py", ".yaml"))]
     assert [file for file in files if not (demo.ROOT / file).is_file()] == []
+
+
+def test_one_evaluation_asks_what_the_recipes_ask():
+    asked = load(demo.ROOT / "configs/tiny/family.yaml", EvaluationConfig).evaluate
+    held = {(row.dataset, row.task): row.options for row in asked}
+    for recipe in demo_family.RECIPES:
+        for row in load(demo.ROOT / f"configs/tiny/{recipe.config}.yaml", RunConfig).evaluate:
+            if row.dataset == "tiny_test":
+                assert row.options == held[row.dataset, row.task], (recipe.name, row.task)
 
 
 def evaluation(folder, step, *rows):
