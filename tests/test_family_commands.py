@@ -148,8 +148,6 @@ def test_a_quick_demo_scores_every_task_and_what_was_forgotten(root):
     asked = {(row["model"], row["task"]) for row in rows if row["dataset"] == "tiny_test"}
     assert set(TASKS.items()) <= asked
     assert {(model, task) for model in ("base", *TASKS) for task in ("captioning", "vqa")} <= asked
-    controls = {(row["dataset"], row["task"]) for row in rows if row["model"] not in ("base", *TASKS)}
-    assert controls >= {("tiny_test_plain", "keyword"), ("tiny_test_words", "part")}
     assert "What was forgotten" in (family / "report.html").read_text()
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ullava.configs.load import data_root, load
 from ullava.configs.schema import RunConfig
-from ullava.demo import QUICK_ANSWERS, QUICK_TRAIN, QUICK_WORLD, ROOT, Together
+from ullava.demo import QUICK_ANSWERS, QUICK_TRAIN, ROOT, Together
 from ullava.evaluation.forgetting import KEPT, forgetting_table
 from ullava.evaluation.headlines import summary_table
 from ullava.evaluation.predictions import read_predictions, replacing
@@ -24,6 +24,7 @@ from ullava.evaluation.report import write_report
 from ullava.evaluation.results import Results, Row, read_results, write_results
 
 BASE = "base"
+QUICK_WORLD = ("--scenes", "12", "--videos", "2")
 QUICK_LIMIT = 4  # samples of each row
 
 
@@ -80,7 +81,9 @@ def commands(output: Path, *, quick: bool, seen: Sequence[str] = ()) -> Iterator
     yield ["python", "-m", "ullava", "prepare", "tiny_world", *(QUICK_WORLD if quick else ())]
     for together in TOGETHER:
         if any(recipe.control for recipe in together):
-            yield draw_masks(output, quick=quick)
+            if quick:
+                return  # there is nothing yet that a control could be held against
+            yield draw_masks(output)
         typed = [train(recipe, output, quick=quick, seen=seen) for recipe in together]
         logs = (output / f"{recipe.name}.txt" for recipe in together)
         yield typed[0] if len(typed) == 1 else Together(zip(logs, typed, strict=True))
@@ -96,11 +99,11 @@ def train(recipe: Recipe, output: Path, *, quick: bool, seen: Sequence[str] = ()
     return [*words, *parent, *changes, *(seen if first else ()), *(shorten(path) if quick else ())]
 
 
-def draw_masks(output: Path, *, quick: bool) -> list[str]:
+def draw_masks(output: Path) -> list[str]:
     """The command by which LISA draws masks of the parts."""
     pictures = data_root() / "tiny_world" / "tiny_train" / "parts"
     words = ["python", "-m", "ullava", "prepare", PSEUDO, str(output / "lisa"), str(pictures), str(output / PSEUDO)]
-    return [*words, *TRUST, "--asks", *(ASKS[:1] if quick else ASKS)]  # a small world has not every part
+    return [*words, *TRUST, "--asks", *ASKS]
 
 
 def shorten(path: str) -> list[str]:
@@ -114,7 +117,7 @@ def report(output: Path, steps: Sequence[str]) -> tuple[Path, str]:
     """Brings all rows together, and writes the page; returns its path and what it comes to."""
     results, predictions = output / "results.json", output / "predictions.jsonl"
     merge(output, results, predictions)
-    logs = {recipe.title: output / recipe.name for recipe in RECIPES}
+    logs = {recipe.title: output / recipe.name for recipe in RECIPES if (output / recipe.name).is_dir()}
     page = write_report(
         output / "report.html", results, predictions, logs, {}, commands=steps, title="The LISA family, in one house"
     )
@@ -133,7 +136,7 @@ def merge(output: Path, results: Path, predictions: Path) -> None:
     merged: Results = {"rows": [], "run": {"base": BASE, "models": {}}}
     with replacing(predictions) as file:
         for recipe in RECIPES:
-            if recipe.parent is None:
+            if recipe.parent is None or (recipe.control and not (output / recipe.name).is_dir()):
                 continue
             folder = last_evaluation(output / recipe.name)
             scored = read_results(folder / "results.json")

@@ -70,6 +70,11 @@ def test_a_control_has_its_own_name_and_no_chat(tmp_path, monkeypatch):
     assert (tmp_path / "predictions.jsonl").read_text() == ""
 
 
+def test_a_quick_demo_has_no_controls(tmp_path):
+    typed = " ".join(word for words in commands(tmp_path, quick=True) for word in words)
+    assert "plain" not in typed and demo_family.PSEUDO not in typed
+
+
 def test_masks_are_drawn_before_what_learns_from_them(tmp_path):
     typed = list(commands(tmp_path))
     drawn = next(n for n, words in enumerate(typed) if demo_family.PSEUDO in words)
