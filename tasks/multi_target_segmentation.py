@@ -41,6 +41,8 @@ class MultiTargetSegmentation(Task):
         subset: list at most so many, drawn anew for every question: all that are there, the others absent ones. Where
             that leaves no place for absent ones, half of the list is drawn from those that are there, a quarter from
             the others (LaSagnA's 40 and 20 of 80).
+        positives: of such a list: all that are there, or whichever are drawn, as rarely as in an exam that splits its list
+            (`exam_classes`): a model that is asked for what is there more often than not says so more often, too.
         negatives: answers go through the absent classes, too.
         order: of an answer: that of its question, or one of its own.
         classes: the only ones that are asked for, and what the annotation does not know of them is not there: names, or
@@ -57,6 +59,7 @@ class MultiTargetSegmentation(Task):
     form: str = "joined"
     num_classes: int = 80
     subset: bool = True
+    positives: Literal["all", "drawn"] = "all"
     negatives: bool = True
     order: Literal["follow", "shuffle"] = "follow"
     classes: str | tuple[str, ...] = ()
@@ -144,6 +147,8 @@ class MultiTargetSegmentation(Task):
     def listed(self, sample: Sample, rng: np.random.Generator) -> list[str]:
         """The classes that a training question lists, in random order."""
         there, absent = list(self.there(sample)), self.absent(sample)
+        if self.subset and self.positives == "drawn":
+            return draw([*there, *absent], self.num_classes, rng)
         if self.subset and len(there) < self.num_classes:
             absent = draw(absent, self.num_classes - len(there), rng)
         elif self.subset:

@@ -112,6 +112,12 @@ def test_a_question_lists_all_that_is_there_and_random_others():
     assert set.union(*drawn) == {"wall", "sky", "dog", "cat", "boat"}
 
 
+def test_a_list_may_hold_whichever_classes_are_drawn():
+    drawn = dialogues(make(num_classes=2, positives="drawn"), sample())
+    assert all(len(listed(dialogue)) == 2 for dialogue in drawn)
+    assert {len(dialogue.promises) for dialogue in drawn} == {0, 1, 2}  # of two that are there and three that are not
+
+
 def test_without_subset_a_question_lists_every_class():
     drawn = dialogues(make(num_classes=2, subset=False), sample())
     assert all(len(listed(dialogue)) == 5 for dialogue in drawn)
