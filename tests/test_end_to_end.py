@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ullava.tasks.base import TASKS
-
 ROOT = Path(__file__).parents[1]
+TAUGHT = {"res", "rec", "salient", "semantic", "vqa", "captioning", "video_captioning"}  # the others: test_demo_family
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +31,11 @@ def rows(run):
 
 def test_every_task_is_scored_with_generated_answers(rows):
     scored = {row["task"] for row in rows if row["dataset"] == "tiny_test" and row["answers"] == "generated"}
-    assert scored == set(TASKS)
+    assert scored == TAUGHT
 
 
 def test_every_task_has_its_trivial_baseline(rows):
-    assert {row["task"] for row in rows if row["dataset"] == "tiny_test_trivial"} == set(TASKS)
+    assert {row["task"] for row in rows if row["dataset"] == "tiny_test_trivial"} == TAUGHT
 
 
 def test_res_rec_and_vqa_are_asked_of_other_pictures_too(rows):
