@@ -54,6 +54,18 @@ def read_deepspeed(how: TrainingConfig) -> dict[str, Any] | None:
     return told | {"torch_autocast": autocast | {"dtype": str(PRECISIONS[how.precision]).removeprefix("torch.")}}
 
 
+def held_up() -> str | None:
+    """What to say where DeepSpeed will wait, without a word, for somebody to finish compiling its operators."""
+    folder = Path(os.environ.get("TORCH_EXTENSIONS_DIR") or Path.home() / ".cache" / "torch_extensions")
+    locks = sorted(map(str, folder.rglob("lock")))
+    if not locks:
+        return None
+    return (
+        f"training.deepspeed: waits until {', '.join(locks)} is gone: somebody compiles DeepSpeed's operators, or was "
+        "killed at it; if nobody does, delete it"
+    )
+
+
 def spread(how: TrainingConfig, told: dict[str, Any] | None, llm: nn.Module) -> dict[str, Any]:
     """The Trainer's keywords: how weights are shared out, and who computes in the run's precision.
 

@@ -26,7 +26,7 @@ from ullava.models.ullava import REGISTERED
 from ullava.preflight import look_ahead, open_mixture
 from ullava.quarantine import forget, told
 from ullava.saving import last_checkpoint, room
-from ullava.spread import read_deepspeed, spread
+from ullava.spread import held_up, read_deepspeed, spread
 from ullava.stopping import Stopped
 from ullava.tasks.mixture import Mixture
 from ullava.trainer import StageTrainer
@@ -96,6 +96,8 @@ def prepare_trainer(config: RunConfig, mixture: Mixture, allow_mismatch: bool = 
     arguments = training_arguments(config, spread(config.training, told, assembled.model.llm))
     if arguments.should_save:
         write_down(config, table)
+        if told and (warning := held_up()):
+            print(f"warning: {warning}", flush=True)
         if config.training.precision == "fp16" and (warning := fp16_warning(assembled.model.config.to_dict())):
             print(f"warning: {warning}")
     return StageTrainer(assembled, config, groups, mixture, arguments)
