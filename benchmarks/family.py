@@ -35,7 +35,7 @@ from ullava.models.manifest import CARD
 REPORT = ROOT / "benchmarks" / "family.md"
 TEST = "tiny_test"
 SAVED = ("training.save_every=60", "training.keep=1")  # so that a stopped one goes on
-STEPS_A_MINUTE = 90  # of any recipe, on an idle core: batches of 16, pictures encoded when they first come
+STEPS_A_MINUTE = 65  # of any recipe, on an idle core: batches of 16, pictures encoded when they first come
 PARENT = {"lisa": "base", "lasagna": "base", "keyseg": "lisa", "sd_parts": "lisa"}
 SCORES = {
     "lisa": ("reasoning/gIoU",),
