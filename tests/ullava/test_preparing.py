@@ -11,6 +11,7 @@ import pytest
 
 from ullava.datasets import masks
 from ullava.datasets.catalogue import open_dataset
+from ullava.datasets.readers.label_map import LabelMap
 from ullava.datasets.readers.refer import Refer
 from ullava.datasets.readers.salient_json import SalientJson
 from ullava.datasets.readers.ullava_parts import UllavaParts
@@ -242,7 +243,8 @@ def test_u_llavas_files_give_the_regions_they_came_from(tiny, home, monkeypatch)
     record = json.loads(path.read_text())[0]
     assert record.keys() == {"image_path", "label_path", "classes"} and record["image_path"].startswith("tiny_test/")
     ours = UllavaSemantic("a", path, root, first_id=1, void=(0,))
-    theirs = open_dataset("tiny_test", "semantic")
+    split = root / "tiny_test"
+    theirs = LabelMap("a", split / "images", split / "labels", split / "classes.txt", first_id=1, void=(0,))
     assert regions_of(ours) == regions_of(theirs)
     assert [(a.ignored.draw() == b.ignored.draw()).all() for a, b in zip(ours, theirs, strict=True)] == [True] * 4
     path = write_json("salient", "tiny_test", root, home / "salient.json")
