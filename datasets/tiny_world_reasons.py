@@ -3,13 +3,13 @@
     reason_seg/000000.json                 texts, whether they are sentences, polygons of target and unclear pixels
     reason_seg/explanatory/train.json      why it is that: image, json, query, outputs, keyword
 
-Most take what everybody knows (snow is white, a ring has a hole), and some of these an order as well; the others a
-comparison of all things. No question says what the thing is called. As everywhere in this world nothing is asked that
-has two answers, and near ties are left out.
+Most compare things of one shape by place, neighbours, or looks, in the words that the tiny language model was schooled
+in; some take what everybody knows (snow is white, a ring has a hole) or a comparison of all things, which it has to
+learn. As everywhere in this world nothing is asked that has two answers, and near ties are left out.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import numpy as np
 from ullava.datasets import tiny_world_words as words
 from ullava.datasets.outlines import outlines
 from ullava.datasets.tiny_world_scene import SIDE, Scene
-from ullava.datasets.tiny_world_words import CLEAR, EXTREMES, along, names, noun, pick
+from ullava.datasets.tiny_world_words import CLEAR, EXTREMES, SIDES, along, names, noun, pick, plural
 
 FOLDER, EXPLANATIONS = "reason_seg", "reason_seg/explanatory/train.json"
 TEXTS = 3  # at most, of one question
@@ -53,6 +53,67 @@ def called(scene: Scene, index: int) -> str:
     return f"{scene.things[index].color} {scene.things[index].shape}"
 
 
+def order(scene: Scene, rng: np.random.Generator) -> Thought | None:
+    """The outermost of several of a shape."""
+    index = int(rng.integers(len(scene.things)))
+    found = list(extremes(scene, index))
+    if not found:
+        return None
+    extreme, wanted = pick(found, rng)
+    name, all_of_them = noun(wanted), plural(wanted)
+    return Thought(
+        index,
+        (f"{extreme} of the {all_of_them}", f"{extreme} one of all {all_of_them}"),
+        (f"Which is the {extreme} {name}?", f"Which of the {all_of_them} is the {extreme}?"),
+        f"the {called(scene, index)} is the {extreme} {name}",
+    )
+
+
+def extremes(scene: Scene, index: int) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yields where a thing lies farthest out among those that share its shape, or its shape and color, and which."""
+    thing = scene.things[index]
+    for kinds in (("shape",), ("shape", "color")):
+        wanted = {kind: getattr(thing, kind) for kind in kinds}
+        rivals = [scene.things[other] for other in scene.having(wanted) if other != index]
+        for extreme, axis in EXTREMES.items():
+            if rivals and all(along(thing, axis) > along(rival, axis) + CLEAR for rival in rivals):
+                yield extreme, wanted
+
+
+def beside(scene: Scene, rng: np.random.Generator) -> Thought | None:
+    """The one of several of a shape that lies on one side of another thing."""
+    index, other = (int(i) for i in rng.permutation(len(scene.things))[:2])
+    thing, anchor = scene.things[index], names(scene, other)
+    rivals = [scene.things[i] for i in scene.having({"shape": thing.shape}) if i != index]
+    if not rivals or not anchor or scene.things[other] in rivals:
+        return None
+    side, axis = pick(tuple(SIDES.items()), rng)
+    edge, where = along(scene.things[other], axis), f"{side} the {noun(anchor[0])}"
+    if along(thing, axis) <= edge + CLEAR or any(along(rival, axis) >= edge - CLEAR for rival in rivals):
+        return None
+    return Thought(
+        index,
+        (f"{thing.shape} that is {where}", f"one of the {plural({'shape': thing.shape})} that is {where}"),
+        (f"Which {thing.shape} is {where}?", f"Can you find the {thing.shape} that is {where}?"),
+        f"the {called(scene, index)} is {where}",
+    )
+
+
+def among(scene: Scene, rng: np.random.Generator) -> Thought | None:
+    """The only one of its shape that is of its color, texture or size."""
+    index, kind = int(rng.integers(len(scene.things))), pick(("color", "texture", "size"), rng)
+    thing = scene.things[index]
+    value, them = getattr(thing, kind), plural({"shape": thing.shape})
+    if len(scene.having({"shape": thing.shape})) < 2 or scene.having({"shape": thing.shape, kind: value}) != [index]:
+        return None
+    return Thought(
+        index,
+        (f"only one of the {them} that is {value}", f"{value} one of the {them}"),
+        (f"Which of the {them} is {value}?", f"Only one of the {them} is {value}. Which one?"),
+        f"the {called(scene, index)} is the only {value} {thing.shape}",
+    )
+
+
 def clues(wanted: Mapping[str, str], rng: np.random.Generator) -> str:
     """Shape and color by what everybody knows of them: "has a hole and has the color of snow"."""
     said = [SHAPES[wanted["shape"]]]
@@ -77,27 +138,17 @@ def known(scene: Scene, rng: np.random.Generator) -> Thought | None:
 
 
 def first(scene: Scene, rng: np.random.Generator) -> Thought | None:
-    """The first of several of a shape that one comes across."""
+    """The first of several, told by what is known of them, that one comes across."""
     index = int(rng.integers(len(scene.things)))
-    thing, options = scene.things[index], []
-    for kinds in (("shape",), ("shape", "color")):
-        wanted = {kind: getattr(thing, kind) for kind in kinds}
-        rivals = [scene.things[other] for other in scene.having(wanted) if other != index]
-        for extreme, axis in EXTREMES.items():
-            if rivals and all(along(thing, axis) > along(rival, axis) + CLEAR for rival in rivals):
-                options.append((extreme, wanted))
-    if not options:
+    found = list(extremes(scene, index))
+    if not found:
         return None
-    extreme, wanted = pick(options, rng)
+    extreme, wanted = pick(found, rng)
     told, view = f"object that {clues(wanted, rng)}", VIEWS[extreme]
     return Thought(
         index,
         (f"first {told} from {view}", f"{told}, the first from {view}"),
-        (
-            f"If you look from {view}, which is the first {told}?",
-            f"Which is the first {told} from {view}?",
-            f"From {view}, which {told} would you see first?",
-        ),
+        (f"If you look from {view}, which is the first {told}?", f"Which is the first {told} from {view}?"),
         f"the {called(scene, index)} is the {extreme} {noun(wanted)}",
     )
 
@@ -166,16 +217,15 @@ def glance(scene: Scene, rng: np.random.Generator) -> Thought | None:
     )
 
 
-WAYS: tuple[Callable[[Scene, np.random.Generator], Thought | None], ...] = (
-    known, known, known, known, known, first, first, first, first, largest, odd, like, glance,
-)  # fmt: skip
+EASY, HARD = (order, beside, among), (known, first, largest, odd, like, glance)
+WAYS: tuple[Callable[[Scene, np.random.Generator], Thought | None], ...] = 6 * EASY + HARD
 
 
 def think(scene: Scene, rng: np.random.Generator) -> Thought:
-    """One question: about 45 % by what is known, 35 % by order, the others as scenes allow."""
+    """One question: about five in six are easy ones."""
     while True:
         way = pick(WAYS, rng)
-        for _ in range(4):
+        for _ in range(20 if way in EASY else 4):
             if thought := way(scene, rng):
                 return thought
 

