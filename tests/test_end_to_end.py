@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
 TAUGHT = {"res", "rec", "salient", "semantic", "vqa", "captioning", "video_captioning"}  # the others: test_demo_family
 
 
