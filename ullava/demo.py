@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -113,18 +113,47 @@ def questions() -> list[str]:
     return ["--images", str(referred.media[0].path), "--task", "res", "--phrase", phrase, "--questions", question]
 
 
-class Together(dict[Path, list[str]]):
-    """Commands that need nothing of each other, by the file that takes their output: they share the cores."""
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A command that shares the cores with others.
+
+    Attributes:
+        command: what is typed.
+        log: takes its output.
+        after: the logs of those that it needs.
+    """
+
+    command: list[str]
+    log: Path
+    after: tuple[Path, ...] = ()
+
+
+class Together(list[Job]):
+    """Commands that run as soon as a core is free and what they need has ended; what needs another stands after it."""
 
 
 def carry_out(typed: list[str] | Together) -> list[Step]:
-    """Runs a command, or several at once."""
+    """Runs a command, or several at once; after a failure, those that have begun end, and no other begins."""
     if not isinstance(typed, Together):
         return [run(typed)]
     cores = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
-    share = os.environ | {"OMP_NUM_THREADS": str(max(1, cores // len(typed)))}
-    with ThreadPoolExecutor(len(typed)) as pool:
-        return list(pool.map(lambda item: run(item[1], log=item[0], environment=share), typed.items()))
+    lanes = min(cores, len(typed))
+    share = os.environ | {"OMP_NUM_THREADS": str(cores // lanes)}
+    ends: dict[Path, Future[Step]] = {}
+
+    def begin(job: Job) -> Step:
+        for needed in job.after:
+            ends[needed].result()
+        return run(job.command, log=job.log, environment=share)
+
+    with ThreadPoolExecutor(lanes) as pool:
+        for job in typed:
+            ends[job.log] = pool.submit(begin, job)
+        try:
+            return [end.result() for end in ends.values()]
+        except ChildProcessError:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def run(command: list[str], *, log: Path | None = None, environment: Mapping[str, str] | None = None) -> Step:

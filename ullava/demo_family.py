@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ullava.configs.load import data_root, load
 from ullava.configs.schema import RunConfig
-from ullava.demo import QUICK_ANSWERS, QUICK_TRAIN, ROOT, Together
+from ullava.demo import QUICK_ANSWERS, QUICK_TRAIN, ROOT, Job, Together
 from ullava.evaluation.forgetting import KEPT, forgetting_table
 from ullava.evaluation.headlines import summary_table
 from ullava.evaluation.predictions import read_predictions, replacing
@@ -37,8 +37,9 @@ class Recipe:
         title: what the page calls it.
         config: its YAML in configs/tiny.
         parent: the folder it goes on from; None: the YAML's own.
-        overrides: what it changes in the YAML; `{output}` is the demo's.
+        overrides: what it changes in the YAML.
         control: end of its datasets' names in the results, where it is one.
+        drawn: it learns from masks that its parent draws.
     """
 
     name: str
@@ -47,30 +48,22 @@ class Recipe:
     parent: str | None = None
     overrides: tuple[str, ...] = ()
     control: str = ""
+    drawn: bool = False
 
 
 PSEUDO = "pseudo_masks"
-SHORTER = "training.max_steps=280"  # of 400: the whole fits into twenty minutes
-TOGETHER = (  # one after the other; those in a line at once
-    (Recipe("stage1", "Stage I", "stage1"),),
-    (Recipe(BASE, "Base: captions and answers", "chat", "stage1"),),
-    (Recipe("lisa", "LISA", "lisa", BASE), Recipe("lasagna", "LaSagnA", "lasagna", BASE)),
-    (
-        Recipe("keyseg", "KeySeg", "keyseg", "lisa", (SHORTER,)),
-        Recipe("sd_parts", "Parts", "sd_parts", "lisa", (SHORTER,)),
+RECIPES = (  # in the order in which free cores take them: the longest first
+    Recipe("stage1", "Stage I", "stage1"),
+    Recipe(BASE, "Base: captions and answers", "chat", "stage1"),
+    Recipe("lisa", "LISA", "lisa", BASE),
+    Recipe("lasagna", "LaSagnA", "lasagna", BASE),
+    Recipe("keyseg", "KeySeg", "keyseg", "lisa"),
+    Recipe("sd_parts", "Parts", "sd_parts", "lisa"),
+    Recipe("keyseg_plain", "KeySeg without fusion", "keyseg", "lisa", ("model.heads.mask.fusion=null",), "plain"),
+    Recipe(
+        "sd_parts_words", "Parts without masks", "sd_parts", "lisa", ("data.0.dataset=parts_pseudo",), "words", True
     ),
-    (
-        Recipe(
-            "keyseg_plain", "KeySeg without fusion", "keyseg", "lisa", (SHORTER, "model.heads.mask.fusion=null"),
-            "plain",
-        ),
-        Recipe(
-            "sd_parts_words", "Parts without masks", "sd_parts", "lisa",
-            (SHORTER, "data.0.dataset=parts_pseudo", f"datasets.parts_pseudo.masks={{output}}/{PSEUDO}"), "words",
-        ),
-    ),
-)  # fmt: skip
-RECIPES = tuple(recipe for together in TOGETHER for recipe in together)
+)
 FOLDERS = (*(recipe.name for recipe in RECIPES), PSEUDO)
 ASKS = (  # what LISA is asked for instead of a part, of which it has never heard
     "handle=ring",
@@ -86,30 +79,44 @@ TRUST = ("--quality", "0", "--stability", "0.7")
 def commands(output: Path, *, quick: bool, seen: Sequence[str] = ()) -> Iterator[list[str] | Together]:
     """Yields each command, or those that run at once, when those before have run."""
     yield ["python", "-m", "ullava", "prepare", "tiny_world", *(QUICK_WORLD if quick else ())]
-    for together in TOGETHER:
-        if any(recipe.control for recipe in together):
-            if quick:
-                return  # there is nothing yet that a control could be held against
-            yield draw_masks(output)
-        typed = [train(recipe, output, quick=quick, seen=seen) for recipe in together]
-        logs = (output / f"{recipe.name}.txt" for recipe in together)
-        yield typed[0] if len(typed) == 1 else Together(zip(logs, typed, strict=True))
+    stage1, base, *others = RECIPES
+    yield train(stage1, output, quick=quick, seen=seen)
+    yield train(base, output, quick=quick)
+    yield Together(jobs(others, output, quick=quick))
+
+
+def jobs(recipes: Sequence[Recipe], output: Path, *, quick: bool) -> Iterator[Job]:
+    """Yields the trainings, and what draws masks before the one that learns from them."""
+    own = {recipe.name for recipe in recipes}
+    for recipe in recipes:
+        if quick and recipe.control:
+            continue  # there is nothing yet that a control could be held against
+        needed = (log(output, recipe.parent),) if recipe.parent in own else ()
+        if recipe.drawn:
+            masks = log(output, PSEUDO)
+            yield Job(draw_masks(output, recipe.parent), masks, needed)
+            needed = (masks,)
+        yield Job(train(recipe, output, quick=quick), log(output, recipe.name), needed)
+
+
+def log(output: Path, name: str) -> Path:
+    """Where the output of a command goes that runs beside others."""
+    return output / f"{name}.txt"
 
 
 def train(recipe: Recipe, output: Path, *, quick: bool, seen: Sequence[str] = ()) -> list[str]:
     """The command that trains a recipe, and asks its rows at the end."""
-    first = recipe.parent is None
-    parent = [] if first else [f"model.llm={output / recipe.parent}"]
     path = f"configs/tiny/{recipe.config}.yaml"
     words = ["python", "train_ullava_core.py", "--cfg_path", path, f"output_dir={output / recipe.name}"]
-    changes = [word.format(output=output.absolute()) for word in recipe.overrides]
-    return [*words, *parent, *changes, *(seen if first else ()), *(shorten(path) if quick else ())]
+    begins = [f"model.llm={output / recipe.parent}"] if recipe.parent else seen
+    masks = [f"datasets.parts_pseudo.masks={(output / PSEUDO).absolute()}"] if recipe.drawn else ()
+    return [*words, *begins, *recipe.overrides, *masks, *(shorten(path) if quick else ())]
 
 
-def draw_masks(output: Path) -> list[str]:
-    """The command by which LISA draws masks of the parts."""
+def draw_masks(output: Path, model: str) -> list[str]:
+    """The command by which a model draws masks of the parts."""
     pictures = data_root() / "tiny_world" / "tiny_train" / "parts"
-    words = ["python", "-m", "ullava", "prepare", PSEUDO, str(output / "lisa"), str(pictures), str(output / PSEUDO)]
+    words = ["python", "-m", "ullava", "prepare", PSEUDO, str(output / model), str(pictures), str(output / PSEUDO)]
     return [*words, *TRUST, "--asks", *ASKS]
 
 

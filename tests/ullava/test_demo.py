@@ -1,5 +1,6 @@
 """The demo's steps: what it types, and what it does when a step fails. The whole of it runs in shells/demo.sh."""
 
+import shlex
 import sys
 
 import pytest
@@ -40,16 +41,39 @@ def test_a_failed_step_ends_the_demo():
         demo.run([sys.executable, "-c", "raise SystemExit(3)"])
 
 
+def say(words, log, *after):
+    return demo.Job(["python", "-c", f"import os, pathlib; {words}"], log, after)
+
+
 def test_commands_that_run_together_share_the_cores_and_keep_their_words_apart(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
-    say = "import os, sys; print(os.environ['OMP_NUM_THREADS'], sys.argv[1])"
-    typed = {tmp_path / f"{name}.txt": ["python", "-c", say, name] for name in ("left", "right")}
-    steps = demo.carry_out(demo.Together(typed))
-    assert [step.command.split()[-1] for step in steps] == ["left", "right"]
-    assert [path.read_text() for path in typed] == ["2 left\n", "2 right\n"]
+    share = "print(os.environ['OMP_NUM_THREADS'], {!r})"
+    jobs = [say(share.format(name), tmp_path / f"{name}.txt") for name in ("left", "right")]
+    steps = demo.carry_out(demo.Together(jobs))
+    assert [step.command for step in steps] == [shlex.join(job.command) for job in jobs]
+    assert [job.log.read_text() for job in jobs] == ["2 left\n", "2 right\n"]
+
+
+@pytest.mark.parametrize("cores", ["1", "2", "3"])
+def test_a_command_waits_for_those_that_it_needs(tmp_path, monkeypatch, cores):
+    monkeypatch.setenv("OMP_NUM_THREADS", cores)
+    first, second, third = (tmp_path / f"{name}.txt" for name in ("first", "second", "third"))
+    slow = say("import time; time.sleep(0.5); print('done')", first)
+    read = f"print(pathlib.Path({str(first)!r}).read_text())"
+    demo.carry_out(demo.Together([slow, say(read, second, first), say(read, third, first)]))
+    assert second.read_text().split() == third.read_text().split() == ["done"]
 
 
 def test_one_that_fails_is_named_with_its_last_words(tmp_path):
-    typed = {tmp_path / "a.txt": ["python", "-c", "print('bar 1%\\rbar 2%'); raise SystemExit('no such picture')"]}
+    failing = say("print('bar 1%\\rbar 2%'); raise SystemExit('no such picture')", tmp_path / "a.txt")
     with pytest.raises(ChildProcessError, match="exit status 1 of: .*a.txt ends with\n(?s:.*)no such picture"):
-        demo.carry_out(demo.Together(typed))
+        demo.carry_out(demo.Together([failing]))
+
+
+def test_after_a_failure_nothing_begins(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    first, second, third = (tmp_path / f"{name}.txt" for name in ("first", "second", "third"))
+    jobs = [say("raise SystemExit('no such picture')", first), say("print()", second, first), say("print()", third)]
+    with pytest.raises(ChildProcessError, match="first.txt ends with"):
+        demo.carry_out(demo.Together(jobs))
+    assert not second.exists()

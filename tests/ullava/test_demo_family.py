@@ -12,7 +12,7 @@ from ullava.demo import Together
 
 def commands(output, quick=False):
     for typed in demo_family.commands(output, quick=quick):
-        yield from typed.values() if isinstance(typed, Together) else [typed]
+        yield from (job.command for job in typed) if isinstance(typed, Together) else [typed]
 
 
 def test_each_recipe_goes_on_from_its_parent(tmp_path):
@@ -25,6 +25,17 @@ def test_each_recipe_goes_on_from_its_parent(tmp_path):
     assert [word for typed in others for word in typed if word.startswith("model.llm=")] == [
         f"model.llm={tmp_path}/{parent}" for parent in parents.values()
     ]
+
+
+def test_what_runs_at_once_waits_for_what_it_goes_on_from(tmp_path):
+    *_, together = demo_family.commands(tmp_path, quick=False)
+    waits = {job.log.stem: [log.stem for log in job.after] for job in together}
+    assert waits == {
+        "lisa": [], "lasagna": [], "keyseg": ["lisa"], "sd_parts": ["lisa"], "keyseg_plain": ["lisa"],
+        "pseudo_masks": ["lisa"], "sd_parts_words": ["pseudo_masks"],
+    }  # fmt: skip
+    begun = list(waits)
+    assert all(begun.index(name) < begun.index(one) for one, names in waits.items() for name in names)
 
 
 def test_every_file_that_it_names_is_there(tmp_path):
