@@ -34,8 +34,8 @@ from ullava.models.manifest import CARD
 
 REPORT = ROOT / "benchmarks" / "family.md"
 TEST = "tiny_test"
-SAVED = ("training.save_every=60", "training.keep=1")  # so that a stopped one goes on
-STEPS_A_MINUTE = 65  # of any recipe, on an idle core: batches of 16, pictures encoded when they first come
+SAVED = ("training.save_every=200", "training.keep=1")  # so that a stopped one goes on
+SAMPLES_A_MINUTE = 1200  # of any recipe, on an idle core: pictures are encoded when they first come
 PARENT = {"lisa": "base", "lasagna": "base", "keyseg": "lisa", "sd_parts": "lisa"}
 SCORES = {
     "lisa": ("reasoning/gIoU",),
@@ -66,13 +66,13 @@ class Place:
         """The folder of a training."""
         return self.runs / f"{self.minutes:g}min" / setting.name / f"seed{seed}"
 
-    def overrides(self, setting: "Setting", config: RunConfig) -> list[str]:
+    def overrides(self, setting: "Setting") -> list[str]:
         """What it changes."""
-        return [word.replace("{family}", str(self.family.absolute())) for word in setting.change(config)]
+        return [word.replace("{family}", str(self.family.absolute())) for word in setting.change(setting.config)]
 
     def steps(self, setting: "Setting") -> int:
         """Of a training."""
-        return round(self.minutes * STEPS_A_MINUTE)
+        return round(self.minutes * SAMPLES_A_MINUTE / setting.config.training.batch_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,16 @@ class Setting:
     recipe: str
     says: str
     change: Change
+
+    @property
+    def path(self) -> str:
+        """Of the recipe's YAML."""
+        return f"configs/tiny/{self.recipe}.yaml"
+
+    @property
+    def config(self) -> RunConfig:
+        """The recipe as it stands."""
+        return load(ROOT / self.path, RunConfig)
 
 
 def keep(config: RunConfig) -> list[str]:
@@ -188,12 +198,12 @@ def train(setting: Setting, seed: int, place: Place) -> None:
     Raises:
         FileNotFoundError: the model to go on from is not there.
     """
-    parent, path = place.family / PARENT[setting.recipe], f"configs/tiny/{setting.recipe}.yaml"
+    parent = place.family / PARENT[setting.recipe]
     if not (parent / CARD).is_file():
         raise FileNotFoundError(f"{parent}: no model to go on from; run ./shells/demo.sh --family first")
     words = [f"output_dir={place.folder(setting, seed)}", f"model.llm={parent}", f"training.seed={seed}"]
-    words += [f"training.max_steps={place.steps(setting)}", *SAVED, *place.overrides(setting, load(path, RunConfig))]
-    run(["python", "train_ullava_core.py", "--cfg_path", path, *words])
+    words += [f"training.max_steps={place.steps(setting)}", *SAVED, *place.overrides(setting)]
+    run(["python", "train_ullava_core.py", "--cfg_path", setting.path, *words])
 
 
 def write(place: Place, seeds: Sequence[int]) -> str:
