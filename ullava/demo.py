@@ -144,16 +144,15 @@ def carry_out(typed: list[str] | Together) -> list[Step]:
     def begin(job: Job) -> Step:
         for needed in job.after:
             ends[needed].result()
+        for end in list(ends.values()):
+            if end.done():
+                end.result()  # raises what another failed with
         return run(job.command, log=job.log, environment=share)
 
     with ThreadPoolExecutor(lanes) as pool:
         for job in typed:
             ends[job.log] = pool.submit(begin, job)
-        try:
-            return [end.result() for end in ends.values()]
-        except ChildProcessError:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    return [end.result() for end in ends.values()]
 
 
 def run(command: list[str], *, log: Path | None = None, environment: Mapping[str, str] | None = None) -> Step:

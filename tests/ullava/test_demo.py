@@ -76,4 +76,4 @@ def test_after_a_failure_nothing_begins(tmp_path, monkeypatch):
     jobs = [say("raise SystemExit('no such picture')", first), say("print()", second, first), say("print()", third)]
     with pytest.raises(ChildProcessError, match="first.txt ends with"):
         demo.carry_out(demo.Together(jobs))
-    assert not second.exists()
+    assert not second.exists() and not third.exists()
