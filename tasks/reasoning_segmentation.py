@@ -25,8 +25,9 @@ class ReasoningSegmentation(RegionTask):
     """Asks by a region's texts, and for its explanation where it has one.
 
     Attributes:
-        explanatory: share of the training answers of explained regions that are the explanation alone; half of the
-            others give mask and explanation, half the mask alone. None: no answer explains (LISA's -1).
+        explanatory: share of the training answers of explained regions that are the explanation alone. None: no answer
+            explains (LISA's -1). 1: nothing is pointed at, in exams either, and the model needs no head.
+        explained: share of the other answers that give mask and explanation; the rest give the mask alone (LISA: half).
         explain: whether exams ask for the explanation, too.
     """
 
@@ -35,16 +36,30 @@ class ReasoningSegmentation(RegionTask):
     phrases: str = "lisa"
     rounds: int = 1
     explanatory: float | None = 0.1
+    explained: float = 0.5
     explain: bool = False
 
     def __post_init__(self):
         super().__post_init__()
         if self.explanatory is not None and not 0 <= self.explanatory <= 1:
             raise ValueError(f"explanatory: expected a share from 0 to 1, or null, found {self.explanatory}")
+        if not 0 <= self.explained <= 1:
+            raise ValueError(f"explained: expected a share from 0 to 1, found {self.explained}")
+
+    @property
+    def owners(self):
+        return () if self.explanatory == 1 else super().owners
+
+    @property
+    def examined(self) -> Parts:
+        """What an exam's answer consists of."""
+        if not self.owners:
+            return "words"
+        return "both" if self.explain else "mask"
 
     @property
     def metrics(self):
-        return (*super().metrics, "naming") if self.explain else super().metrics
+        return super().metrics if self.examined == "mask" else (*super().metrics, "naming")
 
     def asked(self, sample):
         asked = [(text, region) for region in sample.regions for text in region.phrases]
@@ -61,21 +76,22 @@ class ReasoningSegmentation(RegionTask):
         return self.converse(sample.id, sample, drawn, rng)
 
     def exams(self, sample):
-        parts: Parts = "both" if self.explain else "mask"
         for number, (text, region) in enumerate(self.asked(sample)):
             if text is region.phrases[0]:  # LISA's: the first text of a region alone
-                yield self.converse(f"{sample.id}#{number}", sample, [(text, region, parts)])
+                yield self.converse(f"{sample.id}#{number}", sample, [(text, region, self.examined)])
 
     def read(self, answer):
         return self.grammar.read(answer) or words(answer)
 
     def drawn(self, region: Region, rng: np.random.Generator) -> Parts:
         """What a training answer consists of."""
+        if not self.owners:
+            return "words"
         if self.explanatory is None or not region.reason:
             return "mask"
         if rng.random() < self.explanatory:
             return "words"
-        return pick(("mask", "both"), rng)
+        return "both" if rng.random() < self.explained else "mask"
 
     def converse(
         self,
@@ -91,9 +107,11 @@ class ReasoningSegmentation(RegionTask):
             if not owners and parts != "words":
                 raise ValueError(f"{id}: {text!r}: expected a mask for {' and '.join(self.owners)}, found none")
             reason = checked(region.reason or "", id) if parts != "mask" else ""
+            if not owners and not reason:
+                raise ValueError(f"{id}: {text!r}: no explanation, and explanatory: 1 says nothing else")
             name = plain(region.keyword or region.category or "", id)
             said = self.grammar.write(owners, name, reason, rng) if owners else reason
-            references = (name,) if parts == "both" else ()  # what `naming` looks for in the explanation
+            references = (name,) if parts != "mask" else ()  # what `naming` looks for in the explanation
             turns.append(Turn(self.question(text, region, parts, rng), said, references))
             promises += [Promise(token, region, turn, self.words(region, token)) for token in owners]
         return Dialogue(id, sample, tuple(turns), tuple(promises))

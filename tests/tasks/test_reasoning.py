@@ -83,6 +83,31 @@ def test_explanations_come_in_lisas_three_choices():
     assert set(kinds) == {(True, False), (True, True), (False, True)}
 
 
+def test_how_many_masks_are_explained_is_an_option():
+    """Of 400 answers 40 are the explanation alone; of the others 9 in 10 are explained."""
+    kinds = Counter(
+        (SEG in turn.answer, TOLD.reason in turn.answer)
+        for dialogue in dialogues(make(explained=0.9), TOLD) for turn in dialogue.turns
+    )  # fmt: skip
+    assert 295 < kinds[True, True] < 350 and 15 < kinds[True, False] < 60 and 20 < kinds[False, True] < 60
+    with pytest.raises(ValueError, match="explained: expected a share from 0 to 1, found 90"):
+        make(explained=90)
+
+
+def test_a_model_without_heads_explains_alone():
+    task = make(explanatory=1)
+    assert task.heads == () and task.metrics == ("naming",)
+    (exam,) = task.exams(sample(TOLD))
+    for dialogue in (exam, *dialogues(task, TOLD, 20)):
+        (turn,) = dialogue.turns
+        assert turn.question in TOLD.phrases and turn.answer == TOLD.reason and not dialogue.promises
+        assert turn.references == ("chair",) and task.read(turn.answer) == Reading(TOLD.reason)
+    with pytest.raises(ValueError, match="toy/1#0: 'Where can one sit\\?': no explanation"):
+        next(task.exams(sample(LONG)))
+    with pytest.raises(ValueError, match="toy/1: .*no explanation"):
+        dialogues(task, LONG, 1)
+
+
 def test_what_nobody_explains_is_not_asked_why():
     assert all("expla" not in dialogue.turns[0].question for dialogue in dialogues(make(explanatory=0.9), LONG, 60))
     assert all("expla" not in d.turns[0].question for d in dialogues(make(explanatory=None), TOLD, 60))
