@@ -26,7 +26,7 @@ from ullava.datasets.tiny_world_scene import sample_scene
 SPLITS = {"tiny_train": 1, "tiny_val": 2, "tiny_test": 3}  # the first number of a scene's seed; 0 is pretraining's
 FOLDERS = ("images", "labels", FINE, "salient", "videos", "reason_seg/explanatory")
 SCENE, VIDEO, REST, REASONS = range(4)
-VERSION = 2
+VERSION = 3
 
 
 def draw_world(root: Path, split: str, scenes: int, videos: int = 0, seed: int | None = None, workers: int = 2) -> Path:

@@ -5,7 +5,8 @@
 
 Most compare things of one shape by place, neighbours, or looks, in the words that the tiny language model was schooled
 in; some take what everybody knows (snow is white, a ring has a hole) or a comparison of all things, which it has to
-learn. As everywhere in this world nothing is asked that has two answers, and near ties are left out.
+learn. As everywhere in this world nothing is asked that has two answers, and near ties are left out. Phrases begin with
+"the": the tokenizer spells a word that begins a line otherwise than one behind a space, and was made of the latter.
 """
 
 import json
@@ -63,7 +64,7 @@ def order(scene: Scene, rng: np.random.Generator) -> Thought | None:
     name, all_of_them = noun(wanted), plural(wanted)
     return Thought(
         index,
-        (f"{extreme} of the {all_of_them}", f"{extreme} one of all {all_of_them}"),
+        (f"the {extreme} of the {all_of_them}", f"the {extreme} one of all {all_of_them}"),
         (f"Which is the {extreme} {name}?", f"Which of the {all_of_them} is the {extreme}?"),
         f"the {called(scene, index)} is the {extreme} {name}",
     )
@@ -93,7 +94,7 @@ def beside(scene: Scene, rng: np.random.Generator) -> Thought | None:
         return None
     return Thought(
         index,
-        (f"{thing.shape} that is {where}", f"one of the {plural({'shape': thing.shape})} that is {where}"),
+        (f"the {thing.shape} that is {where}", f"the one of the {plural({'shape': thing.shape})} that is {where}"),
         (f"Which {thing.shape} is {where}?", f"Can you find the {thing.shape} that is {where}?"),
         f"the {called(scene, index)} is {where}",
     )
@@ -108,7 +109,7 @@ def among(scene: Scene, rng: np.random.Generator) -> Thought | None:
         return None
     return Thought(
         index,
-        (f"only one of the {them} that is {value}", f"{value} one of the {them}"),
+        (f"the only one of the {them} that is {value}", f"the {value} one of the {them}"),
         (f"Which of the {them} is {value}?", f"Only one of the {them} is {value}. Which one?"),
         f"the {called(scene, index)} is the only {value} {thing.shape}",
     )
@@ -131,7 +132,7 @@ def known(scene: Scene, rng: np.random.Generator) -> Thought | None:
     thing, clue = f"{wanted['size']} object" if "size" in wanted else "object", clues(wanted, rng)
     return Thought(
         index,
-        (f"{thing} that {clue}", f"{thing} in the picture that {clue}"),
+        (f"the {thing} that {clue}", f"the {thing} in the picture that {clue}"),
         (f"Which {thing} {clue}?", f"Which {thing} in the picture {clue}?", f"Can you find the {thing} that {clue}?"),
         f"the {called(scene, index)} {clue}",
     )
@@ -147,7 +148,7 @@ def first(scene: Scene, rng: np.random.Generator) -> Thought | None:
     told, view = f"object that {clues(wanted, rng)}", VIEWS[extreme]
     return Thought(
         index,
-        (f"first {told} from {view}", f"{told}, the first from {view}"),
+        (f"the first {told} from {view}", f"the {told}, the first from {view}"),
         (f"If you look from {view}, which is the first {told}?", f"Which is the first {told} from {view}?"),
         f"the {called(scene, index)} is the {extreme} {noun(wanted)}",
     )
@@ -162,7 +163,7 @@ def largest(scene: Scene, rng: np.random.Generator) -> Thought | None:
     room = "most room" if size == "large" else "least room"
     return Thought(
         found[0],
-        (f"object that takes the {room}", f"object with the {room}"),
+        (f"the object that takes the {room}", f"the object with the {room}"),
         (f"Which object takes the {room}?", f"Which object would need the {room} on a table?"),
         f"the {called(scene, found[0])} is the only {size} object",
     )
@@ -178,7 +179,7 @@ def odd(scene: Scene, rng: np.random.Generator) -> Thought | None:
     only = values[alone[0]] if kind == "shape" else f"{values[alone[0]]} object"
     return Thought(
         alone[0],
-        (f"object with a {kind} that no other object has", f"only object of its {kind}"),
+        (f"the object with a {kind} that no other object has", f"the only object of its {kind}"),
         (f"Which object has a {kind} that no other object has?", f"Which object is the only one of its {kind}?"),
         f"the {called(scene, alone[0])} is the only {only}",
     )
@@ -195,7 +196,7 @@ def like(scene: Scene, rng: np.random.Generator) -> Thought | None:
     anchor = noun(ways[0])
     return Thought(
         index,
-        (f"other object with the {kind} of the {anchor}", f"object that has the {kind} of the {anchor} too"),
+        (f"the other object with the {kind} of the {anchor}", f"the object that has the {kind} of the {anchor} too"),
         (f"Which other object has the {kind} of the {anchor}?", f"What else has the {kind} of the {anchor}?"),
         f"the {called(scene, index)} is {value} like the {anchor}",
     )
@@ -207,7 +208,7 @@ def glance(scene: Scene, rng: np.random.Generator) -> Thought | None:
         return None
     return Thought(
         scene.salient,
-        ("object that catches the eye first", "object that stands out from all other objects"),
+        ("the object that catches the eye first", "the object that stands out from all other objects"),
         (
             "If you look at the picture for a short time, which object do you see first?",
             "Which object catches the eye first?",

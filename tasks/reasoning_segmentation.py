@@ -26,7 +26,7 @@ class ReasoningSegmentation(RegionTask):
 
     Attributes:
         explanatory: share of the training answers of explained regions that are the explanation alone. None: no answer
-            explains (LISA's -1). 1: nothing is pointed at, in exams either, and the model needs no head.
+            explains (LISA's -1).
         explained: share of the other answers that give mask and explanation; the rest give the mask alone (LISA: half).
         explain: whether exams ask for the explanation, too.
     """
@@ -47,19 +47,8 @@ class ReasoningSegmentation(RegionTask):
             raise ValueError(f"explained: expected a share from 0 to 1, found {self.explained}")
 
     @property
-    def owners(self):
-        return () if self.explanatory == 1 else super().owners
-
-    @property
-    def examined(self) -> Parts:
-        """What an exam's answer consists of."""
-        if not self.owners:
-            return "words"
-        return "both" if self.explain else "mask"
-
-    @property
     def metrics(self):
-        return super().metrics if self.examined == "mask" else (*super().metrics, "naming")
+        return (*super().metrics, "naming") if self.explain else super().metrics
 
     def asked(self, sample):
         asked = [(text, region) for region in sample.regions for text in region.phrases]
@@ -76,17 +65,16 @@ class ReasoningSegmentation(RegionTask):
         return self.converse(sample.id, sample, drawn, rng)
 
     def exams(self, sample):
+        parts: Parts = "both" if self.explain else "mask"
         for number, (text, region) in enumerate(self.asked(sample)):
             if text is region.phrases[0]:  # LISA's: the first text of a region alone
-                yield self.converse(f"{sample.id}#{number}", sample, [(text, region, self.examined)])
+                yield self.converse(f"{sample.id}#{number}", sample, [(text, region, parts)])
 
     def read(self, answer):
         return self.grammar.read(answer) or words(answer)
 
     def drawn(self, region: Region, rng: np.random.Generator) -> Parts:
         """What a training answer consists of."""
-        if not self.owners:
-            return "words"
         if self.explanatory is None or not region.reason:
             return "mask"
         if rng.random() < self.explanatory:
@@ -107,11 +95,9 @@ class ReasoningSegmentation(RegionTask):
             if not owners and parts != "words":
                 raise ValueError(f"{id}: {text!r}: expected a mask for {' and '.join(self.owners)}, found none")
             reason = checked(region.reason or "", id) if parts != "mask" else ""
-            if not owners and not reason:
-                raise ValueError(f"{id}: {text!r}: no explanation, and explanatory: 1 says nothing else")
             name = plain(region.keyword or region.category or "", id)
             said = self.grammar.write(owners, name, reason, rng) if owners else reason
-            references = (name,) if parts != "mask" else ()  # what `naming` looks for in the explanation
+            references = (name,) if parts == "both" else ()  # what `naming` looks for in the explanation
             turns.append(Turn(self.question(text, region, parts, rng), said, references))
             promises += [Promise(token, region, turn, self.words(region, token)) for token in owners]
         return Dialogue(id, sample, tuple(turns), tuple(promises))

@@ -94,20 +94,6 @@ def test_how_many_masks_are_explained_is_an_option():
         make(explained=90)
 
 
-def test_a_model_without_heads_explains_alone():
-    task = make(explanatory=1)
-    assert task.heads == () and task.metrics == ("naming",)
-    (exam,) = task.exams(sample(TOLD))
-    for dialogue in (exam, *dialogues(task, TOLD, 20)):
-        (turn,) = dialogue.turns
-        assert turn.question in TOLD.phrases and turn.answer == TOLD.reason and not dialogue.promises
-        assert turn.references == ("chair",) and task.read(turn.answer) == Reading(TOLD.reason)
-    with pytest.raises(ValueError, match="toy/1#0: 'Where can one sit\\?': no explanation"):
-        next(task.exams(sample(LONG)))
-    with pytest.raises(ValueError, match="toy/1: .*no explanation"):
-        dialogues(task, LONG, 1)
-
-
 def test_what_nobody_explains_is_not_asked_why():
     assert all("expla" not in dialogue.turns[0].question for dialogue in dialogues(make(explanatory=0.9), LONG, 60))
     assert all("expla" not in d.turns[0].question for d in dialogues(make(explanatory=None), TOLD, 60))
