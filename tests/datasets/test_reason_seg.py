@@ -133,6 +133,8 @@ def test_the_world_asks_phrases_and_sentences_and_explains_by_name(opened):
     assert any(sample.ignored for sample in samples) and any(sample.ignored is None for sample in samples)
     assert {len(region.phrases) for region in regions} >= {1, 2}
     assert all(text.endswith("?") == region.sentences for region in regions for text in region.phrases)
+    phrases = [text for region in regions if not region.sentences for text in region.phrases]
+    assert all(text.startswith("the ") for text in phrases)  # a noun at the beginning would be spelt otherwise
 
 
 def test_the_worlds_annotations_say_their_size_themselves(world):
