@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from ullava.datasets.tiny_world_words import is_relational  # noqa: E402
+from ullava.datasets.tiny_world.words import is_relational  # noqa: E402
 
 QUESTIONS = {"How many": "count", "Is there": "existence", "Are there": "existence", "What": "attribute"}
 TASKS = ("res", "rec", "vqa")

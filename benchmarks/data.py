@@ -18,7 +18,7 @@ from pathlib import Path
 if not __package__:  # run as a file: `ullava` lies beside this folder, not in it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from ullava.messages import run_command
+from ullava.configs.messages import run_command
 
 WHAT = ("way", "share", "open")
 

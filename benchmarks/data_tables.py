@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ullava.datasets.readers.ullava_referring import UllavaReferring
+from ullava.datasets.readers.flat_json.ullava_referring import UllavaReferring
 from ullava.datasets.tables import cache_folder
 
 WORDS = ("the", "cup", "on", "left", "red", "man", "in", "blue", "coat", "dog")

@@ -22,10 +22,10 @@ from ullava.datasets import boxes
 from ullava.datasets.catalogue import open_dataset
 from ullava.datasets.images import WHITE, View
 from ullava.datasets.structures import Dialogue
-from ullava.models.border import border
-from ullava.models.collator import Collator
-from ullava.models.processor import Processor
-from ullava.models.rows import PlacedMedium
+from ullava.models.batching.collator import Collator
+from ullava.models.batching.example import PlacedMedium
+from ullava.models.batching.processor import Processor
+from ullava.models.processor_from_config import border
 from ullava.tasks.base import TASKS
 from ullava.tasks.mixture import Mixture, Row
 

@@ -31,14 +31,14 @@ if not __package__:  # run as a file: `ullava` lies beside this folder, not in i
 from benchmarks.generate import WORDS, endless, open_network, watch
 from benchmarks.ledger import Ledger, clock, machine, peak_memory, show, table, this_device
 from benchmarks.sizes import SIZES, Size, recipe, samples
+from ullava.configs.messages import run_command
 from ullava.configs.schema import EvaluationRow, GenerationConfig
 from ullava.datasets.structures import Answer, Dialogue
-from ullava.evaluation.rows import evaluate_row
-from ullava.messages import run_command
+from ullava.evaluation.engine.rows import evaluate_row
 from ullava.models.answering import Answerer, Said, cast
 from ullava.models.assembly import Assembled, reopen
-from ullava.models.batch import Batch
-from ullava.models.rows import Row
+from ullava.models.batching.batch import Batch
+from ullava.models.batching.example import Row
 from ullava.models.ullava import Ullava
 
 PUBLISHED = "published way"

@@ -24,13 +24,13 @@ if not __package__:  # run as a file: `ullava` lies beside this folder, not in i
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from ullava.configs.load import load
+from ullava.configs.messages import run_command
 from ullava.configs.schema import RunConfig
-from ullava.demo import ROOT, run
-from ullava.demo_family import last_evaluation
-from ullava.evaluation.forgetting import KEPT
-from ullava.evaluation.results import named_score, read_results
-from ullava.messages import run_command
-from ullava.models.manifest import CARD
+from ullava.demo.demo import ROOT, run
+from ullava.demo.family import last_evaluation
+from ullava.evaluation.engine.results import named_score, read_results
+from ullava.evaluation.report.forgetting import KEPT
+from ullava.models.folders.manifest import CARD
 
 REPORT = ROOT / "benchmarks" / "family.md"
 TEST = "tiny_test"

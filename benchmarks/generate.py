@@ -24,9 +24,9 @@ if not __package__:  # run as a file: `ullava` lies beside this folder, not in i
 
 from benchmarks.ledger import Ledger, clock, machine, peak_memory, show, table, this_device
 from benchmarks.sizes import PICTURES, SIZES, recipe, samples
+from ullava.configs.messages import run_command
 from ullava.configs.schema import RunConfig
 from ullava.datasets.structures import Dialogue
-from ullava.messages import run_command
 from ullava.models.answering import Answerer, Said, cast
 from ullava.models.assembly import Assembled, assemble
 from ullava.tasks.base import TASKS

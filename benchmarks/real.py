@@ -22,12 +22,12 @@ if not __package__:  # run as a file: `ullava` lies beside this folder, not in i
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from ullava.configs.load import load
+from ullava.configs.messages import run_command
 from ullava.configs.schema import EvaluationConfig, RunConfig
-from ullava.demo import ROOT, Step, run
-from ullava.evaluation.metrics.caption_tokens import tokenize
-from ullava.evaluation.predictions import Line, read_predictions
-from ullava.evaluation.results import Results, named_score, read_results, table
-from ullava.messages import run_command
+from ullava.demo.demo import ROOT, Step, run
+from ullava.evaluation.engine.predictions import Line, read_predictions
+from ullava.evaluation.engine.results import Results, named_score, read_results, table
+from ullava.evaluation.metrics.captions.caption_tokens import tokenize
 
 REPORT = ROOT / "benchmarks" / "real.md"
 STEPS = {

@@ -20,10 +20,10 @@ from transformers import CLIPVisionConfig, LlamaConfig, SamConfig
 from ullava.configs.tokens import LOC, SEG
 from ullava.datasets.catalogue import open_dataset
 from ullava.datasets.structures import Turn
-from ullava.models.conversation import conversation
+from ullava.models.text.conversation import conversation
 from ullava.models.tiny import tiny_tokenizer
-from ullava.tasks import phrases
-from ullava.tasks.grammar import GRAMMARS, MARK_PATTERN
+from ullava.tasks.answers.grammar import GRAMMARS, MARK_PATTERN
+from ullava.tasks.phrases import phrasebook as phrases
 
 FOLDER = Path(__file__).parents[1] / "configs" / "real" / "foundations"
 SPOKEN = {

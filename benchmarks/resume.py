@@ -75,11 +75,11 @@ def live(name: str, folder: Path, steps: int) -> dict[str, Any]:
 
     from benchmarks.ledger import machine, this_device
     from benchmarks.sizes import SIZES, Size, recipe, samples
-    from ullava import saving
     from ullava.models.tiny import tiny_clip, tiny_llm, tiny_sam
     from ullava.tasks.base import TASKS
     from ullava.tasks.mixture import Mixture, Row
-    from ullava.train import learn, prepare_trainer
+    from ullava.training import saving
+    from ullava.training.train import learn, prepare_trainer
 
     def hundred_million():
         return tiny_llm(32000, width=768, layers=8).config, tiny_clip().config, tiny_sam().config

@@ -23,11 +23,11 @@ if not __package__:  # run as a file: `ullava` lies beside this folder, not in i
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.ledger import clock, machine, table, this_device
+from ullava.configs.messages import run_command
 from ullava.datasets.images import View
-from ullava.messages import run_command
 from ullava.models.assembly import PRECISIONS
 from ullava.models.heads.mask import MaskHead
-from ullava.models.sam import MEAN, STD, SamTower, revive
+from ullava.models.segmenters.sam import MEAN, STD, SamTower, revive
 from ullava.models.tiny import tiny_sam
 
 WIDTHS = {"vit_b": (768, 12, 12), "vit_l": (1024, 24, 16), "vit_h": (1280, 32, 16)}  # width, blocks, heads

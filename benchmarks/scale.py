@@ -24,8 +24,8 @@ if not __package__:  # run as a file: `ullava` lies beside this folder, not in i
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from ullava.configs.load import CONFIGS, load
+from ullava.configs.messages import run_command
 from ullava.configs.schema import RunConfig
-from ullava.messages import run_command
 
 SHAPES = {  # width and layers of the language model; width and layers of SAM's encoder
     "small": (512, 8, 384, 4),
@@ -72,8 +72,8 @@ def measure(shape: str, rows: int, changes: Sequence[str]) -> None:
     """Prints one case's peak and its plan's, in MiB, as JSON; in a process of its own."""
     import torch
 
-    from ullava.footprint import GIB, Cluster, blueprint, footprint
-    from ullava.plan import with_way
+    from ullava.memory.memory import GIB, Cluster, blueprint, footprint
+    from ullava.memory.plan import with_way
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
@@ -165,8 +165,8 @@ def child(*arguments: str, world: int = 1) -> str:
 
 def plans(rows: int = 8) -> Iterator[str]:
     """GiB on each GPU for the shipped recipes of stage II."""
-    from ullava.footprint import Cluster, blueprint, footprint, total
-    from ullava.plan import WAYS, with_way
+    from ullava.memory.memory import Cluster, blueprint, footprint, total
+    from ullava.memory.plan import WAYS, with_way
 
     yield "| recipe | GPUs | " + " | ".join(WAYS) + " |"
     yield "| --- | --- |" + " --- |" * len(WAYS)

@@ -19,7 +19,7 @@ from ullava.configs.load import CONFIGS, load
 from ullava.configs.schema import RunConfig
 from ullava.datasets.masks import RunLengths, encode
 from ullava.datasets.structures import Dialogue, Picture, Region, Sample, Turn
-from ullava.models.conversation import CURIOUS
+from ullava.models.text.conversation import CURIOUS
 from ullava.models.tiny import tiny_clip, tiny_llm, tiny_sam, tiny_tokenizer
 from ullava.tasks.base import TASKS
 

@@ -27,12 +27,12 @@ if not __package__:  # run as a file: `ullava` lies beside this folder, not in i
 
 from benchmarks.ledger import Ledger, clock, counting, machine, peak_memory, peak_rate, show, table, this_device
 from benchmarks.sizes import SIZES, dialogues, recipe, samples
+from ullava.configs.messages import run_command
 from ullava.configs.schema import RunConfig
-from ullava.messages import run_command
 from ullava.models.assembly import PRECISIONS, assemble
-from ullava.models.batch import Batch
-from ullava.models.collator import Collator
-from ullava.train import choose
+from ullava.models.batching.batch import Batch
+from ullava.models.batching.collator import Collator
+from ullava.training.train import choose
 
 FULL = 0.92  # of a card's memory: what `--batch auto` fills
 BACKWARD = "LLM, backward"

@@ -10,7 +10,7 @@ from ullava.configs.registry import nearest
 
 ULLAVA = "https://huggingface.co/datasets/jinxu95/ullava"
 LLAVA = "https://huggingface.co/liuhaotian"
-BUILT_IN = ("SEG.json", "SS.json")  # u-LLaVA's own lists of questions; tasks/phrases.py has those of both releases
+BUILT_IN = ("SEG.json", "SS.json")  # u-LLaVA's lists of questions; tasks/phrases/phrasebook.py has both releases'
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,10 @@
 
 import difflib
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from pkgutil import iter_modules
 from reprlib import Repr
 from typing import Any, TypeVar, get_type_hints
 
@@ -96,3 +99,14 @@ def make(maker: Callable[..., T], options: Mapping[str, Any], where: str, **give
     if faults:
         raise ValueError("\n".join(f"{where}: {fault}" for fault in sorted(faults)))
     return maker(**checked, **given)
+
+
+def import_modules(package: str) -> None:
+    """Imports every module of a package, in the order of their names, so that each registers what it defines.
+
+    Args:
+        package: its dotted name, in its own `__init__.py` `__name__`.
+    """
+    for module in sorted(iter_modules(sys.modules[package].__path__), key=lambda module: module.name):
+        if module.name != "__main__":
+            import_module(f"{package}.{module.name}")

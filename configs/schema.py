@@ -44,7 +44,7 @@ class ModelConfig(Section):
     llm: str  # folder of a causal language model, or of an ullava run to go on from
     vision: VisionConfig | None = None  # None: as the run that `llm` names
     projector: Literal["linear", "mlp2"] = "linear"
-    conversation: str = "vicuna_v1"  # a name in models/conversation.py
+    conversation: str = "vicuna_v1"  # a name in models/text/conversation.py
     lora: LoraConfig | None = None
     heads: dict[str, Options] = {}  # head name -> its options
     tokens: dict[str, str] = {}  # our name of a token -> this checkpoint's spelling, e.g. {SEG: "<ins>"}

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco
 
-from ullava.datasets.mat_files import read_labels
+from ullava.datasets.formats.mat_files import read_labels
 from ullava.datasets.opening import check_file
 
 

@@ -15,11 +15,11 @@ if not __package__:  # run as a file: `ullava` lies beside this folder, not in i
 
 from ullava import __version__
 from ullava.configs.load import CONFIGS, load
+from ullava.configs.messages import located, run_command
 from ullava.configs.schema import EvaluationConfig
-from ullava.evaluation import ranks
-from ullava.evaluation.precision import add_precision, precision_of
-from ullava.evaluation.results import Results, table
-from ullava.messages import located, run_command
+from ullava.evaluation.ask.precision import add_precision, precision_of
+from ullava.evaluation.engine import ranks
+from ullava.evaluation.engine.results import Results, table
 
 RES = CONFIGS / "eval" / "eval_res.yaml"
 
@@ -59,8 +59,8 @@ def narrowed(config: EvaluationConfig, only: str | None) -> EvaluationConfig:
 
 def score(config: EvaluationConfig, source: Path, *, allow_mismatch: bool = False) -> Results:
     """Evaluates every row of `config`, read from `source`."""
+    from ullava.evaluation.engine.progress import identify
     from ullava.evaluation.evaluator import evaluate, open_rows  # torch and all: only once the YAML is known to be good
-    from ullava.evaluation.journal import identify
     from ullava.models.answering import open_answerer
 
     ranks.join()
@@ -76,7 +76,7 @@ def score(config: EvaluationConfig, source: Path, *, allow_mismatch: bool = Fals
 
 def write_page(output: Path, config: EvaluationConfig, trained: Sequence[str]) -> None:
     """Writes report.html, with the loss curves of the trainings given."""
-    from ullava.evaluation.report import write_report
+    from ullava.evaluation.report.report import write_report
 
     files = (output / name for name in ("report.html", "results.json", "predictions.jsonl"))
     title = f"u-LLaVA: {Path(config.model).name}, {output.name}"

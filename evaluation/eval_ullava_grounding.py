@@ -17,12 +17,12 @@ if not __package__:  # run as a file: `ullava` lies beside this folder, not in i
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from ullava.configs.load import CONFIGS, read_run
-from ullava.evaluation.contest import contest_table, verdict
+from ullava.configs.messages import run_command
+from ullava.evaluation.engine.ranks import place
+from ullava.evaluation.engine.results import read_results
 from ullava.evaluation.eval_ullava import main as evaluate
 from ullava.evaluation.eval_ullava import parse
-from ullava.evaluation.ranks import place
-from ullava.evaluation.results import read_results
-from ullava.messages import run_command
+from ullava.evaluation.report.box_source_comparison import contest_table, verdict
 
 REC = CONFIGS / "eval" / "eval_rec.yaml"
 

@@ -9,20 +9,20 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from ullava.configs.messages import located
 from ullava.configs.schema import EvaluationRow
 from ullava.datasets.catalogue import open_dataset
-from ullava.evaluation import ranks
-from ullava.evaluation.journal import Journal
-from ullava.evaluation.predictions import replacing
-from ullava.evaluation.protocols import open_protocol
-from ullava.evaluation.questions import class_names, open_task
-from ullava.evaluation.remembering import Remembering
-from ullava.evaluation.results import Results, write_results
-from ullava.evaluation.results_page import write_page
-from ullava.evaluation.rows import Answerer, evaluate_row, open_boxes, open_metrics
-from ullava.evaluation.soft_masks import FOLDER, replacing_folder
-from ullava.evaluation.trivial import evaluate_trivial
-from ullava.messages import located
+from ullava.evaluation.baselines.trivial import evaluate_trivial
+from ullava.evaluation.engine import ranks
+from ullava.evaluation.engine.answer_cache import Remembering
+from ullava.evaluation.engine.predictions import replacing
+from ullava.evaluation.engine.progress import Journal
+from ullava.evaluation.engine.protocols import open_protocol
+from ullava.evaluation.engine.questions import class_names, open_task
+from ullava.evaluation.engine.results import Results, write_results
+from ullava.evaluation.engine.rows import Answerer, evaluate_row, open_boxes, open_metrics
+from ullava.evaluation.engine.soft_masks import FOLDER, replacing_folder
+from ullava.evaluation.report.results_page import write_page
 
 
 def open_rows(rows: Sequence[EvaluationRow], own: Mapping[str, Any]) -> None:

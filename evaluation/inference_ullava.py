@@ -15,10 +15,10 @@ if not __package__:  # run as a file: `ullava` lies beside this folder, not in i
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from ullava.configs.load import build
+from ullava.configs.messages import run_command
 from ullava.configs.schema import GenerationConfig
-from ullava.evaluation.precision import add_precision, precision_of
-from ullava.evaluation.things import FORMATS, USUAL
-from ullava.messages import run_command
+from ullava.evaluation.ask.instances import FORMATS, USUAL
+from ullava.evaluation.ask.precision import add_precision, precision_of
 
 GENERATION = ("batch_size", "max_new_tokens", "num_beams", "temperature", "top_p")
 IGNORED = ("lora_r", "clip_path", "aspect_ratio", "model_max_length")  # the model's folder settles them
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str], model: str = "runs/ullava_stage2") -> None:
             print(f"--{flag} is ignored: the model's folder says it", file=sys.stderr)
     if options.conv_type:
         print(f"--conv_type {options.conv_type} is ignored: the model writes as it was trained to", file=sys.stderr)
-    from ullava.evaluation.inference import answer, told, write
+    from ullava.evaluation.ask.infer import answer, told, write
 
     asks = collect(options)
     from ullava.models.answering import open_answerer  # torch and all: only once the questions are known to be good
@@ -52,7 +52,7 @@ def collect(options: argparse.Namespace) -> list:
     Raises:
         ValueError: pictures or a JSONL without a question.
     """
-    from ullava.evaluation.inference import Ask, find_media, question_of, read_asks
+    from ullava.evaluation.ask.infer import Ask, find_media, question_of, read_asks
 
     asks = read_asks(options.jsonl) if options.jsonl else []
     media = find_media(options.images) if options.images else [None]
@@ -66,7 +66,7 @@ def collect(options: argparse.Namespace) -> list:
 
 def converse(answerer) -> Iterator[tuple]:
     """Asks the user for a picture and questions until there are no more; yields as `answer` does."""
-    from ullava.evaluation.inference import Ask, answer, medium
+    from ullava.evaluation.ask.infer import Ask, answer, medium
 
     number = 0
     while place := ask_user("picture or video (empty: end; -: none): "):

@@ -18,10 +18,10 @@ from ullava.configs.schema import GenerationConfig
 from ullava.configs.tokens import SPACED
 from ullava.datasets.structures import Answer, Dialogue
 from ullava.models.assembly import PRECISIONS, Assembled, reopen
-from ullava.models.batch import Batch, Promised
-from ullava.models.collator import Collator, stand
+from ullava.models.batching.batch import Batch, Promised
+from ullava.models.batching.collator import Collator, stand
+from ullava.models.batching.example import Row
 from ullava.models.quantisation import QUANTISED, open_bitsandbytes, quantise
-from ullava.models.rows import Row
 
 SPACES = re.compile(rf"\s*(?={'|'.join(map(re.escape, SPACED))})")  # decoding loses what the tokens own
 

@@ -24,19 +24,19 @@ from ullava.configs.schema import LossConfig, ModelConfig
 from ullava.configs.tokens import BEGIN, END, IMAGE, KEY, LOC, NEG, PAD, PATCH, SEG, SPACED, STAGE_ONE, STAGE_TWO
 from ullava.datasets.images import View
 from ullava.datasets.moments import Sampling
-from ullava.models import checkpoints
-from ullava.models.conversation import conversation
-from ullava.models.detector_files import open_detector
+from ullava.models.backbones.projector import projector
+from ullava.models.backbones.vision_tower import VisionTower, chance_of, load_weights, open_vision, read_settings
+from ullava.models.batching.processor import Processor
+from ullava.models.detectors.opening import open_detector
+from ullava.models.folders import checkpoints
+from ullava.models.folders.manifest import Card, check_foundations, known, read_card
+from ullava.models.folders.trust import NEVER, check_folder, no_code
 from ullava.models.heads.base import HEADS, Head
 from ullava.models.lora import add_lora
-from ullava.models.manifest import Card, check_foundations, known, read_card
-from ullava.models.processor import Processor
-from ullava.models.projector import projector
-from ullava.models.sam import open_sam
-from ullava.models.tokenization import legacy, open_tokenizer
-from ullava.models.trust import NEVER, check_folder, no_code
+from ullava.models.segmenters.sam import open_sam
+from ullava.models.text.conversation import conversation
+from ullava.models.text.tokenization import legacy, open_tokenizer
 from ullava.models.ullava import Ullava
-from ullava.models.vision import VisionTower, chance_of, load_weights, open_vision, read_settings
 
 PRECISIONS = {  # with 8bit and 4bit: of all that is not quantised (models/quantisation.py)
     "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16,

@@ -114,7 +114,7 @@ class UllavaForCausalLM(PreTrainedModel):
         Raises:
             ValueError: the weights are not in the precision they learned in.
         """
-        from ullava.models.checkpoints import save
+        from ullava.models.folders.checkpoints import save
 
         precision = self.answerer.generation.precision
         if precision != "fp32":

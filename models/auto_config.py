@@ -4,6 +4,6 @@ from transformers.configuration_utils import PreTrainedConfig
 
 
 class UllavaConfig(PreTrainedConfig):
-    """The `config.json` of a folder of ours; what it says in full stands in `ullava.json` (models/manifest.py)."""
+    """The `config.json` of a folder of ours; `ullava.json` says it in full (models/folders/manifest.py)."""
 
     model_type = "ullava"

@@ -24,6 +24,10 @@ PARTS = {  # part -> pattern of parameter names; the first match owns the parame
     "heads": r"^heads\.",
 }
 
+REGISTERED = {  # tower -> its name among the parameters
+    "vision": "vision_module", "sam_encoder": "sam_encoder", "detector_backbone": "detector_backbone",
+}  # fmt: skip
+
 
 def part_of(name: str) -> str:
     """The part that owns the parameter `name`."""

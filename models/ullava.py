@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ullava.models.batch import Batch, Media
+from ullava.models.backbones.vision_tower import VisionTower
+from ullava.models.batching.batch import Batch, Media
 from ullava.models.heads.base import Head
 from ullava.models.heads.standardise import Standardise
-from ullava.models.vision import VisionTower
+from ullava.models.stages import REGISTERED
 
 GROUPS = {  # loss -> what it is a mean over
     "mask_bce": "mask", "mask_dice": "mask", "box_l1": "box", "box_giou": "box", "detector_focal": "box",
@@ -27,9 +28,6 @@ class Losses:
     parts: Mapping[str, Tensor]
 
 
-REGISTERED = {  # tower -> its name among the parameters
-    "vision": "vision_module", "sam_encoder": "sam_encoder", "detector_backbone": "detector_backbone",
-}  # fmt: skip
 FRAMED = {"mask": "sam_encoder", "detector": "detector_backbone"}  # head -> the part that its tower is
 
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ullava.datasets.structures import Dialogue, Picture, Turn, Video
-from ullava.tasks import phrases
+from ullava.tasks.answers.grammar import words
 from ullava.tasks.base import TASKS, Task, pick
-from ullava.tasks.grammar import words
+from ullava.tasks.phrases import phrasebook as phrases
 
 
 @TASKS.register("captioning")

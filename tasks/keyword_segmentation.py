@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ullava.configs.tokens import KEY, SEG
+from ullava.tasks.answers.keyword_answers import KeywordAnswers
 from ullava.tasks.base import TASKS
-from ullava.tasks.keyword_answers import KeywordAnswers
 from ullava.tasks.regions import RegionTask
 
 

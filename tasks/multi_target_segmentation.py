@@ -21,12 +21,12 @@ from ullava.configs.tokens import NEG, SEG
 from ullava.datasets.catalogue import VOCABULARIES
 from ullava.datasets.masks import Union
 from ullava.datasets.structures import Dialogue, Promise, Region, Sample, Turn
+from ullava.tasks.answers.grammar import plain
+from ullava.tasks.answers.name_list import NAME_LISTS, NameList, glean
+from ullava.tasks.answers.spelling import meant
 from ullava.tasks.base import TASKS, Task, draw, pick
-from ullava.tasks.grammar import plain
-from ullava.tasks.name_list import NAME_LISTS, NameList, glean
-from ullava.tasks.phrases import Questions, fill
-from ullava.tasks.phrases_lasagna import list_questions
-from ullava.tasks.spelling import meant
+from ullava.tasks.phrases.lasagna import list_questions
+from ullava.tasks.phrases.phrasebook import Questions, fill
 
 
 @TASKS.register("multi_target")

@@ -8,13 +8,13 @@ import numpy as np
 
 from ullava.configs.registry import nearest
 from ullava.configs.tokens import LOC, SEG
-from ullava.datasets import part_names
 from ullava.datasets.boxes import around
+from ullava.datasets.formats import part_names
 from ullava.datasets.masks import Union
 from ullava.datasets.structures import Region
 from ullava.tasks.base import TASKS, draw, pick
-from ullava.tasks.phrases import Questions, fill
-from ullava.tasks.phrases_part import DEED, OPERATE, deed
+from ullava.tasks.phrases.part import DEED, OPERATE, deed
+from ullava.tasks.phrases.phrasebook import Questions, fill
 from ullava.tasks.regions import RegionTask
 
 

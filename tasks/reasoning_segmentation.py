@@ -11,9 +11,9 @@ import numpy as np
 
 from ullava.configs.tokens import LOC, SEG
 from ullava.datasets.structures import Dialogue, Promise, Region, Sample, Turn
+from ullava.tasks.answers.grammar import MARK_PATTERN, plain, words
 from ullava.tasks.base import TASKS, draw, pick
-from ullava.tasks.grammar import MARK_PATTERN, plain, words
-from ullava.tasks.phrases import fill
+from ullava.tasks.phrases.phrasebook import fill
 from ullava.tasks.regions import RegionTask
 
 Parts = Literal["mask", "both", "words"]  # of an answer

@@ -11,9 +11,9 @@ import numpy as np
 from ullava.configs.registry import nearest
 from ullava.configs.tokens import LOC, SEG
 from ullava.datasets.structures import Dialogue, Promise, Region, Sample, Turn
+from ullava.tasks.answers.grammar import GRAMMARS, Grammar, plain
 from ullava.tasks.base import Task, draw, pick
-from ullava.tasks.grammar import GRAMMARS, Grammar, plain
-from ullava.tasks.phrases import Phrasebook, Questions, fill, phrasebook
+from ullava.tasks.phrases.phrasebook import Phrasebook, Questions, fill, phrasebook
 
 Asked = tuple[str, Region]  # a phrase, "" where the question has no slot for it, and the region it is about
 HEAD_OF = {SEG: "mask", LOC: "box"}

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ullava.datasets.structures import MARK, Dialogue, Sample, Turn
+from ullava.tasks.answers.grammar import words
 from ullava.tasks.base import TASKS, Task
-from ullava.tasks.grammar import words
 
 
 @TASKS.register("vqa")

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from ullava.messages import run_command
+from ullava.configs.messages import run_command
 
 SIZE = (40, 60)  # (H, W) of the pictures
 
@@ -111,7 +111,7 @@ def write(path: Path, tree: dict) -> Path:
 
 
 def train(arguments) -> None:
-    from ullava.train import main
+    from ullava.training.train import main
 
     main(arguments)
 
@@ -298,7 +298,7 @@ def test_a_text_too_long_for_its_promises(fail, train_yaml):
 
 
 def test_a_checkpoint_of_another_architecture(fail, train_yaml, eval_yaml, foundations):
-    from ullava.models.manifest import fingerprint
+    from ullava.models.folders.manifest import fingerprint
 
     run_command(train, ["--cfg_path", str(train_yaml)])
     card_file = train_yaml.parent / "run" / "ullava.json"

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ullava.__main__ import dispatch
-from ullava.messages import run_command
+from ullava.configs.messages import run_command
 
 STAGE = Path(__file__).parents[1] / "configs/train/ullava_stage2.yaml"
 NO_CARD = "holds no ullava.json; expected the folder of a run, a checkpoint or a merged model"

@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, models
 
 from ullava.__main__ import dispatch
-from ullava.models.manifest import CARD
+from ullava.models.folders.manifest import CARD
 
 ROOT = Path(__file__).parents[1]
 SECTION = "### Their command, ours"

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,26 @@ BELOW = {  # room -> rooms it may import from, besides itself
     "evaluation": {"configs", "datasets", "tasks", "models"},
     "ullava": {"configs", "datasets", "tasks", "models", "evaluation"},
 }
+FLOORS = {  # room -> its sub-rooms and modules from the ground up: each may import from those before it only
+    "tasks": ("base", "phrases", "answers"),
+    "models": (
+        "stages", "losses", "lora", "weights", "folders", "text", "batching", "backbones", "segmenters", "detectors",
+        "heads", "ullava", "assembly", "processor_from_config", "convert", "quantisation", "answering", "auto",
+    ),
+    "evaluation": ("metrics", "engine", "baselines", "report", "score", "ask", "evaluator"),
+    "ullava": ("checking", "memory", "training", "converting", "generating", "preparing", "pretraining", "demo",
+               "serving", "__main__"),
+}  # fmt: skip
+COMMANDS = {ROOT / "configs" / "messages.py", ROOT / "evaluation" / "ask" / "chat.py"}  # how one ends; how one listens
 LIGHT = {"configs", "datasets", "tasks"}  # rooms that work without the network's packages
 NETWORK = {"torch", "transformers", "peft", "accelerate", "safetensors", "deepspeed"}
 VAGUE = {"utils", "util", "tools", "common", "misc", "helpers", "helper"}
-FILES = sorted(path for room in BELOW for path in (ROOT / room).rglob("*.py"))
+FILES = sorted(
+    path
+    for room in BELOW
+    for path in (ROOT / room).rglob("*.py")
+    if not any(parent.is_symlink() for parent in path.parents)
+)
 
 
 @cache
@@ -55,7 +72,7 @@ def imports() -> Iterator[tuple[str, str, str]]:
 def is_command(path: Path) -> bool:
     """Whether a file is what a user runs, and so may speak to the terminal: it has a `main`, or is how one ends."""
     functions = [node.name for node in tree_of(path).body if isinstance(node, ast.FunctionDef)]
-    return "main" in functions or path == ROOT / "ullava" / "messages.py"
+    return "main" in functions or path in COMMANDS
 
 
 def test_imports_point_downwards():
@@ -66,6 +83,70 @@ def test_imports_point_downwards():
         if top == "ullava" and below in BELOW and below not in BELOW[room] | {room}
     ]
     assert not upwards
+
+
+def module_of(path: Path) -> str:
+    """The dotted name under which a file is imported."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts[:-1] if parts[-1] == "__init__" else parts
+    return ".".join(parts if parts[0] == "ullava" else ("ullava", *parts))
+
+
+MODULES = {module_of(path): path for path in FILES}
+
+
+def arrows() -> Iterator[tuple[str, str]]:
+    """Yields (module, module that it imports when it is loaded) for every import at the top of a file."""
+    for module, path in MODULES.items():
+        for node in tree_of(path).body:
+            for name in names_of(node) if isinstance(node, ast.Import | ast.ImportFrom) else ():
+                if name in MODULES and name != module:
+                    yield module, name
+
+
+@pytest.mark.parametrize("room", FLOORS)
+def test_subrooms_import_downwards(room):
+    floors = FLOORS[room]
+    stem = "ullava" if room == "ullava" else f"ullava.{room}"
+    upwards = []
+    for _, place, node in nodes(ast.Import, ast.ImportFrom):
+        path = ROOT / place.rpartition(":")[0]
+        for name in names_of(node) if path.is_relative_to(ROOT / room) else ():
+            here, there = (floor_of(other, stem) for other in (module_of(path), name))
+            if here in floors and there in floors and floors.index(there) > floors.index(here):
+                upwards.append(f"{place}: {here} must not import {name}")
+    assert not upwards
+
+
+def floor_of(module: str, stem: str) -> str | None:
+    """The sub-room or module of the room `stem` that a dotted name lies in."""
+    return module.removeprefix(f"{stem}.").split(".")[0] if module.startswith(f"{stem}.") else None
+
+
+def test_every_floor_is_there():
+    for room, floors in FLOORS.items():
+        stem = "ullava" if room == "ullava" else f"ullava.{room}"
+        assert not [floor for floor in floors if f"{stem}.{floor}" not in MODULES]
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    order = TopologicalSorter({module: set() for module in MODULES})
+    for module, other in arrows():
+        if MODULES[other].name != "__init__.py":  # a package's page imports its modules, and they lie inside it
+            order.add(module, other)
+    order.prepare()  # raises CycleError, which names the circle
+
+
+def test_what_the_tiny_world_draws_is_known_to_few():
+    allowed = ("datasets/tiny_world/", "ullava/demo/", "ullava/preparing/tiny_world.py", "ullava/pretraining/",
+               "evaluation/baselines/")  # fmt: skip
+    users = {place for _, place, name in imports() if name.startswith("ullava.datasets.tiny_world")}
+    assert not [place for place in users if not place.startswith(allowed)]
+
+
+def test_a_folder_holds_at_most_twenty_modules():
+    for folder in {path.parent for path in FILES}:
+        assert len(list(folder.glob("*.py"))) <= 20, f"{folder.relative_to(ROOT)}: divide it"
 
 
 def test_imports_are_absolute_and_under_the_packages_name():
@@ -129,14 +210,9 @@ def test_every_room_opens_but_datasets():
     assert closed == {ROOT / "datasets"}, "datasets/__init__.py would shadow Hugging Face's; other rooms need one"
 
 
-@pytest.mark.parametrize("folder", ["tasks", "datasets/readers", "models/heads", "evaluation/metrics"])
-def test_opening_a_room_registers_its_classes(folder):
-    statements = [node for node in tree_of(ROOT / folder / "__init__.py").body if isinstance(node, ast.ImportFrom)]
-    opened = {name.split(".")[-1] for node in statements for name in names_of(node)}
-    for path in (ROOT / folder).glob("*.py"):
-        classes = [node for node in tree_of(path).body if isinstance(node, ast.ClassDef)]
-        if any(".register(" in ast.unparse(decorator) for node in classes for decorator in node.decorator_list):
-            assert path.stem in opened, f"{folder}/__init__.py does not import {path.stem}"
+def test_links_lead_an_editor_to_every_room():
+    for room in BELOW.keys() - {"ullava"}:
+        assert (ROOT / "ullava" / room).readlink() == Path("..", room)
 
 
 def test_tests_mirror_the_rooms_and_are_no_package():

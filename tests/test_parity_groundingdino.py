@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from ullava.models.convert import groundingdino
-from ullava.models.convert.files import open_weights
-from ullava.models.detector_files import open_detector
-from ullava.models.grounding import find, look, read, spread
-from ullava.models.prompting import over, phrase, prepare, resized
+from ullava.models.detectors import grounding_dino_weights as groundingdino
+from ullava.models.detectors.grounding_dino import find, look, read, spread
+from ullava.models.detectors.opening import open_detector
+from ullava.models.detectors.prompter import over, phrase, prepare, resized
+from ullava.models.weights.files import open_weights
 
 SHARED = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 FOLDER = SHARED / "parity" / "groundingdino"

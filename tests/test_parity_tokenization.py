@@ -9,9 +9,9 @@ import pytest
 
 from ullava.configs.tokens import IGNORE_INDEX
 from ullava.datasets.structures import OWNER_PATTERN, Dialogue, Picture, Promise, Region, Sample, Turn, Video
-from ullava.models.conversation import conversation
-from ullava.models.processor import Processor
-from ullava.models.tokenization import legacy, open_tokenizer
+from ullava.models.batching.processor import Processor
+from ullava.models.text.conversation import conversation
+from ullava.models.text.tokenization import legacy, open_tokenizer
 
 SHARED = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 FOLDERS = sorted(path.parent for path in SHARED.glob("parity/*/tokenization.json"))

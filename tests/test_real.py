@@ -10,9 +10,9 @@ from ullava.configs.load import load
 from ullava.configs.schema import EvaluationConfig, RunConfig
 from ullava.datasets.catalogue import open_dataset
 from ullava.models.assembly import assemble
-from ullava.models.collator import Collator
+from ullava.models.batching.collator import Collator
 from ullava.tasks.base import TASKS
-from ullava.train import choose, open_mixture
+from ullava.training.train import choose, open_mixture
 
 ROOT = Path(__file__).parents[1]
 REAL = ROOT / "configs" / "real"

@@ -70,7 +70,7 @@ def test_who_knows_everything_scores_1(name):
 
 @pytest.mark.slow
 def test_a_network_trains_and_is_scored_on_real_maps(recipe, tmp_path):
-    from ullava.train import train
+    from ullava.training.train import train
 
     data = [{"dataset": name, "task": "multi_target", "options": {"num_classes": 8}} for name in SETS]
     rows = [

@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 import yaml
 
+from ullava.checking.check import check
 from ullava.configs.load import CONFIGS, load
 from ullava.configs.schema import EvaluationConfig, RunConfig
-from ullava.datasets import tiny_world_layouts as layouts
-from ullava.datasets import tiny_world_originals as originals
 from ullava.datasets.catalogue import open_dataset
 from ullava.datasets.readers.base import READERS
-from ullava.datasets.tiny_world import draw_world
-from ullava.evaluation.check import check
+from ullava.datasets.tiny_world import layouts, originals
+from ullava.datasets.tiny_world.world import draw_world
 from ullava.tasks.base import TASKS
 
 ROOT = Path(__file__).parents[1]
@@ -208,7 +207,7 @@ dataset:
 
 def test_the_dataset_example_of_u_llavas_readme_trains(world, zoo, tmp_path, monkeypatch, caplog):
     """Only its paths are changed; what it does not say, the command says."""
-    from ullava.train import main
+    from ullava.training.train import main
 
     monkeypatch.setenv("ULLAVA_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from ullava.checking.check import check
 from ullava.configs.load import CONFIGS, load
 from ullava.configs.schema import RunConfig
-from ullava.datasets import tiny_world_family as family
 from ullava.datasets.catalogue import open_dataset
-from ullava.datasets.tiny_world import draw_world
-from ullava.evaluation.check import check
+from ullava.datasets.tiny_world import family
+from ullava.datasets.tiny_world.world import draw_world
 
 RECIPES = ("lisa", "lisa_reason", "lasagna", "keyseg", "sd_parts")
 WITHOUT = [] if find_spec("deepspeed") else ["training.deepspeed=null"]

@@ -11,12 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from ullava.checking.check import check
 from ullava.configs.load import CONFIGS, load
 from ullava.configs.schema import EvaluationConfig, RunConfig
 from ullava.datasets import catalogue
-from ullava.datasets import tiny_world_layouts as layouts
-from ullava.datasets.tiny_world import draw_world
-from ullava.evaluation.check import check
+from ullava.datasets.tiny_world import layouts
+from ullava.datasets.tiny_world.world import draw_world
 from ullava.models.assembly import assemble
 from ullava.models.convert.folder import convert
 from ullava.tasks.base import TASKS

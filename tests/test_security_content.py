@@ -12,8 +12,8 @@ from ullava.configs.load import ConfigError, apply, load, read_yaml
 from ullava.configs.schema import RunConfig
 from ullava.datasets import images, masks
 from ullava.datasets.catalogue import open_dataset
+from ullava.datasets.formats.panoptic import SegmentPixels
 from ullava.datasets.readers.base import READERS
-from ullava.datasets.segments import SegmentPixels
 from ullava.datasets.structures import Picture
 
 

@@ -9,8 +9,8 @@ from jinja2.exceptions import SecurityError
 from transformers import AutoTokenizer
 
 from ullava.models.assembly import assemble, reopen
-from ullava.models.checkpoints import save
-from ullava.models.vision import open_vision
+from ullava.models.backbones.vision_tower import open_vision
+from ullava.models.folders.checkpoints import save
 
 EVIL = """
 import os

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from ullava.models.assembly import assemble, reopen
-from ullava.models.checkpoints import save
-from ullava.models.vision import open_vision
+from ullava.models.backbones.vision_tower import open_vision
+from ullava.models.folders.checkpoints import save
 
 
 class Trap:
@@ -45,7 +45,7 @@ def test_the_trap_works(trap, tmp_path):
 
 @pytest.mark.parametrize("protocol", range(6))
 def test_references_are_plain_data(trap, tmp_path, protocol):
-    from ullava.datasets.readers.refer import unpickle
+    from ullava.datasets.readers.regions.refer import unpickle
 
     path = tmp_path / "refs(unc).p"
     path.write_bytes(pickle.dumps([{"ref_id": trap}], protocol=protocol))
@@ -99,7 +99,7 @@ def test_a_lora_in_place_of_a_foundation_is_refused(trap, tmp_path, zoo, recipe)
 
 
 def test_published_weights_are_converted_as_tensors(trap, tmp_path):
-    from ullava.models.convert.files import read_file
+    from ullava.models.weights.files import read_file
 
     torch.save({"model": trap}, tmp_path / "sam.pth")
     with pytest.raises(ValueError, match="sam.pth: cannot be read .* if you trust who wrote it: --trust"):

@@ -62,5 +62,5 @@ def test_no_class_of_transformers_may_bring_code_or_fetch_any():
         for place, name, call in calls()
         if name.startswith("Auto") and name.endswith(".from_pretrained") and options(call).get(None) != "NEVER"
     ]
-    assert not asked, "give **NEVER of models/trust.py"
+    assert not asked, "give **NEVER of models/folders/trust.py"
     assert not [place for place, _, call in calls() if options(call).get("trust_remote_code") not in (None, "False")]

@@ -5,13 +5,13 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ullava import __version__
+from ullava.configs.messages import run_command
 from ullava.configs.registry import nearest
-from ullava.messages import run_command
 
 
 def train(arguments: list[str]) -> None:
     """train one stage: ullava train --cfg_path X.yaml [key=value ...]"""
-    from ullava.train import main
+    from ullava.training.train import main
 
     main(arguments)
 
@@ -19,10 +19,10 @@ def train(arguments: list[str]) -> None:
 def check(arguments: list[str]) -> None:
     """say what a YAML would do, and every fault in it and its data: ullava check X.yaml [--depth all]; --replay FILE"""
     if any(argument.startswith("--replay") for argument in arguments):
-        from ullava.replay import main
+        from ullava.training.replay import main
 
         return main(arguments)
-    from ullava.evaluation.check import main
+    from ullava.checking.check import main
 
     main(arguments)
 
@@ -36,7 +36,7 @@ def evaluate(arguments: list[str]) -> None:
 
 def plan(arguments: list[str]) -> None:
     """say what memory a stage takes on GPUs that need not be here: ullava plan X.yaml --gpus 4x24 [--size 7b]"""
-    from ullava.plan import main
+    from ullava.memory.plan import main
 
     main(arguments)
 
@@ -50,42 +50,42 @@ def infer(arguments: list[str]) -> None:
 
 def ask(arguments: list[str]) -> None:
     """find a thing in a picture, or ask about it: ullava ask picture.jpg "the cup on the left" [--model RUN]"""
-    from ullava.evaluation.ask import main
+    from ullava.evaluation.ask.ask import main
 
     main(arguments)
 
 
 def chat(arguments: list[str]) -> None:
     """talk about a picture, turn by turn: ullava chat picture.jpg [--model RUN]"""
-    from ullava.evaluation.chat import main
+    from ullava.serving.chat import main
 
     main(arguments)
 
 
 def report(arguments: list[str]) -> None:
     """write the page of an evaluation anew: ullava report FOLDER [--train RUN ...] [--pictures N]"""
-    from ullava.evaluation.report import main
+    from ullava.evaluation.report.report import main
 
     main(arguments)
 
 
 def score(arguments: list[str]) -> None:
     """score files without a model: ullava score KIND --pred P --gt G [--out F]; KIND: masks, boxes, captions, ..."""
-    from ullava.evaluation.score import main
+    from ullava.evaluation.score.score import main
 
     main(arguments)
 
 
 def compare(arguments: list[str]) -> None:
     """hold several runs against each other, question by question: ullava compare RUN RUN ... [--out F]"""
-    from ullava.evaluation.compare import main
+    from ullava.evaluation.score.compare import main
 
     main(arguments)
 
 
 def export_masks(arguments: list[str]) -> None:
     """draw ReasonSeg's annotations as masks: ullava export-masks ANNOTATIONS [DESTINATION]"""
-    from ullava.evaluation.export_masks import main
+    from ullava.evaluation.score.export_masks import main
 
     main(arguments)
 
@@ -97,7 +97,7 @@ def merge(arguments: list[str]) -> None:
     parser.add_argument("destination", help="folder to write: config, tokenizer, safetensors")
     parser.add_argument("--allow-mismatch", action="store_true", help="fold into other weights than it was trained on")
     options = parser.parse_args(arguments)
-    from ullava.models.merge import merge as write
+    from ullava.models.convert.merge import merge as write
 
     write(options.run, options.destination, allow_mismatch=options.allow_mismatch)
     print(f"wrote {options.destination}")
@@ -133,7 +133,7 @@ def generate_images(arguments: list[str]) -> None:
 
 def demo(arguments: list[str]) -> None:
     """do the whole job on the embedded world, and write runs/demo/report.html"""
-    from ullava.demo import main
+    from ullava.demo.demo import main
 
     main(arguments)
 

@@ -23,16 +23,16 @@ def convert(arguments: list[str]) -> str:
     parser.add_argument("--trust", action="store_true", help="read pickles that may run code, DeepSpeed's folders")
     options = parser.parse_args(arguments)
     check(options.kind, KINDS_IN)
-    from ullava.models.convert.files import PICKLES
     from ullava.models.convert.folder import convert as write
     from ullava.models.convert.folder import convert_sam
     from ullava.models.convert.projector import convert_projector
+    from ullava.models.weights.files import PICKLES
 
     source, destination, trust = options.source, options.destination, options.trust
     if options.kind == "sam":
         convert_sam(source, destination, heads=options.sam_heads, trust=trust)
     elif options.kind == "groundingdino":
-        from ullava.models.detector_files import convert as convert_detector
+        from ullava.models.detectors.opening import convert as convert_detector
 
         convert_detector(source, destination, text=options.text)
     elif options.kind == "llava" and Path(source).suffix in (*PICKLES, ".safetensors"):

@@ -1,32 +1,5 @@
 """Readers: one file per annotation format. Importing this package registers them all."""
 
-from ullava.datasets.readers import (  # noqa: F401
-    coco_captions,
-    coco_instances,
-    coco_panoptic,
-    coco_parts,
-    daquar,
-    entities,
-    flickr_captions,
-    gqa,
-    label_map,
-    llava_chat,
-    msrvtt,
-    odvg,
-    open_images,
-    part_folders,
-    pascal_part,
-    phrase_boxes,
-    pope,
-    reason_seg,
-    refer,
-    salient_json,
-    salient_pairs,
-    text_vqa,
-    tgif,
-    ullava_parts,
-    ullava_referring,
-    ullava_semantic,
-    vqa_v2,
-    yolo,
-)
+from ullava.configs.registry import import_modules
+
+import_modules(__name__)

@@ -12,15 +12,15 @@ from torch import Tensor
 from transformers import AutoConfig, PretrainedConfig
 
 from ullava.configs.tokens import BEGIN, END, IMAGE, LOC, PATCH, SEG, VIDEO
-from ullava.models.checkpoints import LEARNED, read
-from ullava.models.convert import sam
-from ullava.models.convert.files import PICKLES, open_weights
 from ullava.models.convert.folder import SHARD, new, section
 from ullava.models.convert.kinds import STAGE_ONE, Kind, kind_of
-from ullava.models.manifest import Card, known, read_card
-from ullava.models.sam import open_sam
-from ullava.models.tokenization import open_tokenizer
-from ullava.models.trust import NEVER
+from ullava.models.folders.checkpoints import LEARNED, read
+from ullava.models.folders.manifest import Card, known, read_card
+from ullava.models.folders.trust import NEVER
+from ullava.models.segmenters import sam_weights as sam
+from ullava.models.segmenters.sam import open_sam
+from ullava.models.text.tokenization import open_tokenizer
+from ullava.models.weights.files import PICKLES, open_weights
 
 TOWERS = {"sam_encoder.": "sam.vision_encoder.", "heads.mask.mask_decoder.": "sam.mask_decoder."}  # learned -> base
 PROJECTORS = {"linear": "mlp", "mlp2": "mlp2x"}  # u-LLaVA's names

@@ -18,15 +18,15 @@ from torch import Tensor
 from transformers import SamModel
 
 from ullava.configs.schema import LoraConfig, ModelConfig
-from ullava.models.checkpoints import ADAPTER, ADAPTER_CONFIG, LEARNED, write, write_card
-from ullava.models.convert.files import open_weights
 from ullava.models.convert.kinds import Kind, kind_of
+from ullava.models.convert.merge import LLM, OTHER_FRAMEWORKS, SAM, VISION
 from ullava.models.convert.parts import Parts, config_of, measure, preprocessing, shapes
-from ullava.models.convert.sam import open_file
+from ullava.models.folders.checkpoints import ADAPTER, ADAPTER_CONFIG, LEARNED, write, write_card
 from ullava.models.heads.keyword_reader import PUBLISHED
-from ullava.models.merge import LLM, OTHER_FRAMEWORKS, SAM, VISION
-from ullava.models.sam import MEAN, STD
-from ullava.models.tokenization import legacy, open_tokenizer
+from ullava.models.segmenters.sam import MEAN, STD
+from ullava.models.segmenters.sam_weights import open_file
+from ullava.models.text.tokenization import legacy, open_tokenizer
+from ullava.models.weights.files import open_weights
 
 SHARD = 4 * 2**30  # bytes of one file of the language model
 LORA = re.compile(r"(.*\.)lora_([AB])\.(?:default\.)?weight")

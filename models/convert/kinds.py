@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ullava.configs.registry import nearest
-from ullava.models.convert import sam
-from ullava.models.convert.table import Line, Table
+from ullava.models.segmenters import sam_weights as sam
+from ullava.models.weights.table import Line, Table
 
 LLAMA = Table(
     [Line("model.{x}", "llm.model.{x}"), Line("lm_head.weight", "llm.lm_head.weight")],

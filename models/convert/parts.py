@@ -14,13 +14,13 @@ from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaFo
 
 from ullava.configs.schema import LoraConfig
 from ullava.datasets.images import View
-from ullava.models.convert import sam
+from ullava.models.backbones.projector import projector
+from ullava.models.backbones.vision_tower import read_settings
 from ullava.models.convert.kinds import KINDS, Kind
 from ullava.models.heads.box import BoxHead
 from ullava.models.heads.keyword_reader import PUBLISHED, KeywordReader
 from ullava.models.lora import add_lora
-from ullava.models.projector import projector
-from ullava.models.vision import read_settings
+from ullava.models.segmenters import sam_weights as sam
 
 INNER = ("vision_config", "vision_hidden_layer", "projector_type", "mm_token_ids", "projector_from_scratch")
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # openai/clip-vit-*

@@ -15,16 +15,16 @@ from torch import Tensor
 from transformers import AutoConfig
 
 from ullava.configs.schema import ModelConfig
-from ullava.models.checkpoints import LEARNED, write
-from ullava.models.convert.files import open_weights
+from ullava.models.backbones.projector import projector
+from ullava.models.backbones.vision_tower import read_settings
 from ullava.models.convert.folder import new, spelling
 from ullava.models.convert.kinds import KINDS, MARKS
-from ullava.models.convert.table import Line, Table
-from ullava.models.manifest import write_card
-from ullava.models.projector import projector
-from ullava.models.tokenization import legacy, open_tokenizer
-from ullava.models.trust import NEVER
-from ullava.models.vision import read_settings
+from ullava.models.folders.checkpoints import LEARNED, write
+from ullava.models.folders.manifest import write_card
+from ullava.models.folders.trust import NEVER
+from ullava.models.text.tokenization import legacy, open_tokenizer
+from ullava.models.weights.files import open_weights
+from ullava.models.weights.table import Line, Table
 
 EMBEDDINGS, LM_HEAD = "model.embed_tokens.weight", "lm_head.weight"
 TABLE = Table([Line("model.mm_projector.{x}", "projector.{x}")])

@@ -1,3 +1,5 @@
 """Heads. Importing this package registers them all."""
 
-from ullava.models.heads import box, contrast, detector, mask  # noqa: F401
+from ullava.configs.registry import import_modules
+
+import_modules(__name__)

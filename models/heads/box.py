@@ -9,7 +9,7 @@ from ullava.configs.tokens import LOC
 from ullava.datasets.images import View
 from ullava.datasets.structures import Box
 from ullava.models import losses
-from ullava.models.batch import Batch
+from ullava.models.batching.batch import Batch
 from ullava.models.heads.base import HEADS, Head
 
 

@@ -22,7 +22,7 @@ from torch.distributed.nn.functional import all_gather
 from ullava.configs.tokens import SEG
 from ullava.datasets.images import View
 from ullava.models import losses
-from ullava.models.batch import Batch
+from ullava.models.batching.batch import Batch
 from ullava.models.heads.base import HEADS, Head
 from ullava.models.heads.named import Ids, meanings, named
 from ullava.models.heads.pooling import under

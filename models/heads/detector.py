@@ -17,11 +17,11 @@ from ullava.configs.tokens import LOC
 from ullava.datasets.images import View
 from ullava.datasets.structures import Box
 from ullava.models import losses
-from ullava.models.batch import Batch
-from ullava.models.detector_files import Opened
-from ullava.models.grounding import Found, Words, corners, find, to_pixels
+from ullava.models.backbones.vision_tower import Tower
+from ullava.models.batching.batch import Batch
+from ullava.models.detectors.grounding_dino import Found, Words, corners, find, to_pixels
+from ullava.models.detectors.opening import Opened
 from ullava.models.heads.base import HEADS, Head
-from ullava.models.vision import Tower
 
 COSTS = {"focal": 2.0, "l1": 5.0, "giou": 2.0}  # by which a query is matched; arXiv:2303.05499, section 4
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ullava.models.batch import Promised
+from ullava.models.batching.batch import Promised
 from ullava.models.heads.keyword_alignment import KeywordAlignment, Way
 from ullava.models.heads.keyword_fusion import KeywordFusion, Pairing
 from ullava.models.heads.standardise import Standardise

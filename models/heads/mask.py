@@ -14,11 +14,11 @@ from ullava.configs.registry import make
 from ullava.configs.tokens import KEY, SEG
 from ullava.datasets.masks import IGNORED
 from ullava.models import losses
-from ullava.models.batch import Batch, Promised
+from ullava.models.batching.batch import Batch, Promised
 from ullava.models.heads.base import HEADS, Head
 from ullava.models.heads.keyword_reader import KeywordReader
 from ullava.models.heads.standardise import Standardise
-from ullava.models.sam import SamTower, invert
+from ullava.models.segmenters.sam import SamTower, invert
 
 
 @dataclass(frozen=True)  # no slots: ZeRO-3 asks for vars() of what modules return

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ullava.datasets.images import View
-from ullava.models.batch import Promised
+from ullava.models.batching.batch import Promised
 from ullava.models.heads.mask import MaskLogits
 
 

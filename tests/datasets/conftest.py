@@ -54,7 +54,7 @@ def drawn():
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory) -> Path:
     """Five scenes of the embedded world."""
-    from ullava.datasets.tiny_world import draw_world
+    from ullava.datasets.tiny_world.world import draw_world
 
     return draw_world(tmp_path_factory.mktemp("drawn"), "tiny_train", 5, workers=1)
 

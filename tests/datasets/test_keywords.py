@@ -7,7 +7,7 @@ import pytest
 
 from ullava.datasets.keywords import is_said, keyword_of_explanation, keyword_of_phrase
 from ullava.datasets.readers.base import READERS
-from ullava.datasets.readers.refer import unpickle
+from ullava.datasets.readers.regions.refer import unpickle
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_without_the_option_a_reference_is_a_region(referred):
 
 
 def test_the_embedded_worlds_sentences_have_keywords(tmp_path):
-    from ullava.datasets.tiny_world import draw_world
+    from ullava.datasets.tiny_world.world import draw_world
 
     folder = draw_world(tmp_path, "tiny_val", scenes=6, workers=1)
     for ref in unpickle(folder / "refs(tiny).p"):

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from ullava.checking.config_checks import count
 from ullava.datasets.exclude import Without
 from ullava.datasets.readers.base import READERS, Reader
 from ullava.datasets.splits import Beginning, Part
 from ullava.datasets.structures import Picture, Sample
-from ullava.evaluation.faults import count
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import pytest
 from ullava.configs.schema import EvaluationRow, GenerationConfig
 from ullava.datasets.masks import RunLengths, decode, encode
 from ullava.datasets.structures import Answer, Picture, Region, Sample, Turn
-from ullava.evaluation import questions, rows
+from ullava.evaluation.engine import questions, rows
+from ullava.evaluation.engine.questions import shuffle, spread
+from ullava.evaluation.engine.results import named_score, read_results, table
 from ullava.evaluation.evaluator import evaluate
-from ullava.evaluation.questions import shuffle, spread
-from ullava.evaluation.results import named_score, read_results, table
 
 LEFT = np.array([[1, 1, 0, 0], [1, 1, 0, 0]], bool)
 RIGHT = ~LEFT

@@ -7,7 +7,7 @@ import torch
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from ullava.models.assembly import Assembled, assemble
-from ullava.models.collator import Collator
+from ullava.models.batching.collator import Collator
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from ullava.configs.schema import GenerationConfig
 from ullava.datasets.structures import OWNER_PATTERN, Promise, Region, Turn
 from ullava.models.answering import Answerer, open_answerer
 from ullava.models.assembly import assemble
-from ullava.models.checkpoints import save
+from ullava.models.folders.checkpoints import save
 from ullava.models.stages import prepare
 
 GREEDY = GenerationConfig(max_new_tokens=24)

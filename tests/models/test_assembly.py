@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ullava.models.assembly import assemble, reopen
-from ullava.models.checkpoints import save
+from ullava.models.folders.checkpoints import save
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from transformers.modeling_utils import PreTrainedModel
 from ullava.configs.schema import GenerationConfig
 from ullava.models.answering import open_answerer
 from ullava.models.assembly import assemble
-from ullava.models.checkpoints import save
+from ullava.models.folders.checkpoints import save
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -10,7 +10,7 @@ from torch import nn
 from ullava.configs.schema import GenerationConfig
 from ullava.models.answering import open_answerer
 from ullava.models.assembly import assemble
-from ullava.models.checkpoints import save
+from ullava.models.folders.checkpoints import save
 from ullava.models.quantisation import QUANTISED, quantise
 from ullava.models.tiny import tiny_llm
 

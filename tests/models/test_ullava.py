@@ -5,7 +5,7 @@ import torch
 
 from ullava.datasets import videos
 from ullava.datasets.structures import Dialogue, Sample, Turn, Video
-from ullava.models.collator import Collator
+from ullava.models.batching.collator import Collator
 from ullava.models.stages import prepare
 
 EVERYTHING = ("projector", "embeddings", "lm_head", "llm", "mask_decoder", "heads")

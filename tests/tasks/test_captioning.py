@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ullava.datasets.structures import Picture, Sample, Turn, Video
-from ullava.tasks import phrases
 from ullava.tasks.base import Reading
 from ullava.tasks.captioning import Captioning, VideoCaptioning
+from ullava.tasks.phrases import phrasebook as phrases
 
 PICTURE, VIDEO = (Picture("a.jpg"),), (Video("a.mp4"),)
 FIVE = (Turn("", "a dog", ("a dog", "the dog")), Turn("", "one dog"))

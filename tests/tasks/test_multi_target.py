@@ -11,10 +11,10 @@ import pytest
 from ullava.configs.tokens import NEG, SEG
 from ullava.datasets.masks import Union
 from ullava.datasets.structures import Picture, Region, Sample
+from ullava.tasks.answers.name_list import glean
 from ullava.tasks.base import TASKS
-from ullava.tasks.name_list import glean
-from ullava.tasks.phrases import fill
-from ullava.tasks.phrases_lasagna import list_questions
+from ullava.tasks.phrases.lasagna import list_questions
+from ullava.tasks.phrases.phrasebook import fill
 
 SHARED = Path(os.environ.get("ULLAVA_SHARED") or Path(__file__).resolve().parents[3] / "shared")
 PROMPTS = SHARED / "parity" / "lasagna" / "config.json"

@@ -9,7 +9,7 @@ import ullava.tasks  # noqa: F401, registers the tasks
 from ullava.configs.tokens import LOC, SEG
 from ullava.datasets.structures import Picture, Region, Sample
 from ullava.tasks.base import TASKS
-from ullava.tasks.phrases_part import DEEDS, USUAL, deed
+from ullava.tasks.phrases.part import DEEDS, USUAL, deed
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import ullava.tasks  # noqa: F401, registers the tasks
 from ullava.configs.tokens import LOC, SEG
 from ullava.datasets.structures import Picture, Region, Sample
 from ullava.tasks.base import TASKS, Reading
-from ullava.tasks.phrases import PHRASEBOOKS
-from ullava.tasks.phrases_lisa import ANSWERS
+from ullava.tasks.phrases.lisa import ANSWERS
+from ullava.tasks.phrases.phrasebook import PHRASEBOOKS
 
 
 @dataclass(frozen=True)

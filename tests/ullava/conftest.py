@@ -97,8 +97,8 @@ def seed_where(run_of, cache) -> Callable:
     2 squares.
     """
     from ullava.configs.schema import RunConfig
-    from ullava.preflight import open_mixture
     from ullava.tasks.mixture import Mixture
+    from ullava.training.preflight import open_mixture
 
     def find(wanted: Callable[[list[list[list[int]]]], bool]) -> int:
         with pytest.MonkeyPatch.context() as patch:

@@ -23,9 +23,9 @@ from typing import Any
 
 import torch
 
-import ullava.trainer  # noqa: F401, the import that takes long
-from ullava.messages import run_command
-from ullava.train import main
+import ullava.training.trainer  # noqa: F401, the import that takes long
+from ullava.configs.messages import run_command
+from ullava.training.train import main
 
 
 def no_number(result: Any) -> Any:

@@ -16,10 +16,10 @@ from accelerate.state import AcceleratorState, PartialState
 from transformers import TrainerCallback
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
-import ullava.train
+import ullava.training.train
 from ullava.configs.load import load
 from ullava.configs.schema import RunConfig
-from ullava.trainer import StageTrainer
+from ullava.training.trainer import StageTrainer
 
 
 class Watched(StageTrainer):
@@ -67,9 +67,9 @@ class Notes(TrainerCallback):
 
 def main(paths: list[str]) -> None:
     """Trains every stage."""
-    ullava.train.StageTrainer = Watched
+    ullava.training.train.StageTrainer = Watched
     for path in paths:
-        ullava.train.train(load(path, RunConfig))
+        ullava.training.train.train(load(path, RunConfig))
         if torch.distributed.is_initialized():
             torch.distributed.barrier()
         AcceleratorState._reset_state()

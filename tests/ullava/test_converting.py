@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ullava import converting
-from ullava.models.convert import sam
+from ullava.models.segmenters import sam_weights as sam
 from ullava.models.tiny import tiny_sam
 
 

@@ -16,9 +16,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from ullava.configs.load import load
+from ullava.configs.messages import run_command
 from ullava.datasets.tables import read_lines
 from ullava.generating.plan import Job, PlanConfig, jobs
-from ullava.messages import run_command
 
 MANIFEST = "manifest.jsonl"
 SHOWN = 6  # lines of a dry run

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from ullava.generating.plan import Job, PlanConfig
-from ullava.models.trust import NEVER, check_folder
+from ullava.models.folders.trust import NEVER, check_folder
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 CPU = "cpu"

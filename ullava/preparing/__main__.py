@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 import ullava.preparing  # noqa: F401, registers them
-from ullava.messages import run_command
+from ullava.configs.messages import run_command
 from ullava.preparing.base import KINDS, Kind
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForSeq2SeqLM
 
-from ullava.models.tokenization import open_tokenizer
-from ullava.models.vision import load_weights
+from ullava.models.backbones.vision_tower import load_weights
+from ullava.models.text.tokenization import open_tokenizer
 
 PROMPT = "{text}\nWhich object does this text ask for? Answer with the one or two words of the text that name it."
 LENGTH = 10  # tokens of an answer, taken greedily (KeySeg)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ullava.datasets.keywords import UNKNOWN, is_said, keyword_of_explanation, keyword_of_phrase, spelt
-from ullava.datasets.readers.refer import unpickle
+from ullava.datasets.readers.regions.refer import unpickle
 from ullava.datasets.tables import read_records
 from ullava.preparing.base import KINDS, Kind, fresh, progress, write_records
 

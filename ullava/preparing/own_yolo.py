@@ -7,7 +7,7 @@ from typing import Any
 
 from ullava.configs.load import read_yaml
 from ullava.datasets.readers import coco
-from ullava.datasets.readers.yolo import Yolo
+from ullava.datasets.readers.regions.yolo import Yolo
 from ullava.preparing.own_pages import Page, Split, Thing
 
 SPLITS = ("train", "val", "test")

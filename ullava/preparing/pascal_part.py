@@ -14,8 +14,8 @@ import numpy as np
 
 from ullava.datasets import boxes, masks
 from ullava.datasets.catalogue import VOCABULARIES
-from ullava.datasets.mat_files import read_objects
-from ullava.datasets.readers.pascal_part import by_object, category_of
+from ullava.datasets.formats.mat_files import read_objects
+from ullava.datasets.readers.regions.pascal_part import by_object, category_of
 from ullava.preparing.base import KINDS, Kind, fresh, progress, write_tree
 
 CLASSES = VOCABULARIES / "pascal_part.txt"

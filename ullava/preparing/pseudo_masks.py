@@ -14,13 +14,13 @@ from PIL import Image
 
 from ullava.configs.registry import nearest
 from ullava.configs.schema import GenerationConfig
-from ullava.datasets import part_names
-from ullava.datasets.readers.part_folders import MASK, PartFolders
+from ullava.datasets.formats import part_names
+from ullava.datasets.readers.regions.part_folders import MASK, PartFolders
 from ullava.datasets.structures import Dialogue, Sample, Turn
 from ullava.datasets.tables import read_lines
-from ullava.evaluation.mask_trust import KEPT, REASONS, Trust
+from ullava.evaluation.engine.mask_trust import KEPT, REASONS, Trust
 from ullava.preparing.base import KINDS, Kind, progress
-from ullava.tasks.phrases import fill, phrasebook
+from ullava.tasks.phrases.phrasebook import fill, phrasebook
 
 MANIFEST = "manifest.jsonl"
 

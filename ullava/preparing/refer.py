@@ -14,7 +14,7 @@ from ullava.configs.load import data_root
 from ullava.configs.registry import listing
 from ullava.datasets.readers import coco
 from ullava.datasets.readers.files import inside
-from ullava.datasets.readers.refer import unpickle
+from ullava.datasets.readers.regions.refer import unpickle
 from ullava.datasets.tables import read_object
 from ullava.preparing.base import KINDS, Kind, fresh, progress, write_tree
 

@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ullava.configs.load import data_root
-from ullava.datasets.tiny_world import draw_world
+from ullava.datasets.tiny_world.world import draw_world
 from ullava.preparing.base import KINDS, Kind
 
 WORLD = {"tiny_train": (6000, 1000), "tiny_val": (200, 50), "tiny_test": (400, 100)}  # split -> scenes, videos

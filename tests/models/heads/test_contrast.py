@@ -14,8 +14,8 @@ from ullava.datasets.images import View
 from ullava.datasets.masks import IGNORED
 from ullava.models import losses
 from ullava.models.assembly import assemble
-from ullava.models.checkpoints import save
-from ullava.models.collator import Collator, stand
+from ullava.models.batching.collator import Collator, stand
+from ullava.models.folders.checkpoints import save
 from ullava.models.heads.contrast import ContrastHead
 from ullava.models.heads.mask import MaskLogits
 from ullava.models.heads.named import meanings, named

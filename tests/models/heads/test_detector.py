@@ -8,7 +8,7 @@ import torch
 
 from ullava.configs.tokens import LOC
 from ullava.models.assembly import assemble
-from ullava.models.collator import Collator
+from ullava.models.batching.collator import Collator
 from ullava.models.heads.detector import match
 from ullava.models.stages import prepare
 from ullava.models.tiny import tiny_detector, tiny_word_pieces
@@ -123,8 +123,8 @@ def test_the_detector_is_frozen_but_for_what_learn_names(model):
 
 def test_a_model_with_a_detector_is_saved_merged_and_opened_again(model, collated, world, tmp_path):
     from ullava.models.assembly import reopen
-    from ullava.models.checkpoints import save
-    from ullava.models.merge import merge
+    from ullava.models.convert.merge import merge
+    from ullava.models.folders.checkpoints import save
 
     for parameter in model.model.heads["detector"].parameters():
         parameter.data += 0.01

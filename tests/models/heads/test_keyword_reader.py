@@ -7,7 +7,7 @@ import torch
 
 from ullava.configs.tokens import KEY, SEG
 from ullava.datasets.structures import Dialogue, Promise, Sample, Turn
-from ullava.models.collator import Collator
+from ullava.models.batching.collator import Collator
 from ullava.models.heads.keyword_reader import PUBLISHED, pairs, shared
 
 ANSWERS = {"red circle": "[KEY] red circle [SEG].", "square": "[KEY] square [SEG].", None: "[SEG]."}
@@ -157,7 +157,7 @@ def test_answers_are_read_with_their_keywords(listening, said):
 
 
 def test_a_checkpoint_without_fusion_goes_on_with_it(listening, fresh, zoo, tmp_path):
-    from ullava.models import checkpoints
+    from ullava.models.folders import checkpoints
 
     plain = fresh(heads={"mask": {"sam": str(zoo / "sam")}})
     checkpoints.save(tmp_path / "lisa", plain.model, plain.config, plain.processor.tokenizer)

@@ -8,7 +8,7 @@ import torch
 from transformers import SamModel
 
 from ullava.datasets.masks import IGNORED
-from ullava.models.collator import stand
+from ullava.models.batching.collator import stand
 from ullava.models.heads.mask import MaskLogits
 from ullava.models.losses import mask_bce, mask_dice
 

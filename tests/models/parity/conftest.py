@@ -23,11 +23,11 @@ from ullava.configs.tokens import IMAGE, KEY, LOC, SEG
 from ullava.datasets.images import View
 from ullava.models.answering import Answerer
 from ullava.models.assembly import Assembled, reopen
-from ullava.models.collator import Collator, stand
+from ullava.models.batching.collator import Collator, stand
+from ullava.models.batching.example import PlacedMedium, PlacedPromise, Row
 from ullava.models.convert.folder import convert
 from ullava.models.convert.kinds import KINDS
-from ullava.models.rows import PlacedMedium, PlacedPromise, Row
-from ullava.models.sam import invert
+from ullava.models.segmenters.sam import invert
 
 PARITY = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "parity"
 IMAGE_ID = -200  # LLaVA's placeholder of a picture

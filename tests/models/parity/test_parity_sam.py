@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from ullava.datasets.images import View
-from ullava.models.convert.sam import open_file
-from ullava.models.sam import MEAN, STD, SamTower, invert
+from ullava.models.segmenters.sam import MEAN, STD, SamTower, invert
+from ullava.models.segmenters.sam_weights import open_file
 
 pytestmark = pytest.mark.shared
 PARITY = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "parity"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ullava.configs.tokens import IMAGE, LOC, VIDEO
-from ullava.models.rows import PlacedMedium, Row
+from ullava.models.batching.example import PlacedMedium, Row
 
 pytestmark = pytest.mark.shared
 

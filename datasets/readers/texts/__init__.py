@@ -1,0 +1,5 @@
+"""Readers of captions, questions and chats."""
+
+from ullava.configs.registry import import_modules
+
+import_modules(__name__)

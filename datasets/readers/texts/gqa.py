@@ -1,0 +1,27 @@
+"""GQA's questions: one mapping from question id to question (arXiv:1902.09506)."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from ullava.datasets.readers.base import READERS
+from ullava.datasets.readers.texts.picture_questions import PictureQuestions
+from ullava.datasets.tables import Row, read_object
+
+
+@READERS.register("gqa")
+@dataclass(frozen=True)
+class Gqa(PictureQuestions):
+    """Questions in the order of their ids, each with one answer.
+
+    Args:
+        questions: *_questions.json of {question id: {imageId, question, answer}}.
+        images: folder of <imageId>.jpg.
+    """
+
+    @staticmethod
+    def rows(path):
+        found = defaultdict(list)
+        for _, asked in sorted(read_object(path).items()):
+            found[asked["imageId"]].append((asked["question"], [asked["answer"]]))
+        for picture in sorted(found):
+            yield Row(picture, picture, {"turns": found[picture]})

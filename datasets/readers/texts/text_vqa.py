@@ -1,0 +1,27 @@
+"""TextVQA's questions about writing in pictures, ten answers each (arXiv:1904.08920)."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from ullava.datasets.readers.base import READERS
+from ullava.datasets.readers.texts.picture_questions import PictureQuestions
+from ullava.datasets.tables import Row, read_object
+
+
+@READERS.register("text_vqa")
+@dataclass(frozen=True)
+class TextVqa(PictureQuestions):
+    """Questions in the order of the file.
+
+    Args:
+        questions: TextVQA_*.json of {data: [{image_id, question, answers}]}; its test file has no answers.
+        images: folder of <image_id>.jpg.
+    """
+
+    @staticmethod
+    def rows(path):
+        found = defaultdict(list)
+        for asked in read_object(path, "data")["data"]:
+            found[asked["image_id"]].append((asked["question"], asked["answers"]))
+        for picture in sorted(found):
+            yield Row(picture, picture, {"turns": found[picture]})

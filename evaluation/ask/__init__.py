@@ -1,0 +1,1 @@
+"""Questions of people: one, many, or a conversation."""

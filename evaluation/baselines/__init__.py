@@ -1,0 +1,1 @@
+"""What is reached without looking. Importing this package registers every baseline."""

@@ -1,0 +1,50 @@
+"""The contract of a baseline: it answers like a model, and has seen training answers but never a picture."""
+
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ullava.configs.schema import EvaluationRow, GenerationConfig
+from ullava.datasets.structures import Answer, Dialogue
+from ullava.evaluation.engine.questions import Question
+
+
+class Baseline(ABC):
+    """Answers without looking.
+
+    Attributes:
+        name: as in the results.
+        reads: what kind of metric it is held against.
+
+    Args:
+        row: what is evaluated.
+        own: the run's own catalogue entries.
+        generation: its batch size and seed.
+    """
+
+    name: ClassVar[str]
+    reads: ClassVar[str]
+
+    def __init__(self, row: EvaluationRow, own: Mapping[str, Any], generation: GenerationConfig):
+        self.row, self.own, self.generation = row, own, generation
+
+    def suits(self) -> bool:
+        """Whether it means anything for this row."""
+        return True
+
+    def learn(self, lessons: Sequence[Question]) -> None:  # noqa: B027, some have nothing to learn
+        """Takes in the exams of the training set."""
+
+    @abstractmethod
+    def answer(self, dialogue: Dialogue) -> Answer:
+        """One answer, from the question and the picture's size; what it knows of the truth, its name says."""
+
+    def __call__(self, dialogues: Sequence[Dialogue], *, given: bool) -> list[Answer]:
+        return [self.answer(dialogue) for dialogue in dialogues]
+
+    def rng(self, dialogue: Dialogue) -> np.random.Generator:
+        """The dialogue's own source of chance, the same in every run and on every rank."""
+        return np.random.default_rng([self.generation.seed, zlib.crc32(dialogue.id.encode())])

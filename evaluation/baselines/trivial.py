@@ -1,0 +1,88 @@
+"""What is reached without looking: baselines that every score stands beside.
+
+They answer the very exams of a row and are marked by its metrics, as `answers: "given"` under the dataset's name with
+`_trivial` behind it. The strongest one becomes a row of the results; all of them are kept under `run["trivial"]`.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ullava.configs.registry import nearest
+from ullava.configs.schema import EvaluationRow, GenerationConfig
+from ullava.evaluation.baselines.base import Baseline
+from ullava.evaluation.baselines.lists import EveryClass
+from ullava.evaluation.baselines.masks import AllObjects, ClassPrior, ConstantBox, MeanMask
+from ullava.evaluation.baselines.words import AnotherCaption, MajorityAnswer, RandomAttributes
+from ullava.evaluation.engine.box_sources import BOX_SOURCES, BoxSource, source_of
+from ullava.evaluation.engine.questions import open_questions, open_task
+from ullava.evaluation.engine.results import Row
+from ullava.evaluation.engine.rows import PROTOCOL, mark_all, summary
+from ullava.evaluation.engine.scoring import Marker
+from ullava.evaluation.metrics.base import METRICS, Metric
+
+LEARNED_FROM = 4000  # samples of the training set, evenly spread: means do not move beyond
+MASKS, CAPTIONS = (AllObjects, MeanMask), (AnotherCaption, RandomAttributes)
+RIVALS: dict[str, tuple[str, tuple[type[Baseline], ...]]] = {  # task -> the score that ranks its baselines, and they
+    "res": ("gIoU", MASKS),
+    "reasoning": ("gIoU", MASKS),
+    "salient": ("gIoU", MASKS),
+    "semantic": ("mIoU", (AllObjects, ClassPrior)),
+    "multi_target": ("mIoU", (EveryClass,)),
+    "rec": ("acc@0.5", (ConstantBox,)),
+    "vqa": ("accuracy", (MajorityAnswer,)),
+    "captioning": ("CIDEr-D", CAPTIONS),
+    "video_captioning": ("CIDEr-D", CAPTIONS),
+}
+
+
+@dataclass(frozen=True)
+class BlindBox(BoxSource):
+    """The box of a baseline, for whichever token the row takes boxes from."""
+
+    token: str
+
+    def __call__(self, question, answer):
+        return answer.predictions.get("box", ())
+
+
+def evaluate_trivial(
+    row: EvaluationRow, generation: GenerationConfig, *, own: Mapping[str, Any]
+) -> tuple[Row, dict[str, Any]]:
+    """Scores the baselines of a row's task, learned from the dataset that `row.trivial` names.
+
+    Returns:
+        The row of the strongest, and {"strongest": name, "by": score, "learned_from": dataset, "scores": by name}.
+
+    Raises:
+        LookupError: the task has no baseline.
+    """
+    if row.task not in RIVALS:
+        raise LookupError(f"task {row.task!r} has no trivial baseline; {nearest(row.task, RIVALS)}")
+    score, rivals = RIVALS[row.task]
+    plain = row.model_copy(update={"shuffled": False, "answers": "given", "protocol": PROTOCOL})
+    task = open_task(plain)
+    training = plain.model_copy(update={"dataset": row.trivial, "limit": LEARNED_FROM})
+    lessons = open_questions(training, task, own, generation.seed)
+    exams = open_questions(plain, task, own, generation.seed)
+    head = {"dataset": f"{row.dataset}_trivial", "task": row.task, "answers": "given"}
+    source = BlindBox(BOX_SOURCES[source_of(row.boxes)[0]].token)
+    rows = {}
+    for baseline in (kind(plain, own, generation) for kind in rivals):
+        if not baseline.suits():
+            continue
+        began = time.perf_counter()
+        baseline.learn(lessons)
+        metrics = readable(row.metrics or (), baseline) or readable(task.metrics, baseline)
+        marks = mark_all(exams, baseline, Marker(task, metrics, source, head), given=True, progress=False)
+        rows[baseline.name] = summary(marks, metrics, {**head, "protocol": PROTOCOL, "boxes": None}, began)
+    strongest = max(rows, key=lambda name: rows[name]["metrics"].get(score, 0))
+    scores = {name: scored["metrics"] for name, scored in rows.items()}
+    return rows[strongest], {"strongest": strongest, "by": score, "learned_from": row.trivial, "scores": scores}
+
+
+def readable(names: Sequence[str], baseline: Baseline) -> list[Metric]:
+    """Those of the metrics that read what the baseline gives."""
+    kinds = ("mask", "union", "names") if baseline.reads == "mask" else (baseline.reads,)
+    return [metric for metric in (METRICS[name]() for name in names) if metric.reads in kinds]

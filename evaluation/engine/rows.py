@@ -1,0 +1,204 @@
+"""One row of an evaluation: its questions are asked in batches, marked, and summed up.
+
+Several ranks share the batches, none is asked twice; marks come in the order of the questions. A batch is the same on
+any number of ranks, and so is what comes of it.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any, Protocol
+
+from tqdm import tqdm
+
+from ullava.configs.schema import EvaluationRow, GenerationConfig
+from ullava.datasets.structures import Answer, Dialogue, Video
+from ullava.evaluation.engine import ranks
+from ullava.evaluation.engine.answer_form import Form
+from ullava.evaluation.engine.box_sources import BoxSource, open_source, source_fault
+from ullava.evaluation.engine.named_masks import pair_batch
+from ullava.evaluation.engine.progress import Journal, Page
+from ullava.evaluation.engine.protocols import open_protocol
+from ullava.evaluation.engine.questions import Question, class_names, open_questions, open_task
+from ullava.evaluation.engine.results import Row
+from ullava.evaluation.engine.scoring import Mark, Marker
+from ullava.evaluation.metrics.base import METRICS, Metric
+from ullava.evaluation.metrics.bootstrap import interval
+from ullava.evaluation.metrics.captions import meteor
+from ullava.tasks.base import Task
+
+PROTOCOL = "ullava_trainer"  # ours: one question a conversation, every promise scored; `protocols` has the others
+TELLS = 20  # times that the progress bar says how the score runs
+
+
+class Answerer(Protocol):
+    """Answers a batch of dialogues of one turn each.
+
+    Attributes:
+        generation: how it answers, and how many at once.
+    """
+
+    generation: GenerationConfig
+
+    def __call__(self, dialogues: Sequence[Dialogue], *, given: bool) -> list[Answer]:
+        """One answer per dialogue: its own, or with `given` what its heads make of the answer that is written there."""
+
+
+def evaluate_row(
+    row: EvaluationRow,
+    answerer: Answerer,
+    *,
+    own: Mapping[str, Any],
+    keep_lines: bool = False,
+    journal: Journal | None = None,
+    progress: bool = True,
+) -> tuple[Row, list[Mark]]:
+    """Evaluates one row; returns its results, with its classes, and its marked questions, in order.
+
+    Args:
+        own: the run's own catalogue entries.
+        keep_lines: whether marks carry their line of predictions.jsonl.
+        journal: what earlier processes have done of this evaluation, and where this one notes what it does.
+    """
+    began = time.perf_counter()
+    task = open_task(row)
+    metrics = open_metrics(task, row)
+    source = open_boxes(row, task, metrics)
+    dataset = f"{row.dataset}_shuffled" if row.shuffled else row.dataset
+    head = {"dataset": dataset, "task": row.task, "answers": row.answers, "protocol": row.protocol}
+    protocol = open_protocol(row, class_names(row, own))
+    questions = protocol.arrange(open_questions(row, task, own, answerer.generation.seed))
+    marker = Marker(task, metrics, source, head, keep_lines, protocol.settle)
+    page = journal.page(row, answerer.generation, questions) if journal else Page()
+    marks = mark_all(questions, answerer, marker, given=row.answers == "given", page=page, progress=progress)
+    boxes = source.name if any(metric.reads == "box" for metric in metrics) else None
+    return summary(marks, metrics, {**head, "boxes": boxes}, began) | classes_of(marks, metrics), marks
+
+
+def open_metrics(task: Task, row: EvaluationRow) -> list[Metric]:
+    """The row's metrics or else its task's, that of boxes where it names their source, and the form of the answers."""
+    metrics = [METRICS[name]() for name in (task.metrics if row.metrics is None else row.metrics)]
+    if row.boxes and all(metric.reads != "box" for metric in metrics):
+        metrics.append(METRICS["box_accuracy"]())
+    if any(metric.name == "captions" for metric in metrics) and meteor.is_there():
+        metrics.append(METRICS["meteor"]())
+    return [*metrics, Form(task.by_name)]
+
+
+def open_boxes(row: EvaluationRow, task: Task, metrics: Sequence[Metric]) -> BoxSource:
+    """Where the row's boxes come from.
+
+    Raises:
+        LookupError, ValueError, FileNotFoundError: see `open_source`; ValueError also where boxes are scored and the
+            task's answers hold no token of the source.
+    """
+    source = open_source(row.boxes)
+    if any(metric.reads == "box" for metric in metrics) and (fault := source_fault(source.name, task)):
+        raise ValueError(fault)
+    return source
+
+
+def mark_all(
+    questions: Sequence[Question],
+    answerer: Answerer,
+    marker: Marker,
+    *,
+    given: bool,
+    page: Page | None = None,
+    progress: bool = True,
+) -> list[Mark]:
+    """Asks this rank's share of the batches, and returns the marks of all ranks in the order of the questions.
+
+    Args:
+        page: the batches that an earlier process has done, which are not asked again; takes those done here.
+    """
+    rank, world = ranks.place()
+    page = page or Page()
+    order, size = in_order_of_length(questions), answerer.generation.batch_size
+    batches = batches_of(questions, order, size, whole=marker.task.by_name)
+    mine = range(rank, len(batches), world)
+    marks = [mark for number in mine for mark in page.found.get(number, ())]
+    new = [number for number in mine if number not in page.found]
+    name = f"{marker.head['dataset']} {marker.head['task']}"
+    bar = tqdm(new, desc=name, initial=len(mine) - len(new), total=len(mine), unit="batch",
+               disable=rank > 0 or not progress, leave=False)  # fmt: skip
+    for done, number in enumerate(bar):
+        asked = [questions[place] for place in batches[number]]
+        answers = [
+            answer
+            for first in range(0, len(asked), size)
+            for answer in answerer([question.asked for question in asked[first : first + size]], given=given)
+        ]
+        masks = pair_batch(marker, asked, answers)
+        page.write(number, marked := list(map(marker, batches[number], asked, answers, masks)))
+        marks += marked
+        if not bar.disable and done % -(-len(mine) // TELLS) == 0:
+            bar.set_postfix_str(running_score(marks, marker.metrics), refresh=False)
+    return sorted(ranks.gather(marks), key=lambda mark: mark.place)
+
+
+def running_score(marks: Sequence[Mark], metrics: Sequence[Metric]) -> str:
+    """The first score of the questions marked so far, and how many answers keep their form."""
+    said = []
+    for metric in dict.fromkeys((metrics[0], metrics[-1])):
+        name, score = next(iter(metric.score([one for mark in marks for one in mark.records[metric.name]]).items()))
+        said.append(f"{name} {score:.3f}")
+    return ", ".join(said)
+
+
+def in_order_of_length(questions: Sequence[Question]) -> list[int]:
+    """Their places, longest rows first, so that a batch pads little and memory runs out at once if at all.
+
+    Questions about one picture stay together: a model then encodes it once for all of them.
+    """
+    groups: dict[tuple, list[int]] = {}
+    for place, question in enumerate(questions):
+        groups.setdefault(question.asked.sample.media, []).append(place)
+
+    def length(place: int) -> int:
+        return len(questions[place].asked.turns[-1].question)
+
+    def weight(item: tuple[tuple, list[int]]) -> tuple[int, int, int]:
+        media, members = item
+        return sum(isinstance(medium, Video) for medium in media), len(media), max(map(length, members))
+
+    return [place for _, members in sorted(groups.items(), key=weight, reverse=True) for place in members]
+
+
+def batches_of(questions: Sequence[Question], order: Sequence[int], size: int, *, whole: bool) -> list[list[int]]:
+    """Cuts the order into batches of `size` questions.
+
+    Args:
+        whole: keep the questions about one sample together, for their answers make one label map; a sample with more
+            questions than `size` is a batch by itself.
+    """
+    if not whole:
+        return [list(order[i : i + size]) for i in range(0, len(order), size)]
+    batches: list[list[int]] = [[]]
+    for _, places in groupby(order, key=lambda place: questions[place].meant.sample.id):
+        members = list(places)
+        if len(batches[-1]) + len(members) > size and batches[-1]:
+            batches.append([])
+        batches[-1] += members
+    return batches
+
+
+def summary(marks: Sequence[Mark], metrics: Sequence[Metric], head: Mapping[str, Any], began: float) -> Row:
+    """A row of results.json."""
+    scores: dict[str, float] = {}
+    intervals: dict[str, list[float]] = {}
+    for metric in metrics:
+        records = [record for mark in marks for record in mark.records[metric.name]]
+        pictures = [mark.picture for mark in marks for _ in mark.records[metric.name]]
+        scores |= metric.score(records)
+        intervals |= {name: list(ends) for name, ends in interval(records, pictures, metric.score).items()}
+    seconds = round(time.perf_counter() - began, 2)
+    return {**head, "metrics": scores, "interval": intervals, "count": len(marks), "seconds": seconds}
+
+
+def classes_of(marks: Sequence[Mark], metrics: Sequence[Metric]) -> dict[str, dict[str, dict[str, float]]]:
+    """{"classes": scores by the name of a class}; nothing where no metric knows classes."""
+    classes: dict[str, dict[str, float]] = {}
+    for metric in metrics:
+        classes |= metric.by_class([record for mark in marks for record in mark.records[metric.name]])
+    return {"classes": classes} if classes else {}

@@ -1,0 +1,48 @@
+"""What is wrong with the form of an answer, whatever it is worth: the kinds by which people look for defects."""
+
+from collections import Counter
+
+from pycocotools import mask as coco
+
+from ullava.datasets.structures import OWNER_PATTERN
+from ullava.evaluation.engine.predictions import Line
+from ullava.evaluation.report.best_worst import quality
+
+NO_TOKEN, WRONG_COUNT, EMPTY_MASK, UNPARSEABLE, MISSED = (
+    "no token", "wrong count", "empty mask", "unparseable", "missed",
+)  # fmt: skip
+KINDS = {
+    NO_TOKEN: "says no owner token where one was promised",
+    WRONG_COUNT: "says another number of owner tokens than promised",
+    EMPTY_MASK: "draws nothing where something is",
+    UNPARSEABLE: "does not follow the grammar of its task",
+    MISSED: "keeps its form, and has nothing in common with the truth",
+}
+
+
+def failures(line: Line) -> list[str]:
+    """The kinds of failure of a line of predictions.jsonl, in the order of KINDS; none where nothing is wrong.
+
+    An answer that keeps its form and scores 0 is "missed".
+    """
+    truth, predicted = line["truth"], line["predicted"]
+    promised, said = tokens(truth.get("answer") or ""), tokens(line["answer"])
+    drawn = [mask for mask, true in zip(predicted["masks"], truth["masks"], strict=False) if mask and not empty(true)]
+    found = {
+        NO_TOKEN: bool(promised) and not said,
+        WRONG_COUNT: bool(said) and said != promised,
+        EMPTY_MASK: any(map(empty, drawn)),
+        UNPARSEABLE: not predicted.get("readable", True),
+    }
+    kinds = [kind for kind, holds in found.items() if holds]
+    return kinds or ([MISSED] if quality(line) == 0 else [])
+
+
+def tokens(text: str) -> Counter:
+    """How often a text says each owner token."""
+    return Counter(OWNER_PATTERN.findall(text))
+
+
+def empty(mask: dict | None) -> bool:
+    """Whether run lengths hold no foreground."""
+    return mask is None or not coco.area(mask)

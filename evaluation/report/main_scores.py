@@ -1,0 +1,83 @@
+"""The score that stands for a task, beside what a guess and a look at another picture score."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ullava.evaluation.baselines.trivial import RIVALS
+from ullava.evaluation.engine.results import Results, Row
+
+TRIVIAL, SHUFFLED = "_trivial", "_shuffled"  # ends of the dataset names of control rows, NAMES
+SCALES = {"CIDEr-D": 10.0}  # where a scale does not end at 1
+LEADING = {"keyword": "gIoU"}  # of tasks without a baseline, where it is not the first
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """One line of a summary.
+
+    Attributes:
+        interval: (low, high) of a bootstrap; None where there is none.
+        trivial, shuffled: the same score of the strongest baseline that never looks, and of the model itself asked
+            about other pictures; None where they were not measured.
+        scale: where the score's scale ends.
+        model: whose it is, where the results hold several models'.
+    """
+
+    dataset: str
+    task: str
+    score: str
+    value: float
+    interval: tuple[float, float] | None
+    trivial: float | None
+    shuffled: float | None
+    scale: float
+    model: str = ""
+
+    @property
+    def label(self) -> str:
+        """What it is called in a list."""
+        return f"{self.task}, {self.model}" if self.model else self.task
+
+
+def headlines(results: Results) -> Iterator[Headline]:
+    """Yields a headline per row of generated answers, controls aside, in the order of the rows."""
+    rows = {(row["dataset"], row["task"], row["answers"]): row for row in results["rows"]}
+    for row in results["rows"]:
+        if not is_asked(row):
+            continue
+        name = RIVALS[row["task"]][0] if row["task"] in RIVALS else LEADING.get(row["task"], next(iter(row["metrics"])))
+        value = row["metrics"].get(name)
+        if value is None:
+            continue
+        low, high = row["interval"].get(name) or (None, None)
+        controls = [
+            other["metrics"].get(name) if other else None
+            for other in (
+                rows.get((row["dataset"] + TRIVIAL, row["task"], "given")),
+                rows.get((row["dataset"] + SHUFFLED, row["task"], "generated")),
+            )
+        ]
+        interval = None if low is None or high is None else (low, high)
+        scale, model = SCALES.get(name, 1.0), row.get("model", "")
+        yield Headline(row["dataset"], row["task"], name, value, interval, *controls, scale, model)
+
+
+def is_asked(row: Row) -> bool:
+    """Whether a row (or a line of predictions.jsonl) is of generated answers, and no control."""
+    return row["answers"] == "generated" and not row["dataset"].endswith((TRIVIAL, SHUFFLED))
+
+
+def summary_table(results: Results) -> str:
+    """The headlines as plain text."""
+
+    def words(number: float | None) -> str:
+        return "-" if number is None else f"{number:.3f}"
+
+    cells = [("dataset", "task", "score", "", "95 %", "trivial", "shuffled")]
+    for line in headlines(results):
+        ends = "-" if line.interval is None else "..".join(f"{end:.2f}" for end in line.interval)
+        cells.append(
+            (line.dataset, line.label, line.score, words(line.value), ends, *map(words, (line.trivial, line.shuffled)))
+        )
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells)

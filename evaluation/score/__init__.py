@@ -1,0 +1,1 @@
+"""Scores of files, without a model: `ullava score`, `ullava compare`, `ullava export-masks`."""

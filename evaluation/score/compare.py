@@ -1,0 +1,175 @@
+"""Several runs on the same questions, in one table: what each scores, and how surely it differs from the first.
+
+Differences are paired: in every resample all runs are scored on the same pictures, so what makes a picture hard for all
+of them cancels out (Efron and Tibshirani, An Introduction to the Bootstrap, 1993). Only questions that all runs
+answered are compared.
+"""
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ullava.evaluation.engine.results import PRINTED, aligned, write_results
+from ullava.evaluation.metrics.base import Metric, Record
+from ullava.evaluation.metrics.bootstrap import draw, ends
+from ullava.evaluation.score.kinds import Suite
+from ullava.evaluation.score.predictions import ROW, Predictions, key
+
+Key = tuple[str | None, ...]  # dataset, task, answers, protocol, source of boxes
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One score of one row in all runs.
+
+    Attributes:
+        values: by run, in their order; `intervals` of them likewise.
+        differences: of each run to the first one, with its interval: (value, low, high); NaN for the first.
+    """
+
+    row: Key
+    score: str
+    count: int
+    values: tuple[float, ...]
+    intervals: tuple[tuple[float, float], ...]
+    differences: tuple[tuple[float, float, float], ...]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Compares as the command line says."""
+    parser = argparse.ArgumentParser(prog="ullava compare", description=__doc__.partition("\n")[0])
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="of an evaluation; the first is the base")
+    parser.add_argument("--all", action="store_true", help="every score, not the best known ones only")
+    parser.add_argument("--out", type=Path, help="write the table there, as JSON")
+    options = parser.parse_args(list(arguments))
+    if len(options.runs) < 2:
+        raise ValueError(f"ullava compare: expected two runs or more, found {options.runs[0]} alone")
+    comparisons = compare(options.runs)
+    shown = [one for one in comparisons if options.all or one.score in PRINTED]
+    print(table(shown or comparisons, [str(run) for run in options.runs]))
+    if options.out:
+        write_results(to_json(comparisons, options.runs), options.out)
+        print(f"wrote {options.out}")
+
+
+def compare(runs: Sequence[Path]) -> list[Comparison]:
+    """Every score that all runs have, row by row in the first one's order.
+
+    Args:
+        runs: folders with predictions.jsonl, or such files.
+
+    Raises:
+        FileNotFoundError: a run without predictions.jsonl.
+        ValueError: no row is in all runs, or two runs answered not one question in common.
+    """
+    opened = [open_run(run) for run in runs]
+    shared = [row for row in opened[0][1] if all(row in suites for _, suites in opened)]
+    if not shared:
+        listed = "; ".join(
+            f"{run}: {', '.join('/'.join(row[:3]) for row in rows)}"
+            for run, (_, rows) in zip(runs, opened, strict=True)
+        )
+        raise ValueError(f"ullava compare: no row is in all runs; there are: {listed}")
+    return [one for row in shared for one in compare_row(row, [(kind, suites[row]) for kind, suites in opened])]
+
+
+def open_run(run: Path) -> tuple[Predictions, dict[Key, Suite]]:
+    """The rows of a run, and who reads their lines; of rows alike the first."""
+    path = run / "predictions.jsonl" if run.is_dir() else run
+    kind = Predictions(argparse.Namespace(pred=path, gt=None))
+    suites: dict[Key, Suite] = {}
+    for suite in kind.suites():
+        suites.setdefault(key(suite.cases[0].truth), suite)
+    return kind, suites
+
+
+def compare_row(row: Key, runs: Sequence[tuple[Predictions, Suite]]) -> list[Comparison]:
+    """Every score of one row."""
+    answered = [{case.id: case for case in suite.cases} for _, suite in runs]
+    common = [name for name in answered[0] if all(name in cases for cases in answered)]
+    if not common:
+        raise ValueError(f"ullava compare: {'/'.join(map(str, row[:3]))}: the runs share no question")
+    names = [{metric.name for metric in suite.metrics} for _, suite in runs]
+    metrics = [metric for metric in runs[0][1].metrics if all(metric.name in known for known in names)]
+    records = [
+        [kind.records(cases[name], metrics) for name in common] for (kind, _), cases in zip(runs, answered, strict=True)
+    ]
+    pictures = [answered[0][name].picture for name in common]
+    said = partial(compare_metric, row=row, pictures=pictures)
+    return [one for metric in metrics for one in said(metric, [[r[metric.name] for r in run] for run in records])]
+
+
+def compare_metric(
+    metric: Metric, records: Sequence[Sequence[tuple[Record, ...]]], *, row: Key, pictures: Sequence[str]
+) -> list[Comparison]:
+    """Every score of one metric.
+
+    Args:
+        records: by run and question.
+        pictures: of each question.
+    """
+    flat = [[record for question in run for record in question] for run in records]
+    drawn_from = [[p for p, question in zip(pictures, run, strict=True) for _ in question] for run in records]
+    if not all(flat):
+        return []
+    scores = [metric.score(run) for run in flat]
+    draws = [draw(run, names, metric.score) for run, names in zip(flat, drawn_from, strict=True)]
+    return [
+        Comparison(
+            row,
+            name,
+            len(pictures),
+            tuple(score[name] for score in scores),
+            tuple(ends(drawn[name]) for drawn in draws),
+            tuple(
+                (score[name] - scores[0][name], *ends(drawn[name] - draws[0][name]))
+                for score, drawn in zip(scores, draws, strict=True)
+            ),
+        )
+        for name in scores[0]
+    ]
+
+
+def table(comparisons: Sequence[Comparison], runs: Sequence[str]) -> str:
+    """One line a score: the first run's value, then each other's with its difference, * where it is no chance.
+
+    Args:
+        runs: their names.
+    """
+    head = [*ROW, "count", "score", "(1)"]
+    for number in range(2, len(runs) + 1):
+        head += [f"({number})", f"({number}) - (1)", "95 %"]
+    cells = [head]
+    for one in comparisons:
+        line = [*(str(part or "-") for part in one.row), str(one.count), one.score, f"{one.values[0]:.4f}"]
+        for value, (difference, low, high) in zip(one.values[1:], one.differences[1:], strict=True):
+            mark = "*" if low > 0 or high < 0 else ""
+            line += [f"{value:.4f}", f"{difference:+.4f}{mark}", f"{low:+.4f} .. {high:+.4f}"]
+        cells.append(line)
+    legend = [f"({number}) {run}" for number, run in enumerate(runs, 1)]
+    return "\n".join([*legend, "* the interval of the paired difference leaves out 0", "", *aligned(cells)])
+
+
+def to_json(comparisons: Sequence[Comparison], runs: Sequence[Path]) -> dict[str, Any]:
+    """The comparisons as JSON holds them."""
+
+    def numbers(pairs: Sequence[tuple[float, ...]]) -> list[list[float | None]]:
+        return [[None if math.isnan(number) else float(number) for number in pair] for pair in pairs]
+
+    rows: list[Mapping[str, Any]] = [
+        {
+            **dict(zip(ROW, one.row, strict=True)),
+            "score": one.score,
+            "count": one.count,
+            "values": numbers([one.values])[0],
+            "interval": numbers(one.intervals),
+            "difference": numbers([tuple(difference[0] for difference in one.differences)])[0],
+            "difference_interval": numbers([difference[1:] for difference in one.differences]),
+        }
+        for one in comparisons
+    ]
+    return {"rows": rows, "runs": [str(run) for run in runs]}

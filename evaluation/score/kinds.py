@@ -1,0 +1,153 @@
+"""The contract of scoring files: what is held against what, for each kind of files that people hand in.
+
+A kind lists its cases in suites, and reads one case at a time; everything after that is as in an evaluation: the same
+metrics measure pairs, and the same summary scores them.
+"""
+
+import argparse
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ullava.configs.messages import located
+from ullava.configs.registry import Registry
+from ullava.evaluation.engine.scoring import Pair
+from ullava.evaluation.metrics.base import Metric, Record
+
+KINDS = Registry("kind of files")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One prediction and its truth, as a kind keeps them before it reads them: paths, or values.
+
+    Attributes:
+        picture: what the bootstrap draws.
+        prediction: None where none was handed in: it counts as empty.
+        said: whether the model says that there is no target; None where nobody wrote it down.
+    """
+
+    id: str
+    picture: str
+    prediction: Any
+    truth: Any
+    said: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Cases that are scored together.
+
+    Attributes:
+        name: stands in the row as its dataset.
+        extra: ids of predictions without a truth; they count nowhere.
+        head: of its row, beside the name.
+    """
+
+    name: str
+    cases: Sequence[Case]
+    metrics: Sequence[Metric]
+    extra: Sequence[str] = ()
+    head: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> list[str]:
+        """Ids of the cases without a prediction."""
+        return [case.id for case in self.cases if case.prediction is None]
+
+
+class Kind(ABC):
+    """One kind of files.
+
+    Args:
+        options: the command line that `add_arguments` describes.
+    """
+
+    name: str
+    needs_truth = True  # whether --gt has to be there
+
+    def __init__(self, options: argparse.Namespace):
+        self.options = options
+
+    @classmethod  # noqa: B027, most kinds know no more
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Adds what only this kind knows."""
+
+    @abstractmethod
+    def suites(self) -> list[Suite]:
+        """Everything that is to be scored.
+
+        Raises:
+            FileNotFoundError, ValueError: files that are not there, or are not what they should be.
+        """
+
+    @abstractmethod
+    def pairs(self, case: Case) -> Mapping[str, Sequence[Pair]]:
+        """Reads a case: pairs by what a metric reads."""
+
+    def notes(self) -> list[str]:
+        """What the reader of the scores should know, once all cases were read."""
+        return []
+
+    def records(self, case: Case, metrics: Sequence[Metric]) -> dict[str, tuple[Record, ...]]:
+        """What each metric measures of a case."""
+        pairs = self.pairs(case)
+        with located(case.id):
+            return {
+                metric.name: tuple(
+                    metric.measure(pair.prediction, pair.truth, category=pair.category, ignored=pair.ignored)
+                    for pair in pairs[metric.reads]
+                )
+                for metric in metrics
+            }
+
+
+def match(
+    truths: Mapping[str, Any], predictions: Mapping[str, Any], options: argparse.Namespace
+) -> tuple[list[tuple[str, Any, Any]], list[str]]:
+    """(id, truth, prediction or None) of every truth, in their order, and the ids that only predictions have.
+
+    Args:
+        options: the command line, whose `gt` and `pred` they come from.
+
+    Raises:
+        ValueError: there are no truths, or predictions of which none belongs to a truth: a wrong folder, likely.
+    """
+    if not truths:
+        raise ValueError(f"{options.gt}: expected truths, found none")
+    if predictions and not truths.keys() & predictions.keys():
+        raise ValueError(
+            f"{options.pred}: no prediction belongs to a truth; truths are called {shown(truths)}, "
+            f"predictions {shown(predictions)}; name both alike"
+        )
+    pairs = [(name, truth, predictions.get(name)) for name, truth in truths.items()]
+    return pairs, [name for name in predictions if name not in truths]
+
+
+def files_of(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
+    """Name without ending -> file, of a folder and the folders in it, sorted.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: two files of one name.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in endings or path.name.startswith("."):
+            continue
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            raise ValueError(f"{folder}: {found[name].name} and {path.name} have one name; keep one of them")
+        found[name] = path
+    return found
+
+
+def shown(names: Iterable[str], limit: int = 3) -> str:
+    """The first names, and how many more there are."""
+    names = [str(name) for name in names]
+    more = f", ... ({len(names)} in all)" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

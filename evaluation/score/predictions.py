@@ -1,0 +1,177 @@
+"""predictions.jsonl, scored again without a model: the same metrics on what each line holds."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ullava.evaluation.engine.answer_form import Form
+from ullava.evaluation.engine.predictions import Line, decode, read_predictions
+from ullava.evaluation.engine.scoring import Pair
+from ullava.evaluation.engine.soft_masks import read_png
+from ullava.evaluation.metrics.base import METRICS, Metric, Record
+from ullava.evaluation.metrics.captions import meteor
+from ullava.evaluation.score.kinds import KINDS, Case, Kind, Suite, match
+from ullava.evaluation.score.lists import field_of
+from ullava.tasks.base import TASKS
+
+ROW = ("dataset", "task", "answers", "protocol", "boxes")  # what the lines of one row share
+
+
+@KINDS.register("predictions")
+class Predictions(Kind):
+    """predictions: a run's predictions.jsonl, with the truth in it (--gt: in another): all that its rows report"""
+
+    needs_truth = False
+
+    def suites(self):
+        said = rows_of(self.options.pred)
+        if not said:
+            raise ValueError(f"{self.options.pred}: expected lines of predictions, found none")
+        if not self.options.gt:
+            return [suite(lines, [(line["id"], line, line) for line in lines]) for lines in said]
+        answers = numbered(said)
+        suites = []
+        for name, lines in numbered(rows_of(self.options.gt)).items():
+            known = {line["id"]: line for line in answers.get(name, ())}
+            pairs, extra = match({line["id"]: line for line in lines}, known, self.options)
+            suites.append(suite(lines, pairs, extra))
+        return suites
+
+    def notes(self):
+        left_out = any("meteor" in line["truth"].get("scored_by", ()) for line in checked(self.options.pred))
+        return ["METEOR is left out: it needs Java and pycocoevalcap"] if left_out and not meteor.is_there() else []
+
+    def pairs(self, case):
+        truth = dict.fromkeys(("masks", "boxes", "text", "there", "absent"), ()) | {"answer": ""} | case.truth["truth"]
+        said = (case.prediction or {}).get("predicted", {})
+        ignored = draw(truth.get("ignored"))
+        masks, boxes = truth["masks"], truth["boxes"]
+        names = padded(truth.get("names"), masks)
+        answer = case.prediction["answer"] if case.prediction else ""
+        return {
+            "mask": [
+                Pair(draw(mask), draw(true), name, ignored)
+                for mask, true, name in zip(padded(said.get("masks"), masks), masks, names, strict=True)
+            ],
+            "union": [union_of(said, truth, ignored)],
+            "box": [Pair(box, true) for box, true in zip(padded(said.get("boxes"), boxes), boxes, strict=True)],
+            "text": [Pair(said.get("text"), as_texts(truth["text"]))],
+            "answer": [Pair((answer, said.get("readable", False)), truth["answer"])],
+            "names": [Pair(said.get("there"), (truth["there"], truth["absent"]))],
+        }
+
+    def records(self, case: Case, metrics: Sequence[Metric]) -> dict[str, tuple[Record, ...]]:
+        graded = [metric for metric in metrics if metric.graded]
+        found = super().records(case, [metric for metric in metrics if not metric.graded])
+        if graded:
+            soft = self.soft(case)
+            pairs = self.pairs(case)["mask"]
+            pairs = [pair._replace(prediction=mask) for pair, mask in zip(pairs, soft, strict=True)]
+            found |= {metric.name: tuple(metric.measure(*pair[:2]) for pair in pairs) for metric in graded}
+        return {metric.name: found[metric.name] for metric in metrics}
+
+    def soft(self, case: Case) -> list[np.ndarray | None]:
+        """The predicted masks as probabilities, from the pictures beside the file."""
+        truths = case.truth["truth"]["masks"]
+        if case.prediction is None:
+            return [None] * len(truths)
+        paths = field_of(case.prediction["predicted"], "soft", f"{self.options.pred}: {case.id}: predicted")
+        folder = Path(self.options.pred).parent
+        return [path and read_png(folder / path) for path in padded(paths, truths)]
+
+
+def suite(lines: Sequence[Line], pairs: Iterable[tuple[str, Line, Line | None]], extra: Sequence[str] = ()) -> Suite:
+    """The suite of a row's lines."""
+    cases = [Case(name, truth["truth"].get("picture", name), said, truth) for name, truth, said in pairs]
+    first = lines[0]
+    head = dict(zip(ROW, key(first), strict=True))
+    return Suite(first["dataset"], cases, metrics_of(first), extra, head)
+
+
+def metrics_of(line: Line) -> list[Metric]:
+    """What scored a line (METEOR only where it is); else what its task is scored by and the line holds."""
+    if "scored_by" in line["truth"]:
+        names = [name for name in line["truth"]["scored_by"] if name != "meteor" or meteor.is_there()]
+        by_name = TASKS[line["task"]].by_name
+        return [Form(by_name) if name == Form.name else METRICS[name]() for name in names]
+    holds = {"mask": line["truth"].get("masks"), "box": line["truth"].get("boxes"), "text": line["truth"].get("text")}
+    holds["names"], holds["union"] = line["truth"].get("there"), line["truth"].get("union") or holds["mask"]
+    metrics = [METRICS[name]() for name in TASKS.build(line["task"], {}).metrics]
+    known = [metric for metric in metrics if holds[metric.reads] and (not metric.graded or "soft" in line["predicted"])]
+    if not known:
+        raise ValueError(
+            f"{line['id']}: its line holds nothing that task {line['task']} is scored by; write 'scored_by'"
+        )
+    return known
+
+
+def rows_of(path: Path) -> list[list[Line]]:
+    """The lines of a file, cut into rows: lines that follow each other and share a head, no question twice."""
+    rows: list[list[Line]] = []
+    seen: set[str] = set()
+    for line in checked(path):
+        if not rows or key(line) != key(rows[-1][0]) or line["id"] in seen:
+            rows.append([])
+            seen = set()
+        rows[-1].append(line)
+        seen.add(line["id"])
+    return rows
+
+
+def checked(path: Path) -> Iterator[Line]:
+    """The lines, if they hold what is needed.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a line lacks a key (names it).
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    for number, line in enumerate(read_predictions(path), 1):
+        for name in ("id", *ROW[:3], "answer", "truth", "predicted"):
+            field_of(line, name, f"{path}:{number}")
+        yield line
+
+
+def numbered(rows: Sequence[list[Line]]) -> dict[tuple, list[Line]]:
+    """The rows by what their lines share, by what scored them, and by their number among the rows alike."""
+    found: dict[tuple, list[Line]] = {}
+    alike: Counter = Counter()
+    for lines in rows:
+        name = (*key(lines[0]), *lines[0]["truth"].get("scored_by", ()))
+        found[(alike[name], *name)] = lines
+        alike[name] += 1
+    return found
+
+
+def key(line: Line) -> tuple:
+    """What the lines of one row share."""
+    predicted = line["predicted"]
+    return line["dataset"], line["task"], line["answers"], predicted.get("protocol"), predicted.get("source")
+
+
+def union_of(said: Line, truth: Line, ignored: np.ndarray | None) -> Pair:
+    """All masks of an answer as one, against all that is meant: as its line has it, or else of the line's masks."""
+    if "union" in truth:
+        return Pair(draw(said.get("union")), draw(truth["union"]), None, ignored)
+    masks = padded(said.get("masks"), truth["masks"]), truth["masks"]
+    drawn = [[draw(mask) for mask in side if mask] for side in masks]
+    return Pair(*(np.logical_or.reduce(side) if side else None for side in drawn), None, ignored)
+
+
+def padded(found: Sequence | None, like: Sequence) -> list:
+    """`found`, as long as `like`: None for what is missing."""
+    return [*(found or ()), *[None] * len(like)][: len(like)]
+
+
+def draw(packed: Mapping[str, Any] | None) -> np.ndarray | None:
+    """A mask from its run-lengths."""
+    return None if packed is None else decode(packed)
+
+
+def as_texts(text: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The references of a line, however many there are."""
+    return () if text is None else (text,) if isinstance(text, str) else tuple(text)

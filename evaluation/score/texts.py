@@ -1,0 +1,92 @@
+"""Captions and short answers, in the files of COCO's and VQA's own servers."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ullava.evaluation.engine.scoring import Pair
+from ullava.evaluation.metrics.base import METRICS
+from ullava.evaluation.metrics.captions import meteor
+from ullava.evaluation.metrics.vqa_accuracy import Match
+from ullava.evaluation.score.kinds import KINDS, Case, Kind, Suite, match
+from ullava.evaluation.score.lists import field_of, read_json
+
+
+class Texts(Kind):
+    """One text for each picture or question, held against what people wrote."""
+
+    def pairs(self, case):
+        return {"text": [Pair(case.prediction, case.truth)]}
+
+
+@KINDS.register("captions")
+class CaptionFiles(Texts):
+    """captions: COCO's annotations and results (JSON): BLEU, METEOR, ROUGE-L, CIDEr-D"""
+
+    def suites(self):
+        references, gt = defaultdict(list), self.options.gt
+        for one in entries(gt, "annotations"):
+            references[str(field_of(one, "image_id", gt))].append(field_of(one, "caption", gt))
+        said = texts_by(entries(self.options.pred), "image_id", "caption", self.options.pred)
+        pairs, extra = match(references, said, self.options)
+        cases = [Case(name, name, caption, tuple(truth)) for name, truth, caption in pairs]
+        names = ["captions", *(["meteor"] if meteor.is_there() else [])]
+        return [Suite(gt.stem, cases, [METRICS[name]() for name in names], extra)]
+
+
+@KINDS.register("vqa")
+class AnswerFiles(Texts):
+    """vqa: VQAv2's annotations and results (JSON): the official accuracy"""
+
+    @classmethod
+    def add_arguments(cls, parser):
+        parser.add_argument("--match", choices=Match.__args__, default="auto", help="default: official from 4 on")
+
+    def suites(self):
+        gt = self.options.gt
+        annotations = list(entries(gt, "annotations"))
+        truths = {str(field_of(one, "question_id", gt)): one for one in annotations}
+        said = texts_by(entries(self.options.pred), "question_id", "answer", self.options.pred)
+        pairs, extra = match(truths, said, self.options)
+        cases = [
+            Case(name, str(one.get("image_id", name)), answer, tuple(a["answer"] for a in field_of(one, "answers", gt)))
+            for name, one, answer in pairs
+        ]
+        metrics = [METRICS["vqa_accuracy"](match=self.options.match)]
+        suites = [Suite(gt.stem, cases, metrics, extra)]
+        for key in ("answer_type", "question_type"):
+            for kind in dict.fromkeys(one[key] for one in annotations if key in one):
+                part = [case for case in cases if truths[case.id].get(key) == kind]
+                suites.append(Suite(f"{gt.stem}/{kind}", part, metrics))
+        return suites
+
+
+def entries(path: Path, key: str | None = None) -> Iterable[Mapping[str, Any]]:
+    """The list in a JSON file, or under `key` of the object there.
+
+    Raises:
+        ValueError: it is no list of objects.
+    """
+    content = read_json(path)
+    found = field_of(content, key, path) if key and isinstance(content, dict) else content
+    if not (isinstance(found, list) and all(isinstance(one, dict) for one in found)):
+        raise ValueError(f"{path}: expected a list of objects" + (f" under {key!r}" if key else ""))
+    return found
+
+
+def texts_by(found: Iterable[Mapping[str, Any]], key: str, text: str, path: Path) -> dict[str, str]:
+    """id -> what was said.
+
+    Raises:
+        ValueError: an id stands twice, or what was said is no text.
+    """
+    said: dict[str, str] = {}
+    for one in found:
+        name, words = str(field_of(one, key, path)), field_of(one, text, path)
+        if name in said:
+            raise ValueError(f"{path}: {key} {name} stands twice; hand in one {text} for each")
+        if not isinstance(words, str):
+            raise ValueError(f"{path}: {key} {name}: expected a text, found {str(words)[:60]}")
+        said[name] = words
+    return said

@@ -1,0 +1,1 @@
+"""What reads pictures and words: today a vision tower, a projector and a language model."""

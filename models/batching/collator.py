@@ -1,0 +1,128 @@
+"""Puts rows side by side: pads tokens, gathers pictures, and numbers the promises of each token."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ullava.configs.tokens import IMAGE, KEY, LOC, SEG, VIDEO
+from ullava.datasets.masks import IGNORED
+from ullava.models.batching.batch import Batch, Media, Promised
+from ullava.models.batching.example import PlacedMedium, Row
+
+Frames = dict[tuple[int, int], int]  # (row, medium) -> number among the batch's frames
+
+
+class Collator:
+    """Makes a `Batch` of rows.
+
+    Args:
+        pad_id: token id that fills up a row; attention never reads it.
+        tokens: owner tokens that some head reads.
+        left: pad at the left, as generation wants it.
+    """
+
+    def __init__(self, pad_id: int, tokens: Sequence[str] = (), *, left: bool = False):
+        self.pad_id, self.tokens, self.left = pad_id, tuple(tokens), left
+
+    def __call__(self, rows: Sequence[Row]) -> Batch:
+        lengths = [len(row.input_ids) for row in rows]
+        width = max(lengths)
+        offsets = [width - length if self.left else 0 for length in lengths]
+        input_ids = np.full((len(rows), width), self.pad_id, np.int64)
+        mask, supervised = np.zeros_like(input_ids), np.zeros(input_ids.shape, bool)
+        for i, (row, offset, length) in enumerate(zip(rows, offsets, lengths, strict=True)):
+            input_ids[i, offset : offset + length] = row.input_ids
+            mask[i, offset : offset + length] = 1
+            supervised[i, offset : offset + length] = row.supervised
+        supervised[:, 0] = False  # nothing stands before the first token that could emit it
+        target_rows, target_columns = np.nonzero(supervised)
+        framed = [(i, j) for i, row in enumerate(rows) for j, seen in enumerate(row.media) if seen.frame is not None]
+        frames = [rows[i].media[j].frame for i, j in framed]
+        number = {place: n for n, place in enumerate(framed)}
+        promised = {token: self.promised(token, rows, offsets, number) for token in self.tokens}
+        return Batch(
+            ids=tuple(row.id for row in rows),
+            input_ids=torch.from_numpy(input_ids),
+            attention_mask=torch.from_numpy(mask),
+            target_rows=torch.from_numpy(target_rows),
+            target_columns=torch.from_numpy(target_columns - 1),
+            target_ids=torch.from_numpy(input_ids[target_rows, target_columns]),
+            pictures=gather(IMAGE, rows, offsets),
+            videos=gather(VIDEO, rows, offsets),
+            frames=torch.from_numpy(np.stack(frames)) if frames else None,
+            frame_sizes=tuple(rows[i].media[j].size for i, j in framed),
+            frame_keys=tuple(rows[i].media[j].key for i, j in framed),
+            frame_rows=tuple(i for i, _ in framed),
+            promised=promised,
+            counts={"lm": len(target_rows)} | counts(promised),
+            places=tuple(row.place for row in rows),
+        )
+
+    def promised(self, token: str, rows: Sequence[Row], offsets: Sequence[int], number: Frames) -> Promised:
+        """The promises of `token`, in the order of rows and text."""
+        found = [(i, promise) for i, row in enumerate(rows) for promise in row.promises if promise.token == token]
+        with_mask = tuple(n for n, (_, promise) in enumerate(found) if promise.mask is not None)
+        with_box = tuple(n for n, (_, promise) in enumerate(found) if promise.box is not None)
+        boxes = [found[n][1].box for n in with_box]
+        return replace(
+            stand(
+                [(i, promise.column + offsets[i] - 1) for i, promise in found],
+                [number.get((i, promise.picture), -1) for i, promise in found],
+                [rows[i].media[promise.picture].size for i, promise in found],
+            ),
+            turns=numbers(promise.turn for _, promise in found),
+            masks=tuple(torch.from_numpy(found[n][1].mask) for n in with_mask),
+            with_mask=with_mask,
+            boxes=torch.from_numpy(np.stack(boxes)) if boxes else torch.zeros(0, 4),
+            with_box=with_box,
+            ignoring=any((found[n][1].mask == IGNORED).any() for n in with_mask),
+            words=tuple(promise.words for _, promise in found),
+        )
+
+
+def stand(states: Sequence[tuple[int, int]], frames: Sequence[int], sizes: Sequence[tuple[int, int]]) -> Promised:
+    """Promises of one answer a row, without targets: (row, column) of each state, its frame, the original's (H, W)."""
+    owners = sorted(set(frames))
+    slots = [list(frames[:n]).count(frame) for n, frame in enumerate(frames)]
+    return Promised(
+        rows=numbers(row for row, _ in states),
+        columns=numbers(column for _, column in states),
+        turns=numbers(0 for _ in states),
+        owners=tuple(owners),
+        pictures=numbers(owners.index(frame) for frame in frames),
+        slots=numbers(slots),
+        depth=max(slots, default=0) + 1,
+        sizes=tuple(sizes),
+    )
+
+
+def numbers(values) -> Tensor:
+    """An int64 vector."""
+    return torch.tensor(list(values), dtype=torch.long)
+
+
+def gather(kind: str, rows: Sequence[Row], offsets: Sequence[int]) -> Media | None:
+    """All media of one kind, or None."""
+    found: list[tuple[int, PlacedMedium]] = [(i, m) for i, row in enumerate(rows) for m in row.media if m.kind == kind]
+    if not found:
+        return None
+    return Media(
+        pixels=torch.from_numpy(np.stack([medium.pixels for _, medium in found])),
+        rows=numbers(i for i, _ in found),
+        columns=numbers(medium.column + offsets[i] for i, medium in found),
+        keys=tuple(medium.key for _, medium in found),
+    )
+
+
+def counts(promised: dict[str, Promised]) -> dict[str, int]:
+    """How many masks, boxes, keywords and named masks a batch compares: the denominators of their losses."""
+    mask, box, key = (promised.get(token) for token in (SEG, LOC, KEY))
+    return {
+        "mask": len(mask.masks) if mask else 0,
+        "box": len(box.boxes) if box else 0,
+        "keyword": sum(map(bool, key.words)) if key else 0,
+        "named": sum(map(bool, mask.words)) if mask else 0,
+    }

@@ -1,0 +1,1 @@
+"""What turns features of a picture and a prompt into boxes."""

@@ -1,0 +1,1 @@
+"""Folders of models: what they hold, how they are opened, saved and merged."""

@@ -1,0 +1,236 @@
+"""What a folder says of itself: `ullava.json`, its card.
+
+    ullava, python, packages, commit    the programs that wrote it
+    model                      the model section of the YAML; `llm` is the language model's own folder
+    run                        the whole YAML of the run that wrote it, where one did
+    trained                    what each stage learned, and on which foundations; the first stage first
+    bases                      folder of each foundation -> sha256 of its weights
+    vocabulary, learned, merged
+
+A foundation is frozen, or begins frozen: its weights are not in the folder. So a folder opens only on foundations with
+the same hashes, or where the user says that others will do.
+"""
+
+import hashlib
+import json
+import logging
+import platform
+import subprocess
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import ullava
+from ullava.configs.schema import ModelConfig
+
+CARD = "ullava.json"
+PACKAGES = ("torch", "transformers", "tokenizers", "peft", "safetensors", "numpy", "bitsandbytes", "deepspeed")
+FOUNDED = {  # (head, its option) -> name of the foundation
+    ("mask", "sam"): "sam", ("detector", "weights"): "detector", ("detector", "text"): "detector_text",
+}  # fmt: skip
+AUTO = {"model_type": "ullava", "architectures": ["UllavaForCausalLM"]}  # config.json, for transformers' Auto classes
+ROOT = Path(__file__).resolve().parents[2]
+log = logging.getLogger("ullava")
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a folder says of itself.
+
+    Attributes:
+        folder: where it lies.
+        config: the model section; `llm` is the language model's own folder.
+        vocabulary: rows of the embeddings.
+        bases: folder of each foundation -> sha256 of its weights.
+        learned: names of the weights that no base holds.
+        merged: the language model inside the folder holds all that it learned, vocabulary too.
+        trained: a line per stage: what learned at which rate, and the hash of each foundation by its name.
+    """
+
+    folder: Path
+    config: ModelConfig
+    vocabulary: int
+    bases: dict[str, str]
+    learned: frozenset[str]
+    merged: bool = False
+    trained: tuple[Mapping[str, Any], ...] = ()
+
+
+def read_card(folder: str | Path, *, allow_mismatch: bool = False) -> Card | None:
+    """The card of an ullava folder, its bases compared; None where there is none.
+
+    Args:
+        allow_mismatch: take other foundations than the folder was trained on, and warn.
+
+    Raises:
+        ValueError: the card is broken, or a base is not the one that this run was trained on.
+    """
+    found = open_card(folder)
+    for base, expected in found.bases.items() if found else ():
+        compare(folder, base, expected, base, allow_mismatch=allow_mismatch)
+    return found
+
+
+def open_card(folder: str | Path) -> Card | None:
+    """The card of an ullava folder, whatever its bases are now; None where there is none.
+
+    Raises:
+        ValueError: the card is broken.
+    """
+    path = Path(folder, CARD)
+    if not path.is_file():
+        return None
+    try:
+        card = json.loads(path.read_text())
+        config = rehouse(ModelConfig.model_validate(card["model"]), lambda base: place(folder, base))
+        bases = {place(folder, base): digest for base, digest in card["bases"].items()}
+        return Card(
+            Path(folder), config, card["vocabulary"], bases, frozenset(card["learned"]), card.get("merged", False),
+            tuple(card.get("trained", ())),
+        )  # fmt: skip
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{path}: not a card of ullava {ullava.__version__}: {error}") from error
+
+
+def known(folder: str | Path, *, allow_mismatch: bool = False) -> Card:
+    """The card that a folder has to have.
+
+    Raises:
+        FileNotFoundError: it has none.
+        ValueError: as `read_card`.
+    """
+    card = read_card(folder, allow_mismatch=allow_mismatch)
+    if card is None:
+        raise FileNotFoundError(
+            f"{folder}: holds no {CARD}; expected the folder of a run, a checkpoint or a merged model; published "
+            "weights become one by `ullava convert`"
+        )
+    return card
+
+
+def check_foundations(config: ModelConfig, parent: Card, *, allow_mismatch: bool = False) -> None:
+    """Compares the foundations that a YAML names with those under the run that it starts from.
+
+    Raises:
+        ValueError: one is another.
+    """
+    theirs = foundations(parent.config)
+    for name, base in foundations(config).items():
+        if name in theirs and base != theirs[name]:
+            known = parent.bases[theirs[name]]
+            compare(parent.folder, theirs[name], known, base, allow_mismatch=allow_mismatch)
+
+
+def compare(folder: str | Path, base: str, expected: str, found: str, *, allow_mismatch: bool) -> None:
+    """Refuses a foundation with another hash than that of `base` had, on which `folder` was trained, or warns."""
+    actual = fingerprint(found)
+    if actual == expected:
+        return
+    said = f"{folder} was trained on {base} with sha256 {expected}, found {actual} in {found}"
+    if not allow_mismatch:
+        raise ValueError(f"{said}; put those weights back, or train again, or say --allow-mismatch")
+    log.warning("%s; going on, as --allow-mismatch says", said)
+
+
+def write_card(
+    folder: Path,
+    config: ModelConfig,
+    *,
+    vocabulary: int,
+    learned: Iterable[str],
+    merged: bool = False,
+    trained: Sequence[Mapping[str, Any]] = (),
+    run: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes what `read_card` reads, last of all: a folder with a card is complete.
+
+    Args:
+        trained: a line per stage before this run.
+        run: the whole YAML of the run that writes; its stage gets a line.
+    """
+    hashes = {name: fingerprint(place(folder, base)) for name, base in foundations(config).items()}
+    stages = [*trained, *([{"learn": run["learn"], "foundations": hashes}] if run else [])]
+    card = {
+        "ullava": ullava.__version__,
+        "python": platform.python_version(),
+        "packages": packages(),
+        "commit": commit(),
+        "model": config.model_dump(mode="json"),
+        "run": run,
+        "trained": stages,
+        "vocabulary": vocabulary,
+        "bases": {base: hashes[name] for name, base in foundations(config).items()},
+        "learned": sorted(learned),
+        "merged": merged,
+    }
+    (folder / "config.json").write_text(json.dumps(AUTO, indent=2))
+    (folder / CARD).write_text(json.dumps(card, indent=2))
+
+
+def place(folder: str | Path, base: str) -> str:
+    """Where a foundation lies: inside a merged folder, or where its path says."""
+    inside = Path(folder, base)
+    return str(inside) if inside.exists() else base
+
+
+def foundations(config: ModelConfig) -> dict[str, str]:
+    """Name of each foundation -> its folder, or its file."""
+    heads = {name: (config.heads.get(head) or {}).get(key) for (head, key), name in FOUNDED.items()}
+    return {"llm": config.llm, "vision": config.vision.tower} | {name: base for name, base in heads.items() if base}
+
+
+def rehouse(config: ModelConfig, to: Callable[[str], str]) -> ModelConfig:
+    """`config` with the folder of each foundation as `to` says."""
+    heads = {
+        name: {key: to(value) if (name, key) in FOUNDED and value else value for key, value in (options or {}).items()}
+        for name, options in config.heads.items()
+    }
+    vision = config.vision.model_copy(update={"tower": to(config.vision.tower)})
+    return config.model_copy(update={"llm": to(config.llm), "vision": vision, "heads": heads})
+
+
+def fingerprint(base: str | Path) -> str:
+    """sha256 of a weight file, or of those of a folder, in name order; of config.json where it holds no weights."""
+    base = Path(base)
+    if not base.exists():
+        raise FileNotFoundError(f"{base}: no such folder; a run was trained on it, put it back there")
+    files = [base] if base.is_file() else sorted([*base.glob("*.safetensors"), *base.glob("*.bin")])
+    files = files or [base / "config.json"]
+    return _fingerprint(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+
+
+@lru_cache
+def _fingerprint(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Of files as they were at their size and time: a foundation is read once, not at every checkpoint."""
+    digest = hashlib.sha256()
+    for file, _, _ in files:
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+@lru_cache
+def packages() -> dict[str, str]:
+    """Versions of what is installed of `PACKAGES`."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@lru_cache
+def commit() -> str | None:
+    """The commit of this checkout, with "-dirty" where files differ from it; None where it is none, or git is not."""
+    if not (ROOT / ".git").exists():
+        return None
+    asked = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    try:
+        return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=30).stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,1 @@
+"""From a dialogue to token ids: conversations, chat templates, tokenizers."""

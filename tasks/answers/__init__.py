@@ -1,0 +1,5 @@
+"""Grammars of answers: each writes an answer and reads it back. Importing this package registers them all."""
+
+from ullava.configs.registry import import_modules
+
+import_modules(__name__)

@@ -1,0 +1,6 @@
+"""LISA's answers, on which its weights were trained; the sentences stand beside its questions."""
+
+from ullava.tasks.answers.grammar import GRAMMARS, Sentences
+from ullava.tasks.phrases.lisa import ANSWERS
+
+GRAMMARS["lisa"] = Sentences(ANSWERS)

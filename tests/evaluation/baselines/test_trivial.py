@@ -1,0 +1,154 @@
+"""Baselines on toys small enough to say by hand what they must reach."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ullava.configs.schema import EvaluationRow, GenerationConfig
+from ullava.datasets.masks import RunLengths, encode
+from ullava.datasets.structures import Picture, Region, Sample, Turn
+from ullava.evaluation.baselines import masks as blind_masks
+from ullava.evaluation.baselines.masks import best_box, best_cut
+from ullava.evaluation.baselines.trivial import evaluate_trivial
+from ullava.evaluation.baselines.words import stems
+from ullava.evaluation.engine import questions
+
+SIZE = (4, 8)
+
+
+def mask(rows: slice, columns: slice) -> RunLengths:
+    drawn = np.zeros(SIZE, bool)
+    drawn[rows, columns] = True
+    packed = encode(drawn)
+    return RunLengths(SIZE, packed["counts"])
+
+
+LEFT, RIGHT, ALL = (mask(slice(4), columns) for columns in (slice(0, 4), slice(4, 8), slice(0, 8)))
+MIDDLE = mask(slice(1, 3), slice(2, 6))
+
+
+def sample(name: str, *regions: Region, turns=()) -> Sample:
+    return Sample(name, (Picture(Path(f"{name}.png"), SIZE),), regions, turns=turns)
+
+
+def region(name: str, drawn) -> Region:
+    return Region((name,), name, mask=drawn)
+
+
+@pytest.fixture
+def score(monkeypatch):
+    """Scores the baselines of a task on `exams`, learned from `lessons`."""
+
+    def of(task, exams, lessons, *, maps=None, **row):
+        def open_dataset(name, wanted, own):
+            if wanted != task and maps is None:
+                raise LookupError("no maps")
+            return maps if wanted != task else lessons if name.endswith("train") else exams
+
+        monkeypatch.setattr(questions, "open_dataset", open_dataset)
+        monkeypatch.setattr(blind_masks, "open_dataset", open_dataset)
+        asked = EvaluationRow(**{"dataset": "toy_test", "task": task, "trivial": "toy_train"} | row)
+        return evaluate_trivial(asked, GenerationConfig(), own={})
+
+    return of
+
+
+def test_the_mask_of_all_objects_overlaps_each_by_its_share(score):
+    both = sample("a", region("one", LEFT), region("other", RIGHT))
+    row, every = score("res", [both], [both], options={"says": ["SEG"]})
+    assert every["scores"]["all_objects"]["gIoU"] == 0.5  # each is half of both
+    assert row["dataset"] == "toy_test_trivial" and row["answers"] == "given" and row["count"] == 2
+    assert "emission" not in row["metrics"]  # it wrote nothing itself
+    assert every["by"] == "gIoU" and every["learned_from"] == "toy_train"
+
+
+def test_a_class_prior_knows_where_its_class_was(score):
+    lessons = [sample("a", region("sky", LEFT), region("road", RIGHT))] * 3
+    row, every = score("semantic", [sample("b", region("sky", LEFT), region("road", RIGHT))], lessons)
+    assert every["strongest"] == "class_prior" and row["metrics"]["mIoU"] == 1
+    assert every["scores"]["all_objects"]["mIoU"] == 0.5
+    # A class that training never showed is answered by an empty mask.
+    _, every = score("semantic", [sample("b", region("sea", LEFT), region("road", RIGHT))], lessons)
+    assert every["scores"]["class_prior"]["mIoU"] == 0.5
+
+
+@pytest.mark.parametrize("task", ["salient", "reasoning"])
+def test_the_one_object_of_a_sample_is_never_its_own_baseline(score, task):
+    lessons = [sample(str(i), region("it", drawn)) for i, drawn in enumerate([LEFT, LEFT, LEFT, RIGHT])]
+    exams = [sample("d", region("it", LEFT))]
+    _, every = score(task, exams, lessons)
+    assert list(every["scores"]) == ["mean_mask"]  # no label maps, so nobody knows the other objects
+    assert every["scores"]["mean_mask"]["gIoU"] == 1  # most are at the left: IoU .6 there, .5 all over
+    maps = [sample("d", region("square", LEFT), region("ring", RIGHT))]
+    _, every = score(task, exams, lessons, maps=maps)
+    assert every["scores"]["all_objects"]["gIoU"] == 0.5
+
+
+def test_the_constant_box_is_the_one_that_most_training_boxes_agree_with(score):
+    lessons = [sample(str(i), region("it", drawn)) for i, drawn in enumerate([MIDDLE, MIDDLE, LEFT])]
+    row, _ = score("rec", [sample("x", region("it", MIDDLE)), sample("y", region("it", RIGHT))], lessons)
+    assert row["metrics"]["acc@0.5"] == 0.5 and row["boxes"] is None
+
+
+def test_the_best_box_is_searched_beyond_the_grid():
+    truths = np.array([[0.123, 0.2, 0.61, 0.9]] * 3)
+    found = best_box(truths)
+    assert np.abs(found - truths[0]).max() < 1e-6  # the median itself is a candidate
+    spread = np.array([[0.0, 0.0, 0.4, 0.4]] * 3 + [[0.6, 0.6, 1.0, 1.0]] * 4)
+    assert np.abs(best_box(spread) - spread[-1]).max() < 1e-6
+
+
+def test_cells_are_cut_where_the_overlap_is_best():
+    # Shares 1, .5, .1: IoU of 1, 2, 3 cells = 1/1.6, 1.5/2.1, 1.6/3: two cells.
+    assert best_cut(np.array([[0.5, 1.0, 0.1]], np.float32)) == pytest.approx(0.3)  # between .5 and .1
+    assert best_cut(np.zeros((2, 2), np.float32)) == 1
+
+
+def test_the_majority_answers_questions_that_begin_alike(score):
+    def turns(*pairs):
+        return tuple(Turn(question, answer) for question, answer in pairs)
+
+    lessons = [
+        sample(str(i), turns=turns(("What color is the ring?", "red" if i < 8 else "blue"), ("Is there a cat?", "no")))
+        for i in range(12)
+    ]
+    asked = turns(("What color is the cross?", "red"), ("Is there a dog?", "yes"), ("Who?", "no"))
+    row, every = score("vqa", [sample("x", turns=asked)], lessons)
+    assert every["strongest"] == "majority_answer"
+    assert row["metrics"]["accuracy"] == pytest.approx(2 / 3)  # red is right, no is wrong, no (the commonest) is right
+
+
+def test_stems_grow_shorter():
+    assert stems("What is it?") == [("what", "is", "it"), ("what", "is"), ("what",), ()]
+
+
+def test_a_caption_of_another_picture_is_never_the_own_one(score):
+    def told(name):
+        return sample(name, turns=(Turn("", f"a picture of {name}{name}"),))
+
+    exams = [told(name) for name in "abcdefghij"]
+    row, every = score("captioning", exams, exams)
+    assert list(every["scores"]) == ["another_caption"]
+    assert row["metrics"]["BLEU-1"] == pytest.approx(3 / 4)  # "a picture of" and another name, ten times
+
+
+def test_random_attributes_keep_the_number_of_things(score):
+    scene = sample("a", turns=(Turn("", "a small red ring and a large dotted blue circle"),))
+    other = sample("b", turns=(Turn("", "nothing here"),))
+    _, every = score("captioning", [scene], [scene, other], dataset="tiny_test", trivial="tiny_train")
+    assert 0 < every["scores"]["random_attributes"]["BLEU-1"] <= 1
+    assert every["strongest"] in ("random_attributes", "another_caption")
+
+
+def test_a_task_without_baseline_says_so(score):
+    with pytest.raises(LookupError, match="task 'keyword' has no trivial baseline; .*captioning"):
+        score("keyword", [], [])
+
+
+def test_every_class_is_called_there_where_it_usually_is(score):
+    lesson = Sample("a", (Picture(Path("a.png"), SIZE),), (region("cat", LEFT), region("dog", RIGHT)))
+    exam = Sample("b", (Picture(Path("b.png"), SIZE),), (region("cat", LEFT),), absent=("dog",))
+    row, _ = score("multi_target", [exam], [lesson])
+    # The cat is right, the dog is drawn and nowhere: IoU 1 and 0; one of two names is right, none is missed.
+    assert row["metrics"]["mIoU"] == 0.5 and row["metrics"]["presence_F1"] == pytest.approx(2 / 3)

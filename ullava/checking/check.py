@@ -1,0 +1,242 @@
+"""Says what a YAML would do before it does it: every fault at once, then records, batch, steps and what learns.
+
+Needs neither weights nor a GPU. Annotation files are opened; pictures are only looked for, unless a `--depth` asks for
+more.
+"""
+
+import argparse
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ullava.checking.config_checks import (
+    Opened,
+    count,
+    dataset_faults,
+    model_faults,
+    open_rows,
+    part_of,
+    run_faults,
+    source_faults,
+    trained_faults,
+)
+from ullava.checking.datasets import DEPTHS, Depth, Inspected, balance, findings, inspect
+from ullava.checking.page import Checked, lines, summary, write
+from ullava.checking.pictures import Example, example
+from ullava.configs.load import ConfigError, apply, build, read_run
+from ullava.configs.schema import DataRow, EvaluationConfig, ModelConfig, RunConfig, TrainingConfig
+from ullava.datasets.exclude import dropped
+from ullava.models.batching.processor import Processor
+from ullava.models.processor_from_config import border, border_of
+from ullava.tasks.mixture import Mixture, Row, span
+from ullava.tasks.rates import portions
+
+SHOWN = 20  # faults in the message; the files list all
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A YAML, read.
+
+    Attributes:
+        config: None where the schema refuses the YAML.
+        opened: the rows that open.
+        faults: a line each; those of records are not among them.
+    """
+
+    path: str
+    tree: dict[str, Any]
+    config: RunConfig | EvaluationConfig | None
+    opened: list[Opened]
+    faults: list[str]
+
+
+def read(path: str | Path, overrides: Sequence[str] = ()) -> Reading:
+    """Reads a YAML and opens what it names.
+
+    Args:
+        overrides: `key.sub=value`, as of the command that will run.
+
+    Raises:
+        ConfigError: the YAML cannot be read, or is neither a training nor an evaluation.
+    """
+    tree = read_run(path)
+    for override in overrides:
+        apply(tree, override)
+    if not {"model", "data", "evaluate"} & tree.keys():
+        raise ConfigError(f"{path}: expected a training (model, learn, data) or an evaluation (model, evaluate)")
+    schema = EvaluationConfig if isinstance(tree.get("model"), str) and "data" not in tree else RunConfig
+    config, faults = None, []
+    try:
+        config = build(schema, tree, str(path))
+    except ConfigError as error:
+        faults += str(error).splitlines()
+    opened, found = open_rows(tree)
+    for one in opened:
+        found += source_faults(one)
+    if model := part_of(ModelConfig, tree.get("model")):
+        found += model_faults(model, opened)
+    if isinstance(config, EvaluationConfig):
+        found += trained_faults(config.model, opened)
+    if isinstance(config, RunConfig):
+        found += run_faults(config)
+    return Reading(str(path), tree, config, opened, faults + [f"{path}: {fault}" for fault in found])
+
+
+def check(path: str | Path, overrides: Sequence[str] = (), *, devices: int = 1) -> str:
+    """Returns what the run or evaluation in `path` would do, as text. Files are only looked for.
+
+    Args:
+        overrides: as `read`.
+        devices: processes that will train together.
+
+    Raises:
+        ConfigError: every fault, one a line.
+    """
+    reading = read(path, overrides)
+    opened = [replace(one, count=count(one.reader)) for one in reading.opened]
+    faults = reading.faults + [f"{path}: {fault}" for one in opened for fault in dataset_faults(one)]
+    if faults:
+        raise ConfigError("\n".join(dict.fromkeys(faults)))
+    return "\n".join([f"{path} is sound", "", *report(reading.config, opened, devices)]).rstrip()
+
+
+def check_whole(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    devices: int = 1,
+    depth: Depth = "all",
+    sample: int = 100,
+    workers: int = 1,
+    output: Path | None = None,
+) -> str:
+    """Looks at every record as well, writes check.json and check.html, and returns what was found as text.
+
+    Args:
+        overrides, devices: as `check`.
+        depth, sample, workers: as `inspect`.
+        output: folder of the two files; None: `check` in the run's own.
+
+    Raises:
+        ConfigError: there are faults; the first ones, and where all are listed.
+    """
+    reading = read(path, overrides)
+    config = reading.config
+    processor, note = open_border(reading)
+    inspected = inspect(reading.opened, processor, depth=depth, sample=sample, workers=workers)
+    opened = [one.opened for one in inspected]
+    whole = isinstance(config, RunConfig) and sum(isinstance(one.row, DataRow) for one in opened) == len(config.data)
+    draws = [len(span(len(row.reader), row.portion, 0)) for row in mixed(config, opened)] if whole else []
+    tasks, classes = balance(inspected, draws) if draws else ({}, {})
+    found = findings(inspected)
+    checked = Checked(
+        str(path), depth, sample, tuple(dict.fromkeys(reading.faults)), tuple(found), tuple(inspected), tuple(draws),
+        tasks, classes, tuple(examples(inspected)), processor.max_length if processor else 0, note,
+    )  # fmt: skip
+    files = write(checked, output or Path(reading.tree.get("output_dir") or "runs", "check"))
+    told = [f"{path}: {summary(checked)}", f"see {files[1]} and {files[0]}"]
+    failing = [*checked.faults, *(finding for finding in found if finding.fails)]
+    if failing:
+        raise ConfigError("\n".join([*lines(failing, SHOWN), *told]))
+    return "\n".join([*told, "", *report(config, opened, devices)]).rstrip()
+
+
+def open_border(reading: Reading) -> tuple[Processor | None, str]:
+    """What writes rows as the model will get them, and why there is none."""
+    model = part_of(ModelConfig, reading.tree.get("model"))
+    training = part_of(TrainingConfig, reading.tree.get("training", {})) or TrainingConfig()
+    try:
+        if model:
+            return border(model, max_length=training.max_length), ""
+        return border_of(str(reading.tree.get("model")), max_length=training.max_length), ""
+    except (LookupError, ValueError, OSError) as error:
+        return None, f"No lengths are known: {error}"
+
+
+def examples(inspected: Sequence[Inspected]) -> Iterator[tuple[str, Example]]:
+    """Yields the first sound record of each row."""
+    for one in inspected:
+        number = next(one.sound, None)
+        if number is not None:
+            opened = one.opened
+            yield f"{opened.place}: {opened.row.dataset}, {opened.row.task}", example(one.inspector, number)
+
+
+def report(config: RunConfig | EvaluationConfig, opened: Sequence[Opened], devices: int) -> list[str]:
+    """Lines on the datasets, and of a training on its batch, its steps and what learns."""
+    rows = mixed(config, opened) if isinstance(config, RunConfig) else []
+    left = [f"{one.place}: exclude leaves out {gone} records" for one in opened if (gone := dropped(one.reader))]
+    then = plan(config, rows, devices) if isinstance(config, RunConfig) else []
+    return [*count_table(opened, rows), *left, "", *then]
+
+
+def mixed(config: RunConfig, opened: Sequence[Opened]) -> list[Row]:
+    """The rows of the mixture, in order."""
+    found = [one for one in opened if isinstance(one.row, DataRow)]
+    passes = portions(config.data, config.sampling, [one.count.records for one in found])
+    return [Row(one.reader, one.task, portion, one.row.mirror) for one, portion in zip(found, passes, strict=True)]
+
+
+def count_table(opened: Sequence[Opened], rows: Sequence[Row]) -> Iterator[str]:
+    """Yields a line per row: what it is asked, what its dataset holds, how many dialogues an epoch draws from it."""
+    head = ("", "dataset", "task", "records", "pictures", "phrases", "turns", "portion", "draws")
+    cells, mixture = [head], iter(rows)
+    for one in opened:
+        numbers = (one.count.records, one.count.pictures, one.count.phrases, one.count.turns)
+        if isinstance(one.row, DataRow):
+            portion = next(mixture).portion
+            draws = (f"{portion:.4g}", str(len(span(one.count.records, portion, 0))))
+        else:
+            draws = (f"at most {one.row.limit or 'all'}", "")
+        cells.append((one.place, one.row.dataset, one.row.task, *map(str, numbers), *draws))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        words = [word.ljust(width) for word, width in zip(line[:3], widths, strict=False)]
+        words += [word.rjust(width) for word, width in zip(line[3:], widths[3:], strict=True)]
+        yield "  ".join(words).rstrip()
+
+
+def plan(config: RunConfig, rows: Sequence[Row], devices: int) -> list[str]:
+    """Lines on the batch, the steps, and what learns."""
+    training = config.training
+    size = Mixture(rows, training.seed).size(0)
+    batch = training.batch_size * training.accumulate * devices
+    steps = math.ceil(math.ceil(size / (training.batch_size * devices)) / training.accumulate)
+    total = min(math.ceil(steps * training.epochs), training.max_steps or math.inf)
+    learns = ", ".join(f"{part} {rate:g}" for part, rate in config.learn.items())
+    only = " (of the embeddings only this stage's new tokens)" if config.new_embeddings_only else ""
+    return [
+        f"batch   {training.batch_size} a device x {training.accumulate} accumulated x {devices} devices = {batch}",
+        f"steps   {steps} an epoch of {size} dialogues, {total} in all",
+        f"learns  {learns}{only}; every other part is frozen",
+        f"writes  {config.output_dir}",
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Prints what a YAML would do; raises ConfigError with every fault."""
+    parser = argparse.ArgumentParser(prog="ullava check", description=__doc__.splitlines()[0])
+    parser.add_argument("yaml", nargs="?", help="a training or an evaluation")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="as of the command that will run")
+    parser.add_argument("--cfg_path", help="the same as YAML")
+    parser.add_argument("--devices", type=int, default=1, help="processes that will train together")
+    parser.add_argument("--depth", choices=DEPTHS, help="look at every record, too: paths decodes nothing, sample "
+                        "looks at some whole, all at every one; writes check.json and check.html")  # fmt: skip
+    parser.add_argument("--sample", type=int, help="with --depth sample: records of each row; default: 100")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes that look; default: %(default)s")
+    parser.add_argument("--output", type=Path, help="folder of the two files; default: check/ in the run's own")
+    options = parser.parse_intermixed_args(arguments)
+    words = [word for word in (options.yaml, *options.overrides) if word]
+    if not options.cfg_path and not words:
+        parser.error("which YAML?")
+    path, overrides = (options.cfg_path, words) if options.cfg_path else (words[0], words[1:])
+    depth = options.depth or ("sample" if options.sample else None)
+    if depth is None:
+        print(check(path, overrides, devices=options.devices))
+        return
+    how = {"depth": depth, "sample": options.sample or 100, "workers": options.workers, "output": options.output}
+    print(check_whole(path, overrides, devices=options.devices, **how))

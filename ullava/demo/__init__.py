@@ -1,0 +1,1 @@
+"""`ullava demo`: the whole job on the embedded world."""

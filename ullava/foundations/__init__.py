@@ -1,4 +1,0 @@
-"""Pretrains the embedded world's foundation models: `python -m ullava.foundations language | tower | segmenter`.
-
-They are made to measure: they learn from the world's own symbols, on scenes of a seed that no split shares.
-"""

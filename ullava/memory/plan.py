@@ -1,0 +1,104 @@
+"""Says what memory a stage would take on GPUs that need not be here, and which keys to change if they are too small."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+from ullava.configs.load import ConfigError, load
+from ullava.configs.schema import RunConfig
+from ullava.models.ullava import Ullava
+
+WAYS = {"none": None, "zero2": "zero2", "zero2_offload": "zero2_offload", "zero3": "zero3"}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Prints the table of parts, and the advice."""
+    options = parse(arguments)
+    config = load(options.yaml, RunConfig, options.overrides)
+    print("\n".join(plan(config, options.gpus, size=options.size, promises=options.promises)))
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="ullava plan", description=__doc__)
+    parser.add_argument("yaml", help="a training")
+    parser.add_argument("--gpus", default="1x80", help="how many of how many GiB, e.g. 4x24; default: %(default)s")
+    parser.add_argument("--size", choices=("7b", "13b"), help="of foundations whose folders are not here")
+    parser.add_argument("--promises", type=int, default=3, help="masks asked for in a row; default: %(default)s")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="over the YAML")
+    return parser.parse_intermixed_args(arguments)
+
+
+def plan(config: RunConfig, gpus: str, *, size: str | None = None, promises: int = 3) -> Iterator[str]:
+    """Yields the lines of a plan.
+
+    Raises:
+        ConfigError: `gpus` is not COUNTxGIB.
+        FileNotFoundError: a foundation has no config.json, and `size` is None.
+    """
+    from ullava.memory.memory import (  # torch and all: once the YAML is known to be good
+        Cluster,
+        blueprint,
+        footprint,
+        total,
+    )
+
+    count, _, gigabytes = gpus.partition("x")
+    if not (count.isdecimal() and int(count) and gigabytes.replace(".", "", 1).isdecimal() and float(gigabytes)):
+        raise ConfigError(f"--gpus: expected COUNTxGIB, e.g. 4x24, found {gpus!r}")
+    if promises < 0:
+        raise ConfigError(f"--promises: expected 0 or more, found {promises}")
+    cluster = Cluster(int(count), float(gigabytes))
+    model, table = blueprint(config, size)
+    how = config.training
+    yield f"{cluster.count} x {cluster.gigabytes:g} GiB; on each {how.batch_size} x {how.accumulate} rows of "\
+        f"{how.max_length} tokens and {promises} masks; {how.precision}, checkpointing "\
+        f"{'on' if how.gradient_checkpointing else 'off'}"  # fmt: skip
+    yield "learns " + ", ".join(f"{line.part} {line.learning / 1e6:.1f}M" for line in table if line.learning)
+    yield ""
+    spread = {way: footprint(model, with_way(config, name), cluster, promises) for way, name in WAYS.items()}
+    names = list(dict.fromkeys(name for parts in spread.values() for name in parts if name != "host"))
+    yield "| GiB on each GPU | " + " | ".join(WAYS) + " |"
+    yield "| --- |" + " --- |" * len(WAYS)
+    for name in names:
+        yield f"| {name} | " + " | ".join(f"{spread[way].get(name, 0) / 2**30:.2f}" for way in WAYS) + " |"
+    yield "| **sum** | " + " | ".join(f"**{total(spread[way]):.1f}**" for way in WAYS) + " |"
+    fits = [total(spread[way]) <= cluster.gigabytes for way in WAYS]
+    yield "| fits | " + " | ".join("yes" if fit else "no" for fit in fits) + " |"
+    yield "| host memory for each GPU | " + " | ".join(f"{spread[way]['host'] / 2**30:.1f}" for way in WAYS) + " |"
+    yield ""
+    yield advice(model, config, cluster, promises)
+
+
+def with_way(config: RunConfig, deepspeed: str | None, **training) -> RunConfig:
+    """`config` with another way of sharing out, and other keys of `training`."""
+    changed = {"deepspeed": deepspeed, "fsdp": False} | training
+    return config.model_copy(update={"training": config.training.model_copy(update=changed)})
+
+
+def advice(model: Ullava, config: RunConfig, cluster, promises: int) -> str:
+    """The fewest keys that make the run fit; the global batch stays."""
+    from ullava.memory.memory import footprint, total
+
+    how = config.training
+    now = total(footprint(model, config, cluster, promises))
+    if now <= cluster.gigabytes:
+        return f"as it is (deepspeed: {how.deepspeed or 'null'}): fits, {now:.1f} of {cluster.gigabytes:g} GiB"
+    halves = [how.batch_size >> k for k in range(how.batch_size.bit_length())]
+    ways = dict.fromkeys((how.deepspeed, *WAYS.values()))
+    found = []
+    for way, checkpointing, batch in product(ways, dict.fromkeys((how.gradient_checkpointing, True)), halves):
+        keys = {"deepspeed": way, "gradient_checkpointing": checkpointing, "batch_size": batch}
+        other = with_way(config, way, **{name: value for name, value in keys.items() if name != "deepspeed"})
+        if total(footprint(model, other, cluster, promises)) <= cluster.gigabytes:
+            changed = {name: value for name, value in keys.items() if value != getattr(how, name)}
+            slow = how.batch_size // batch - 1 + 10 * (way == "zero2_offload") + 5 * (way == "zero3")
+            found.append((len(changed), slow, changed))
+    if not found:
+        least = "one row, checkpointing and ZeRO-3 included"
+        return f"as it is: {now:.1f} of {cluster.gigabytes:g} GiB, and nothing makes it fit, {least}; take more GPUs"
+    changed = min(found, key=lambda one: one[:2])[2]
+    if "batch_size" in changed:
+        changed["accumulate"] = how.accumulate * -(-how.batch_size // changed["batch_size"])
+    said = " ".join(f"training.{name}={str(value).lower()}" for name, value in changed.items())
+    return f"as it is: {now:.1f} of {cluster.gigabytes:g} GiB, too much; change {said}"

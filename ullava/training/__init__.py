@@ -1,0 +1,1 @@
+"""One stage of training, from a YAML to a folder."""

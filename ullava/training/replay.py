@@ -1,0 +1,112 @@
+"""Shows the samples of a step that a run stopped at: what each holds, and its losses by the run's last weights.
+
+The samples are made again from their places in the mixture, and by the run's own config.yaml; what they were is not
+kept anywhere.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ullava.configs.load import load
+from ullava.configs.schema import RunConfig
+from ullava.datasets.structures import Dialogue
+from ullava.models.assembly import PRECISIONS, Assembled, assemble
+from ullava.models.batching.collator import Collator
+from ullava.models.batching.example import Row
+from ullava.models.folders import checkpoints
+from ullava.training.bad_samples import quarantine
+from ullava.training.preflight import open_mixture
+from ullava.training.saving import last_checkpoint
+from ullava.training.train import choose
+from ullava.training.train_dataset import Rows
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """`ullava check --replay RUN/faults/step-N.json`."""
+    parser = argparse.ArgumentParser(prog="ullava check", description=__doc__.splitlines()[0])
+    parser.add_argument("--replay", required=True, metavar="FILE", help="faults/step-N.json in a run's folder")
+    for line in replay(Path(parser.parse_args(arguments).replay)):
+        print(line, flush=True)
+
+
+def replay(file: Path) -> Iterator[str]:
+    """Lines about every sample of the step in `file`.
+
+    Raises:
+        ValueError: the file is not one of a run, or its run's folder lacks what it needs.
+    """
+    try:
+        fault = json.loads(file.read_text())
+        places = [
+            (batch["rank"], *found)
+            for batch in fault["batches"]
+            for found in zip(batch["ids"], batch["places"], strict=True)
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file}: expected RUN/faults/step-N.json, as a stopped run writes it ({error})") from error
+    config = load(file.parents[1] / "config.yaml", RunConfig)
+    mixture, last = open_mixture(config), last_checkpoint(file.parents[1])
+    assembled = recall(config, last)
+    rows = Rows(mixture, assembled.processor, quarantine(config, mixture))
+    yield f"step {fault['step']}, gradient norm {fault['gradient_norm']}; weights of {last or 'the beginning'}"
+    for rank, name, (epoch, position) in places:
+        dialogue, row = rows.write((epoch, position))
+        if dialogue.id != name:
+            raise ValueError(
+                f"{file}: {name} stood at {(epoch, position)}, now {dialogue.id} does; the data has changed"
+            )
+        yield f"\n{name}  (rank {rank}, epoch {epoch}, position {position})"
+        yield from told(dialogue)
+        most, count = config.training.max_length, row.supervised.sum()
+        yield f"  tokens    {len(row.input_ids)} of at most {most}, {count} supervised"
+        losses = measure(assembled, row, config.training.precision)
+        yield "  losses    " + ", ".join(f"{term} {value:.4g}" for term, value in losses.items())
+
+
+def recall(config: RunConfig, last: Path | None) -> Assembled:
+    """The network as the run had it when it saved last."""
+    assembled = assemble(
+        config.model, losses=config.losses, precision=config.training.precision,
+        max_length=config.training.max_length, seed=config.training.seed,
+    )  # fmt: skip
+    choose(assembled, config)
+    if last:
+        checkpoints.load_learned(assembled.model, checkpoints.read_card(last))
+    assembled.model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    return assembled
+
+
+@torch.no_grad()
+def measure(assembled: Assembled, row: Row, precision: str) -> dict[str, float]:
+    """Every loss term of one row by itself."""
+    model, kind = assembled.model, PRECISIONS[precision]
+    batch = Collator(assembled.processor.tokenizer.pad_token_id, model.tokens)([row]).to(model.llm.device)
+    with torch.autocast(model.llm.device.type, dtype=kind, enabled=kind != torch.float32):
+        return {name: float(part) for name, part in model(batch).parts.items()}
+
+
+def told(dialogue: Dialogue) -> Iterator[str]:
+    """Lines about what a dialogue shows, says and promises."""
+    for medium in dialogue.sample.media:
+        yield f"  shows     {medium.path}"
+    for number, turn in enumerate(dialogue.turns):
+        yield f"  turn {number:<4} {turn.question!r}"
+        yield f"            {turn.answer!r}"
+    for promise in dialogue.promises:
+        yield f"  promises  {promise.token} in turn {promise.turn}: {extent(promise.region)}"
+
+
+def extent(region: Any) -> str:
+    """What is known of where a region is."""
+    found = [f"{region.category or region.phrases[:1]}"]
+    if region.mask is not None:
+        mask = region.mask.draw()
+        found.append(f"mask of {mask.sum():,} in {mask.shape[0]} x {mask.shape[1]} pixels (H x W)")
+    if region.box is not None:
+        found.append("box " + " ".join(f"{edge:g}" for edge in region.box))
+    return ", ".join(found)

@@ -1,0 +1,164 @@
+"""The recipe of a stage, top to bottom: YAML -> data -> network -> what learns -> Trainer -> folder.
+
+Both stages run through here; what makes a stage is `learn:`, `model.heads` and `data:` in the YAML.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from transformers import TrainingArguments, set_seed
+
+from ullava.configs.load import load
+from ullava.configs.messages import located, run_command
+from ullava.configs.schema import RunConfig
+from ullava.models.assembly import PRECISIONS, Assembled, assemble
+from ullava.models.stages import REGISTERED, Learning, prepare
+from ullava.tasks.mixture import Mixture
+from ullava.training.bad_samples import forget, told
+from ullava.training.distributed import held_up, read_deepspeed, spread
+from ullava.training.preflight import look_ahead, open_mixture
+from ullava.training.run_errors import explained, fp16_warning
+from ullava.training.run_lock import claimed
+from ullava.training.saving import last_checkpoint, room
+from ullava.training.stopping import Stopped
+from ullava.training.trainer import StageTrainer
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """`train_ullava_core.py --cfg_path X.yaml [key=value ...]`."""
+    parser = argparse.ArgumentParser(description="Trains one stage of ullava.")
+    parser.add_argument("--cfg_path", default="configs/train/ullava_core_stage1.yaml", help="default: %(default)s")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. training.batch_size=4 data.0.portion=2")
+    parser.add_argument("--allow-mismatch", action="store_true", help="stand on other weights than the parent run")
+    chosen = parser.parse_intermixed_args(arguments)
+    config = load(chosen.cfg_path, RunConfig, chosen.overrides)
+    with located(chosen.cfg_path):
+        train(config, allow_mismatch=chosen.allow_mismatch)
+
+
+def train(config: RunConfig, *, allow_mismatch: bool = False) -> None:
+    """Trains a stage, or goes on with it from its last checkpoint.
+
+    Args:
+        allow_mismatch: stand on other foundations than the run that `model.llm` names was trained on.
+
+    Raises:
+        Stopped: a signal asked for it, and everything is saved; exits with 0.
+    """
+    set_seed(config.training.seed)
+    mixture = open_mixture(config)
+    look_ahead(config, mixture)
+    with claimed(config.output_dir) as swept:
+        for name in swept:
+            print(f"removed {Path(config.output_dir, name)}: a process was killed before it was whole")
+        last = last_checkpoint(config.output_dir)
+        if last is None:
+            forget(config.output_dir)
+        trainer = prepare_trainer(config, mixture, allow_mismatch)
+        learn(trainer, config, last)
+        for line in told(config.output_dir):
+            print(line)
+        with room(config.output_dir):
+            trainer.save_model(config.output_dir)
+
+
+def learn(trainer: StageTrainer, config: RunConfig, last: Path | None) -> None:
+    """Takes every step from the checkpoint `last` on, listens to who asks to stop, and explains what goes wrong."""
+    evaluating = partial(getattr, trainer, "evaluating")
+    try:
+        with trainer.stop.listening(), explained(trainer.watch, config.training, evaluating=evaluating):
+            trainer.train(resume_from_checkpoint=last)
+    except Stopped as stop:
+        if stop.message:
+            print(stop.message, flush=True)
+        raise
+
+
+def prepare_trainer(config: RunConfig, mixture: Mixture, allow_mismatch: bool = False) -> StageTrainer:
+    """The network, what of it learns, and the Trainer; writes down what learns."""
+    if config.training.precision == "fp16" and not torch.cuda.is_available():
+        raise ValueError("training.precision: fp16 needs a GPU, and none is here; take bf16 or fp32")
+    told = read_deepspeed(config.training)
+    assembled = assemble(
+        config.model, losses=config.losses, precision=config.training.precision,
+        max_length=config.training.max_length, seed=config.training.seed, allow_mismatch=allow_mismatch,
+        learns=tuple(config.learn),
+    )  # fmt: skip
+    groups, table = choose(assembled, config)
+    arguments = training_arguments(config, spread(config.training, told, assembled.model.llm))
+    if arguments.should_save:
+        write_down(config, table)
+        if told and (warning := held_up()):
+            print(f"warning: {warning}", flush=True)
+        if config.training.precision == "fp16" and (warning := fp16_warning(assembled.model.config.to_dict())):
+            print(f"warning: {warning}")
+    return StageTrainer(assembled, config, groups, mixture, arguments)
+
+
+def choose(assembled: Assembled, config: RunConfig) -> tuple[list[dict], list[Learning]]:
+    """Freezes what `learn:` does not name, and brings the frozen language model to its precision.
+
+    What learns stays float32, and so does what is ours and frozen: rounded weights would be saved, and boxes be coarse.
+    """
+    model = assembled.model
+    for part in [tower for tower in REGISTERED if tower in config.learn]:  # in one order on every rank
+        if part not in model.towers:
+            raise LookupError(f"learn.{part}: this model has no such tower; name heads.mask first")
+        model.let_learn(part)
+    rows = assembled.new_rows if config.new_embeddings_only else None
+    groups, table = prepare(model, config.learn, rows=rows)
+    for name, parameter in model.named_parameters():
+        frozen = name.startswith("llm.") and not parameter.requires_grad
+        kept = PRECISIONS[config.training.precision] if frozen else torch.float32
+        parameter.data = parameter.data.to(kept)
+    if config.training.gradient_checkpointing:
+        model.llm.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    for tower in model.towers.values():
+        tower.cache.capacity = None if config.training.cache_features else 0
+    return groups, table
+
+
+def write_down(config: RunConfig, table: Sequence[Learning]) -> None:
+    """Prints what learns, and saves it beside the run's whole configuration."""
+    folder = Path(config.output_dir)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    (folder / "learn.json").write_text(json.dumps([asdict(line) for line in table], indent=2))
+    print(f"{'part':<14}{'rate':>10}{'learns':>14}{'frozen':>14}")
+    for line in table:
+        print(f"{line.part:<14}{line.rate:>10.1e}{line.learning:>14,}{line.frozen:>14,}")
+
+
+def training_arguments(config: RunConfig, spreading: dict[str, Any]) -> TrainingArguments:
+    """Our keys in the Trainer's words.
+
+    Made when the network stands: transformers would share out the towers too, had it heard of ZeRO-3 before.
+
+    Args:
+        spreading: how the run is spread over processes.
+    """
+    how = config.training
+    return TrainingArguments(
+        output_dir=config.output_dir, num_train_epochs=how.epochs, max_steps=how.max_steps or -1, seed=how.seed,
+        per_device_train_batch_size=how.batch_size, gradient_accumulation_steps=how.accumulate,
+        use_cpu=not torch.cuda.is_available(), **spreading,
+        lr_scheduler_type={"constant": "constant_with_warmup"}.get(how.schedule, how.schedule),
+        warmup_steps=how.warmup_ratio, max_grad_norm=how.max_grad_norm, learning_rate=max(config.learn.values()),
+        dataloader_num_workers=how.workers, dataloader_pin_memory=torch.cuda.is_available(),
+        logging_steps=how.log_every, logging_nan_inf_filter=False,
+        report_to=[name for name in how.report_to if name != "tensorboard"],  # ullava/training/board.py
+        eval_strategy="epoch" if config.evaluate else "no",
+        save_strategy="steps" if how.save_every else "epoch", save_steps=how.save_every or 500,
+        metric_for_best_model=config.best, greater_is_better=True,
+        remove_unused_columns=False, accelerator_config={"even_batches": True},
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    run_command(main)

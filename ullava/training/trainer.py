@@ -1,0 +1,201 @@
+"""transformers' Trainer, told what our batches, losses, checkpoints and evaluations are."""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import save_fsdp_optimizer
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers.trainer import SCHEDULER_NAME
+
+from ullava.configs.registry import nearest
+from ullava.configs.schema import RunConfig
+from ullava.evaluation.evaluator import evaluate
+from ullava.models.answering import Answerer
+from ullava.models.assembly import PRECISIONS, Assembled
+from ullava.models.batching.batch import Batch
+from ullava.models.batching.collator import Collator
+from ullava.models.folders import checkpoints
+from ullava.models.folders.shards import together
+from ullava.tasks.mixture import Mixture
+from ullava.training.bad_samples import quarantine
+from ullava.training.log import Log
+from ullava.training.loss_log import Terms
+from ullava.training.resume import ResumableTrainer, Resuming
+from ullava.training.run_errors import Watch
+from ullava.training.saving import readable
+from ullava.training.stopping import Stop, Stopping, undisturbed
+from ullava.training.train_dataset import Places, Rows
+
+
+def forgive_frozen(model: nn.Module, keys: Any) -> None:
+    """DeepSpeed's checkpoints hold only what learns: the rest is not missing."""
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    keys.missing_keys[:] = [name for name in keys.missing_keys if name not in frozen]
+
+
+class StageTrainer(ResumableTrainer):
+    """The Trainer, told what our batches, losses, checkpoints and evaluations are.
+
+    Attributes:
+        stop: whether this process was asked to stop; stop_of_any: how many ranks were when the step began.
+        watch: what the running step was fed.
+        evaluating: whether an evaluation is running.
+    """
+
+    def __init__(self, assembled: Assembled, config: RunConfig, groups: list[dict], mixture: Mixture, arguments):
+        self.stop, self.watch, self.terms, self.keep = Stop(), Watch(), Terms(), config.training.keep
+        self.stop_of_any: torch.Tensor | None = None
+        self.evaluating = False
+        self.assembled, self.config, self.groups = assembled, config, groups
+        rows = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
+        self.places = Places(mixture, rows)
+        super().__init__(
+            model=assembled.model, args=arguments,
+            train_dataset=Rows(mixture, assembled.processor, quarantine(config, mixture)),
+            eval_dataset=list(config.evaluate) or None,
+            data_collator=Collator(assembled.processor.tokenizer.pad_token_id, assembled.model.tokens),
+            callbacks=[Log(Path(config.output_dir, "log.jsonl")), Resuming(self), Stopping(self)],
+        )  # fmt: skip
+        self.loss_is_scaled_for_ga = True
+        if "tensorboard" in config.training.report_to:
+            from ullava.training.board import Board  # two seconds, which only this costs
+
+            self.add_callback(Board())
+        self.model.register_load_state_dict_post_hook(forgive_frozen)
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Batches of (epoch, position) places.
+
+        The loader draws from a generator of its own: how often it draws depends on the workers, and what the network
+        draws (dropout) must not.
+        """
+        loader = DataLoader(
+            self.train_dataset, self.args.per_device_train_batch_size, sampler=self.places,
+            collate_fn=self.data_collator, num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory, persistent_workers=self.args.dataloader_num_workers > 0,
+            worker_init_fn=undisturbed, generator=torch.Generator().manual_seed(self.args.seed),
+        )  # fmt: skip
+        return self.accelerator.prepare(loader)
+
+    def create_optimizer(self, model=None) -> torch.optim.Optimizer:
+        """AdamW with a rate for each part, in one order on every run."""
+        how = self.config.training
+        groups = [dict(group, weight_decay=how.weight_decay) for group in self.groups]
+        for group in groups:
+            if group["name"] == "embeddings" and self.config.new_embeddings_only:
+                group["weight_decay"] = 0.0  # it would move the rows that have to stay
+        self.optimizer = torch.optim.AdamW(groups, betas=how.betas, fused=torch.cuda.is_available())
+        return self.optimizer
+
+    def get_batch_samples(self, epoch_iterator, num_batches: int, device: torch.device):
+        """The batches of one optimizer step, and how many tokens and promises they hold on all ranks together."""
+        batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
+        counts = {name: sum(batch.counts[name] for batch in batches) for name in (batches[0].counts if batches else ())}
+        self.watch.begin(batches)
+        if self.args.world_size > 1 and counts:
+            numbers = torch.tensor([*counts.values(), self.stop.asked is not None], device=device)
+            *summed, self.stop_of_any = self.accelerator.reduce(numbers, "sum")
+            counts = dict(zip(counts, summed, strict=True))
+        return batches, counts or None
+
+    def has_to_stop(self) -> bool:
+        """Whether this process, or of many ranks any when the step began, was asked to stop; the same on all ranks."""
+        return bool(self.stop.asked if self.stop_of_any is None else self.stop_of_any)
+
+    def floating_point_ops(self, inputs: Batch) -> int:
+        """Not counted here: benchmarks/train_step.py does, part by part."""
+        return 0
+
+    def _prepare_inputs(self, inputs: Batch) -> Batch:
+        return inputs.to(self.args.device)
+
+    def compute_loss(self, model, inputs: Batch, return_outputs=False, num_items_in_batch: Mapping | None = None):
+        """The weighted total; gradients are averaged over ranks, and `num_items_in_batch` counts all of them."""
+        self.watch.at += 1
+        with self.autocast():
+            losses = model(inputs, num_items_in_batch)
+        parts = {name: part.detach() for name, part in losses.parts.items()}
+        self.watch.parts.append(parts)
+        self.terms.add(parts)
+        total = losses.total * self.args.world_size
+        return (total, losses) if return_outputs else total
+
+    def autocast(self) -> torch.autocast:
+        """What learns is float32; layers compute as the YAML says."""
+        kind = PRECISIONS[self.config.training.precision]
+        return torch.autocast(self.args.device.type, dtype=kind, enabled=kind != torch.float32)
+
+    def _get_grad_norm(self, model, grad_norm=None):
+        """The norm before clipping, and the last moment before the weights change."""
+        norm = super()._get_grad_norm(model, grad_norm)
+        folder, scaled = Path(self.args.output_dir), self.config.training.precision == "fp16"
+        self.watch.judge(norm, step=self.state.global_step + 1, folder=folder, scaled=scaled)
+        return norm
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Adds every loss term and every part's rate to what the Trainer logs."""
+        if "loss" in logs:
+            logs |= self.terms.means(self.state.global_step, lambda sums: self.accelerator.reduce(sums, "sum"))
+            logs |= {f"learning_rate/{group['name']}": group["lr"] for group in self.optimizer.param_groups}
+        super().log(logs, start_time)
+
+    def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
+        """Scores the rows of `evaluate:`; the step is saved before, so that no evaluation can take it away."""
+        if self.is_in_train:
+            self._save_checkpoint(self.model)
+        self.evaluating = True
+        with self.stop.free("an evaluation") if self.args.world_size == 1 else nullcontext():
+            metrics = self.score(metric_key_prefix)
+        self.evaluating = False
+        if self.config.best and f"{metric_key_prefix}_{self.config.best}" not in metrics:
+            names = [name.removeprefix(f"{metric_key_prefix}_") for name in metrics]
+            raise LookupError(f"best: no score {self.config.best!r}; {nearest(self.config.best, names)}")
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control.should_save = self.is_in_train  # the checkpoint learns how it scored
+        return metrics
+
+    def score(self, prefix: str) -> dict[str, float]:
+        """Every score, the same whenever it is asked; what training draws goes on as if nobody had."""
+        folder = Path(self.config.output_dir, "evaluation", f"step-{self.state.global_step}")
+        devices = [self.args.device] if self.args.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), self.autocast(), together(self.model_wrapped):
+            torch.manual_seed(self.config.generation.seed)
+            results = evaluate(
+                self.config.evaluate, Answerer(self.assembled, self.config.generation), own=self.config.datasets,
+                output=folder, run={"step": self.state.global_step},
+            )  # fmt: skip
+        return {
+            f"{prefix}_{row['dataset']}/{row['task']}/{name}": value
+            for row in results["rows"]
+            for name, value in row["metrics"].items()
+        }
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Writes our folder: every rank brings its pieces, the first one writes."""
+        checkpoints.save(
+            output_dir or self.args.output_dir, self.assembled.model, self.assembled.config,
+            self.assembled.processor.tokenizer, writes=self.args.should_save, run=self.config.model_dump(mode="json"),
+        )  # fmt: skip
+        self.accelerator.wait_for_everyone()
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        """Without what is frozen, nor, under FSDP, a second copy of what learned."""
+        if self.is_deepspeed_enabled:
+            self.model_wrapped.save_checkpoint(output_dir, exclude_frozen_parameters=True)
+        elif self.is_fsdp_enabled:
+            save_fsdp_optimizer(
+                self.accelerator.state.fsdp_plugin, self.accelerator, self.optimizer, self.model, output_dir
+            )
+        else:
+            return super()._save_optimizer_and_scheduler(output_dir)
+        if self.args.should_save:
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir, SCHEDULER_NAME))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        with readable(Path(resume_from_checkpoint)):
+            checkpoints.load_learned(self.assembled.model, checkpoints.read_card(resume_from_checkpoint))
