@@ -25,9 +25,9 @@ from ullava.datasets.structures import Dialogue
 from ullava.models.batching.collator import Collator
 from ullava.models.batching.example import PlacedMedium
 from ullava.models.batching.processor import Processor
-from ullava.models.processor_from_config import border
+from ullava.models.processor_from_config import processor_from_config
 from ullava.tasks.base import TASKS
-from ullava.tasks.mixture import Mixture, Row
+from ullava.tasks.mixture import Mixture, MixtureEntry
 
 SAM_MEAN, SAM_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # segment-anything, modeling/sam.py
 CLIP_MEAN, CLIP_STD = (0.481, 0.458, 0.408), (0.269, 0.261, 0.276)
@@ -83,7 +83,7 @@ def bare(path: Path, view: View, mask_view: View) -> None:
 def processors(folder: Path) -> tuple[Processor, FloatProcessor]:
     """Ours and u-LLaVA's, as stage II has them at full size: CLIP's 224 and SAM's 1024 pixels."""
     config = recipe(SIZES["7b"], 2, folder, [])
-    ours = border(config.model, max_length=config.training.max_length)
+    ours = processor_from_config(config.model, max_length=config.training.max_length)
     how = {"view": ours.view, "patches": ours.patches, "mask_view": ours.mask_view, "max_length": ours.max_length}
     return ours, FloatProcessor(ours.tokenizer, ours.conversation, **how)
 
@@ -100,7 +100,7 @@ def real() -> Source:
     Raises:
         FileNotFoundError: they are not here.
     """
-    rows = [Row(open_dataset(name, task), TASKS.build(task, {})) for name, task in REAL]
+    rows = [MixtureEntry(open_dataset(name, task), TASKS.build(task, {})) for name, task in REAL]
     mixture = Mixture(rows, seed=0)
     return lambda: (mixture[epoch, k] for epoch in range(1000) for k in range(mixture.size(epoch)))
 

@@ -38,7 +38,7 @@ from ullava.evaluation.engine.rows import evaluate_row
 from ullava.models.answering import Answerer, Said, cast
 from ullava.models.assembly import Assembled, reopen
 from ullava.models.batching.batch import Batch
-from ullava.models.batching.example import Row
+from ullava.models.batching.example import Example
 from ullava.models.ullava import Ullava
 
 PUBLISHED = "published way"
@@ -47,11 +47,11 @@ PUBLISHED = "published way"
 class Published(Answerer):
     """Answers as the published programs do: one question at a time, nothing kept from token to token."""
 
-    def say(self, rows: Sequence[Row]) -> list[Answer]:
+    def generate_and_read(self, rows: Sequence[Example]) -> list[Answer]:
         """As `Answerer.say`, of one row; the states come from the last pass, which has read all but the last token."""
         batch = self.collate_open(rows).to(self.model.llm.device)
         said = self.generate(batch, batch.attention_mask)
-        promised = {token: self.stood(token, said.ids.tolist(), rows, batch) for token in self.tokens}
+        promised = {token: self.promises_of(token, said.ids.tolist(), rows, batch) for token in self.tokens}
         batch = replace(batch, promised={token: one.to(said.ids.device) for token, one in promised.items()})
         return self.predict([self.text(said.ids[0].tolist())], said.cache, batch)
 
@@ -112,9 +112,7 @@ def remembering(model: Ullava, kept: bool) -> Iterator[None]:
             cache.capacity = capacity
 
 
-def ways(
-    assembled: Assembled, how: GenerationConfig, sizes: Sequence[int], *, random: bool
-) -> dict[str, Answerer]:
+def ways(assembled: Assembled, how: GenerationConfig, sizes: Sequence[int], *, random: bool) -> dict[str, Answerer]:
     """The published way, and ours at several batch sizes, of one network."""
     for tower in assembled.model.towers.values():
         tower.at_once = 1  # as every evaluation has it (models/answering.py, open_answerer)

@@ -78,7 +78,7 @@ def open_answerer(config: RunConfig, device: torch.device) -> Answerer:
 def questions(found: list, count: int) -> list[Dialogue]:
     """Exams of referring segmentation, of several pictures."""
     task = TASKS.build("res", {"says": ["SEG", "LOC"]})
-    asked = [exam for sample in found for exam in islice(task.exams(sample), max(1, count // PICTURES))]
+    asked = [exam for sample in found for exam in islice(task.eval_dialogues(sample), max(1, count // PICTURES))]
     return asked[:count]
 
 
@@ -91,7 +91,7 @@ def ask(answerer: Answerer, asked: Sequence[Dialogue], size: int) -> None:
 def watch(answerer: Answerer, ledger: Ledger) -> None:
     """Opens a region for every part of an answer."""
     model = answerer.model
-    ledger.watch(answerer, "say", "texts")
+    ledger.watch(answerer, "generate_and_read", "texts")
     ledger.watch(answerer, "collate_open", "data")
     ledger.watch(model.vision, "encode", "vision tower")
     ledger.watch(model, "embed", "embeddings, projector")

@@ -77,7 +77,7 @@ def live(name: str, folder: Path, steps: int) -> dict[str, Any]:
     from benchmarks.sizes import SIZES, Size, recipe, samples
     from ullava.models.tiny import tiny_clip, tiny_llm, tiny_sam
     from ullava.tasks.base import TASKS
-    from ullava.tasks.mixture import Mixture, Row
+    from ullava.tasks.mixture import Mixture, MixtureEntry
     from ullava.training import saving
     from ullava.training.train import learn, prepare_trainer
 
@@ -89,7 +89,7 @@ def live(name: str, folder: Path, steps: int) -> dict[str, Any]:
     how = [f"output_dir={folder / 'run'}", "training.batch_size=2", f"training.max_steps={steps}", "training.workers=0"]
     how += [f"training.save_every={SAVED}", "training.report_to=[]", "training.deepspeed=null", "training.accumulate=1"]
     config = recipe(size, 2, folder, [*how, "training.epochs=9", "data=[{dataset: drawn, task: res}]", "evaluate=[]"])
-    mixture = Mixture([Row(samples(size, folder), TASKS.build("res", {"says": ["SEG", "LOC"]}))])
+    mixture = Mixture([MixtureEntry(samples(size, folder), TASKS.build("res", {"says": ["SEG", "LOC"]}))])
     (folder / "run").mkdir(exist_ok=True)
     last = saving.last_checkpoint(folder / "run")
     trainer = prepare_trainer(config, mixture)

@@ -72,7 +72,7 @@ def measure(shape: str, rows: int, changes: Sequence[str]) -> None:
     """Prints one case's peak and its plan's, in MiB, as JSON; in a process of its own."""
     import torch
 
-    from ullava.memory.memory import GIB, Cluster, blueprint, footprint
+    from ullava.memory.memory import GIB, Cluster, blueprint, estimate_memory
     from ullava.memory.plan import with_way
 
     torch.set_num_threads(1)
@@ -84,7 +84,7 @@ def measure(shape: str, rows: int, changes: Sequence[str]) -> None:
             made.step(made.make_batch(rows))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
         network, _ = blueprint(config)
-        parts = footprint(network, with_way(config, None), Cluster(1, 1, cpu=True), PROMISES)
+        parts = estimate_memory(network, with_way(config, None), Cluster(1, 1, cpu=True), PROMISES)
     foreseen = sum(parts.values()) / GIB
     learned = sum(p.numel() for p in network.parameters() if p.requires_grad)
     print(json.dumps({"peak": peak / GIB, "plan": foreseen, "learned": learned, "length": config.training.max_length}))
@@ -165,7 +165,7 @@ def child(*arguments: str, world: int = 1) -> str:
 
 def plans(rows: int = 8) -> Iterator[str]:
     """GiB on each GPU for the shipped recipes of stage II."""
-    from ullava.memory.memory import Cluster, blueprint, footprint, total
+    from ullava.memory.memory import Cluster, blueprint, estimate_memory, total
     from ullava.memory.plan import WAYS, with_way
 
     yield "| recipe | GPUs | " + " | ".join(WAYS) + " |"
@@ -176,7 +176,8 @@ def plans(rows: int = 8) -> Iterator[str]:
             network, _ = blueprint(config, size)
             for count in (1, 4, 8):
                 cells = [
-                    footprint(network, with_way(config, way), Cluster(count, 80), PROMISES) for way in WAYS.values()
+                    estimate_memory(network, with_way(config, way), Cluster(count, 80), PROMISES)
+                    for way in WAYS.values()
                 ]
                 said = " | ".join(f"{total(parts):.1f}" + host(parts["host"]) for parts in cells)
                 yield f"| {name.removeprefix('ullava_')}, {size} | {count} | {said} |"

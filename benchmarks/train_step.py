@@ -75,7 +75,7 @@ class Bench:
         ledger.watch(model, "embed", "embeddings, projector")
         ledger.watch(model.vision, "encode", "vision tower")
         ledger.watch(model.decoder, "forward", "LLM", after=split)
-        ledger.watch(model, "say", "LM head")
+        ledger.watch(model, "lm_loss", "LM head")
         for name, head in model.heads.items():
             ledger.watch(head, "forward", f"{name} head")
             ledger.watch(head, "losses", f"{name} losses")

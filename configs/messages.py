@@ -1,7 +1,7 @@
 """How a command ends: one clear message for what the user can cure, a traceback for what only we can.
 
-    if __name__ == "__main__":
-        run_command(main)
+if __name__ == "__main__":
+    run_command(main)
 """
 
 import sys

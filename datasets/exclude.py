@@ -42,7 +42,7 @@ class Pictures:
         rivals = self.without_id if identity else self.by_size
         if not rivals:
             return None
-        alike = rivals.get(size_of(path), ())
+        alike = rivals.get(file_size(path), ())
         return next((other for other in alike if self.digest(other) == self.digest(path)), None)
 
     @cached_property
@@ -107,7 +107,7 @@ def coco_id(path: Path) -> str | None:
     return found.group(1) if found else None
 
 
-def size_of(path: Path) -> int:
+def file_size(path: Path) -> int:
     """Bytes of a file; -1 where there is none."""
     try:
         return os.path.getsize(path)
@@ -119,6 +119,6 @@ def grouped(paths: Iterable[Path]) -> dict[int, list[Path]]:
     """Files by their bytes, without those that are missing."""
     found: dict[int, list[Path]] = {}
     for path in sorted(paths):
-        found.setdefault(size_of(path), []).append(path)
+        found.setdefault(file_size(path), []).append(path)
     found.pop(-1, None)
     return found

@@ -38,7 +38,7 @@ class Facts(dict):
         raise ValueError(f"{self.where}: the record has no key {key!r}; {nearest(key, self)}")
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """One record.
 
     Attributes:
@@ -52,7 +52,7 @@ class Row(NamedTuple):
     facts: Mapping[str, Any]
 
 
-class Table(Sequence[Row]):
+class Table(Sequence[TableRow]):
     """The rows of annotation files. Travels to a worker as a path, and maps the file there."""
 
     def __init__(self, path: Path, where: str):
@@ -72,14 +72,14 @@ class Table(Sequence[Row]):
         """The ids of some rows."""
         return [self._id[int(place)].as_py() for place in places]
 
-    def __getitem__(self, index: int) -> Row:
+    def __getitem__(self, index: int) -> TableRow:
         identity = self._id[int(index)].as_py()
         facts = Facts(json.loads(self._facts[int(index)].as_py()))
         facts.where = f"{self.where}: {identity}"
-        return Row(identity, self._picture[int(index)].as_py(), facts)
+        return TableRow(identity, self._picture[int(index)].as_py(), facts)
 
 
-def open_table(rows: Callable[..., Iterator[Row]], *sources: Path, **options: Any) -> Table:
+def open_table(rows: Callable[..., Iterator[TableRow]], *sources: Path, **options: Any) -> Table:
     """Returns the table of `rows(*sources, **options)`, from the cache if it has been made before.
 
     Raises:
@@ -118,7 +118,7 @@ def _code(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
 
 
-def write(path: Path, rows: Iterator[Row], where: str) -> None:
+def write(path: Path, rows: Iterator[TableRow], where: str) -> None:
     """Writes rows as Arrow, whole or not at all: ranks and workers may all be writing the same file.
 
     Raises:

@@ -27,9 +27,7 @@ GUARD = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
 COMPLETE = 0.9  # of the frames that the header announces; containers differ by a few
 
 
-def read_frames(
-    video: Video, count: int, timeout: float | None = None, sampling: Sampling = UNIFORM
-) -> np.ndarray:
+def read_frames(video: Video, count: int, timeout: float | None = None, sampling: Sampling = UNIFORM) -> np.ndarray:
     """Returns (count, H, W, 3) uint8 RGB: frames chosen by `sampling`, in order.
 
     A clip of fewer frames than `count` repeats them in order.

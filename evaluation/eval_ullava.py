@@ -1,7 +1,7 @@
 """Scores a trained model on the rows of a YAML.
 
-    python evaluation/eval_ullava.py --cfg_path configs/eval/eval_res.yaml [key=value ...]
-    torchrun --nproc_per_node 8 evaluation/eval_ullava.py ...
+python evaluation/eval_ullava.py --cfg_path configs/eval/eval_res.yaml [key=value ...]
+torchrun --nproc_per_node 8 evaluation/eval_ullava.py ...
 """
 
 import argparse

@@ -22,7 +22,7 @@ from ullava.evaluation.engine.ranks import place
 from ullava.evaluation.engine.results import read_results
 from ullava.evaluation.eval_ullava import main as evaluate
 from ullava.evaluation.eval_ullava import parse
-from ullava.evaluation.report.box_source_comparison import contest_table, verdict
+from ullava.evaluation.report.box_source_comparison import comparison_table, verdict
 
 REC = CONFIGS / "eval" / "eval_rec.yaml"
 
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> None:
         print(parser.format_help())
     evaluate(rest, default=REC)
     if place()[0] == 0 and (output := written(rest)).is_file() and (said := verdict(read_results(output))):
-        print(f"\n{contest_table(read_results(output))}\n\n{said}")
+        print(f"\n{comparison_table(read_results(output))}\n\n{said}")
 
 
 def side_by_side(

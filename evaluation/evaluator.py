@@ -14,9 +14,9 @@ from ullava.configs.schema import EvaluationRow
 from ullava.datasets.catalogue import open_dataset
 from ullava.evaluation.baselines.trivial import evaluate_trivial
 from ullava.evaluation.engine import ranks
-from ullava.evaluation.engine.answer_cache import Remembering
+from ullava.evaluation.engine.answer_cache import AnswerCache
 from ullava.evaluation.engine.predictions import replacing
-from ullava.evaluation.engine.progress import Journal
+from ullava.evaluation.engine.progress import EvaluationProgress
 from ullava.evaluation.engine.protocols import open_protocol
 from ullava.evaluation.engine.questions import class_names, open_task
 from ullava.evaluation.engine.results import Results, write_results
@@ -56,29 +56,29 @@ def evaluate(
         own: the run's own catalogue entries.
         output: folder where results.json, results.md, predictions.jsonl appear when all rows are done; None: no files.
         run: what the results belong to (model, config); kept beside the rows.
-        identity: what the model is known by (`journal.identify`): an evaluation of it that was stopped goes on where it
-            was, with the same results; None: it does not.
+        identity: what the model is known by (`progress.identify`): an evaluation of it that was stopped goes on where
+            it was, with the same results; None: it does not.
     """
     results: Results = {"rows": [], "run": dict(run)}
-    asked = Remembering(answerer, rows)
+    asked = AnswerCache(answerer, rows)
     with ExitStack() as stack:
         keep = output is not None
-        journal = Journal(output, identity) if keep and identity else None
+        saved = EvaluationProgress(output, identity) if keep and identity else None
         writes = keep and ranks.place()[0] == 0
         file = stack.enter_context(replacing(output / "predictions.jsonl")) if writes else None
         soft = stack.enter_context(replacing_folder(output / FOLDER)) if writes else None
         for number, row in enumerate(rows):
             asked.begin(number)
             with located(f"evaluate[{number}]"):
-                scored, marks = evaluate_row(row, asked, own=own, keep_lines=keep, journal=journal, progress=progress)
-            if classes := scored.pop("classes", None):
-                name = f"{scored['dataset']}/{row.task}/{row.answers}"
+                result, scored = evaluate_row(row, asked, own=own, keep_lines=keep, saved=saved, progress=progress)
+            if classes := result.pop("classes", None):
+                name = f"{result['dataset']}/{row.task}/{row.answers}"
                 results["run"].setdefault("classes", {})[name] = classes
-            results["rows"].append(scored)
-            for mark in marks if file else ():
-                if mark.soft:
-                    mark.line["predicted"]["soft"] = soft.write(f"{number:02d}_{mark.place:06d}", mark.soft)
-                file.write(json.dumps(mark.line, ensure_ascii=False) + "\n")
+            results["rows"].append(result)
+            for question in scored if file else ():
+                if question.soft:
+                    question.line["predicted"]["soft"] = soft.write(f"{number:02d}_{question.place:06d}", question.soft)
+                file.write(json.dumps(question.line, ensure_ascii=False) + "\n")
             if row.trivial:
                 strongest, all_of_them = evaluate_trivial(row, answerer.generation, own=own)
                 results["rows"].append(strongest)
@@ -86,6 +86,6 @@ def evaluate(
         if writes:
             write_results(results, output / "results.json")
             write_page(results, output / "results.md")
-    if journal:
-        journal.close(done=ranks.place()[0] == 0)
+    if saved:
+        saved.close(done=ranks.place()[0] == 0)
     return results

@@ -1,9 +1,9 @@
 """Asks a trained model about pictures and videos: from the command line, a folder, a JSONL, or a prompt.
 
-    python evaluation/inference_ullava.py --llm_path runs/mine --images a.jpg photos/ --questions "What is it?"
-    python evaluation/inference_ullava.py --llm_path runs/mine --images a.jpg --task res --phrase "the red circle"
-    python evaluation/inference_ullava.py --llm_path runs/mine --jsonl questions.jsonl
-    python evaluation/inference_ullava.py --llm_path runs/mine
+python evaluation/inference_ullava.py --llm_path runs/mine --images a.jpg photos/ --questions "What is it?"
+python evaluation/inference_ullava.py --llm_path runs/mine --images a.jpg --task res --phrase "the red circle"
+python evaluation/inference_ullava.py --llm_path runs/mine --jsonl questions.jsonl
+python evaluation/inference_ullava.py --llm_path runs/mine
 """
 
 import argparse

@@ -20,7 +20,7 @@ from ullava.datasets.structures import Answer, Dialogue
 from ullava.models.assembly import PRECISIONS, Assembled, reopen
 from ullava.models.batching.batch import Batch, Promised
 from ullava.models.batching.collator import Collator, stand
-from ullava.models.batching.example import Row
+from ullava.models.batching.example import Example
 from ullava.models.quantisation import QUANTISED, open_bitsandbytes, quantise
 
 SPACES = re.compile(rf"\s*(?={'|'.join(map(re.escape, SPACED))})")  # decoding loses what the tokens own
@@ -72,9 +72,9 @@ class Answerer:
         with torch.random.fork_rng([device] if device.type == "cuda" else []):  # draws are a batch's own
             names = "|".join(dialogue.id for dialogue in dialogues)
             torch.manual_seed(zlib.crc32(names.encode(), self.generation.seed))
-            return self.say(rows)
+            return self.generate_and_read(rows)
 
-    def read(self, dialogues: Sequence[Dialogue], rows: Sequence[Row]) -> list[Answer]:
+    def read(self, dialogues: Sequence[Dialogue], rows: Sequence[Example]) -> list[Answer]:
         """What the heads make of the given answers."""
         batch = self.collate(rows).to(self.model.llm.device)
         states = self.model.decoder(
@@ -83,7 +83,7 @@ class Answerer:
         texts = [" ".join(turn.answer for turn in dialogue.turns) for dialogue in dialogues]
         return self.predict(texts, states, batch)
 
-    def say(self, rows: Sequence[Row]) -> list[Answer]:
+    def generate_and_read(self, rows: Sequence[Example]) -> list[Answer]:
         """Generates, then reads."""
         batch = self.collate_open(rows).to(self.model.llm.device)
         embeds = self.model.embed(batch)
@@ -111,7 +111,7 @@ class Answerer:
         cache = result.past_key_values if one_by_one else None
         return Said(result.sequences, cache)
 
-    def reread(self, embeds: Tensor, batch: Batch, said: Said, rows: Sequence[Row]) -> tuple[Batch, Tensor]:
+    def reread(self, embeds: Tensor, batch: Batch, said: Said, rows: Sequence[Example]) -> tuple[Batch, Tensor]:
         """The batch with the promises that were said, and the states from the prompt's last one on, (B, T + 1, D)."""
         length, count = embeds.shape[1], said.ids.shape[1]
         answer = self.model.llm.get_input_embeddings()(said.ids).to(embeds.dtype)
@@ -126,17 +126,19 @@ class Answerer:
             inputs_embeds=fed, attention_mask=mask, position_ids=places[:, start:], past_key_values=said.cache,
             use_cache=said.cache is not None,
         ).last_hidden_state[:, -(count + 1) :]  # fmt: skip
-        promised = {token: self.stood(token, said.ids.tolist(), rows, batch).to(embeds.device) for token in self.tokens}
+        promised = {
+            token: self.promises_of(token, said.ids.tolist(), rows, batch).to(embeds.device) for token in self.tokens
+        }
         return replace(batch, promised=promised), states
 
-    def stood(self, token: str, said: list[list[int]], rows: Sequence[Row], batch: Batch) -> Promised:
+    def promises_of(self, token: str, said: list[list[int]], rows: Sequence[Example], batch: Batch) -> Promised:
         """Where a token was said; it speaks of the picture that its row is about, or of nothing."""
         frames = {row: number for number, row in enumerate(batch.frame_rows)}  # an open row has no other frame
         sizes = {n: row.media[row.about].size for n, row in enumerate(rows) if row.about is not None}
-        spots = [(n, column) for n, ids in enumerate(said) if n in sizes for column in self.spoken(ids, token)]
+        spots = [(n, column) for n, ids in enumerate(said) if n in sizes for column in self.find_tokens(ids, token)]
         return stand(spots, [frames.get(n, -1) for n, _ in spots], [sizes[n] for n, _ in spots])
 
-    def spoken(self, ids: list[int], token: str) -> list[int]:
+    def find_tokens(self, ids: list[int], token: str) -> list[int]:
         """Where in an answer's ids the token stands, before its end."""
         ends = [ids.index(stop) for stop in self.stop_ids if stop in ids]
         return [i for i, other in enumerate(ids[: min(ends, default=len(ids))]) if other == self.ids[token]]
@@ -153,7 +155,7 @@ class Answerer:
     def predict(self, texts: Sequence[str], states: Tensor, batch: Batch) -> list[Answer]:
         """The answers, a row each, with what the heads make of the states under their tokens."""
         found, scores = ([{name: [] for name in self.model.heads} for _ in texts] for _ in range(2))
-        for head, predicted in self.model.keep_promises(states, batch):
+        for head, predicted in self.model.run_heads(states, batch):
             owners = batch.promised[head.token].rows.tolist()
             for row, result in zip(owners, head.results(predicted, batch), strict=True):
                 found[row][head.name].append(result)

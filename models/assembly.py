@@ -113,7 +113,7 @@ def assemble(
     if grow:
         add_tokens(tokenizer, llm, *new_words(config))
     for head in heads.values():
-        head.meet(llm.get_input_embeddings())  # whose rows are all there now
+        head.bind_embeddings(llm.get_input_embeddings())  # whose rows are all there now
     tokenizer = legacy(tokenizer) if config.tokenization == "legacy" else tokenizer
     if config.lora and not (parent and parent.config.lora):
         add_lora(llm, config.lora)
@@ -218,7 +218,7 @@ def build_heads(
         if name not in makers:
             raise LookupError(f"model.heads: no head {name!r}; {nearest(name, makers)}")
     heads: dict[str, Head] = {}
-    for name in sorted(config.heads, key=lambda name: (HEADS[name].after is not None, name)):
+    for name in sorted(config.heads, key=lambda name: (HEADS[name].depends_on is not None, name)):
         maker, given = makers[name]
         if name == "contrast":
             given = shown(heads)

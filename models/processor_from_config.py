@@ -1,4 +1,4 @@
-"""The border between dialogues and a network that is not there: what it would be fed, known without its weights.
+"""The processor of a network that is not there: what it would be fed, known without its weights.
 
 `ullava check` measures and shows rows with it. It reads configurations and a tokenizer only, and hashes nothing.
 """
@@ -21,7 +21,7 @@ from ullava.models.text.conversation import conversation
 from ullava.models.text.tokenization import legacy, open_tokenizer
 
 
-def border(config: ModelConfig, *, max_length: int = 512) -> Processor:
+def processor_from_config(config: ModelConfig, *, max_length: int = 512) -> Processor:
     """The processor that `assemble` would make of `config`.
 
     Raises:
@@ -42,12 +42,12 @@ def border(config: ModelConfig, *, max_length: int = 512) -> Processor:
     )  # fmt: skip
 
 
-def border_of(folder: str | Path, *, max_length: int = 512) -> Processor:
-    """The processor of the run, the checkpoint or the merged model in `folder`; as `border`."""
+def processor_from_folder(folder: str | Path, *, max_length: int = 512) -> Processor:
+    """The processor of the run, the checkpoint or the merged model in `folder`; as `processor_from_config`."""
     card = open_card(folder)
     if card is None:
         raise FileNotFoundError(f"{folder}: no folder of a run, a checkpoint or a merged model")
-    return border(card.config.model_copy(update={"llm": str(folder)}), max_length=max_length)
+    return processor_from_config(card.config.model_copy(update={"llm": str(folder)}), max_length=max_length)
 
 
 def sight(config: ModelConfig) -> tuple[View, int]:

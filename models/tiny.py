@@ -169,9 +169,20 @@ def tiny_detector(tokenizer: PreTrainedTokenizerBase, *, width: int = 64) -> Gro
     )  # fmt: skip
     detector = GroundingDinoForObjectDetection(
         GroundingDinoConfig(
-            backbone_config=backbone, text_config=text, d_model=width, num_queries=24, num_feature_levels=2,
-            encoder_layers=2, decoder_layers=2, encoder_ffn_dim=2 * width, decoder_ffn_dim=2 * width,
-            encoder_attention_heads=4, decoder_attention_heads=4, max_text_len=64, dropout=0.0, fusion_droppath=0.0,
+            backbone_config=backbone,
+            text_config=text,
+            d_model=width,
+            num_queries=24,
+            num_feature_levels=2,
+            encoder_layers=2,
+            decoder_layers=2,
+            encoder_ffn_dim=2 * width,
+            decoder_ffn_dim=2 * width,
+            encoder_attention_heads=4,
+            decoder_attention_heads=4,
+            max_text_len=64,
+            dropout=0.0,
+            fusion_droppath=0.0,
         )
     )
     stops = tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]", ".", "?"])

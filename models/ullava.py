@@ -114,7 +114,7 @@ class Ullava(nn.Module):
         """(B, L, D): words, with the pictures' features where their patches stand."""
         embeds = self.llm.get_input_embeddings()(batch.input_ids)
         seen = [media for media in (batch.pictures, batch.videos) if media is not None]
-        features = self.see(seen)
+        features = self.media_tokens(seen)
         for media, found in zip(seen, features, strict=False):
             columns = media.columns[:, None] + torch.arange(found.shape[1], device=embeds.device)
             embeds = embeds.index_put((media.rows[:, None], columns), found.to(embeds.dtype))
@@ -122,20 +122,20 @@ class Ullava(nn.Module):
             embeds = embeds.to(torch.get_autocast_dtype(embeds.device.type))
         return embeds if seen else embeds + 0 * features[0].sum().to(embeds.dtype)
 
-    def see(self, seen: Sequence[Media]) -> list[Tensor]:
+    def media_tokens(self, seen: Sequence[Media]) -> list[Tensor]:
         """Each medium's features, (items, tokens, D).
 
         The tower and the projector run once, whatever there is to see: ranks whose batches differ still use the same
         parameters in the same order, or they would wait for each other for ever (ZeRO-3). Without media there is one
         blank, to be multiplied by zero.
         """
-        features = self.watch(seen)
+        features = self.tower_features(seen)
         found = [over_time(some) if some.ndim == 4 else some for some in features]
         tokens = self.project(torch.cat([some.flatten(0, 1) for some in found]))
         parts = tokens.split([some.shape[0] * some.shape[1] for some in found])
         return [part.unflatten(0, some.shape[:2]) for part, some in zip(parts, found, strict=True)]
 
-    def watch(self, seen: Sequence[Media]) -> list[Tensor]:
+    def tower_features(self, seen: Sequence[Media]) -> list[Tensor]:
         """The tower's features: (P, patches, W) of pictures, (V, F, patches, W) of videos, of a blank where is neither.
 
         A frozen tower is not asked for the blank.
@@ -166,24 +166,24 @@ class Ullava(nn.Module):
         states = self.decoder(
             inputs_embeds=self.embed(batch), attention_mask=batch.attention_mask, use_cache=False
         ).last_hidden_state
-        sums = {"lm": self.say(states, batch).sum()}
-        for head, predicted in self.keep_promises(states, batch):
+        sums = {"lm": self.lm_loss(states, batch).sum()}
+        for head, predicted in self.run_heads(states, batch):
             for name, losses in head.losses(predicted, batch).items():  # two heads may draw boxes
                 sums[name] = sums.get(name, 0) + losses.sum()
         parts = {name: total / as_divisor(counts[GROUPS.get(name, name)]) for name, total in sums.items()}
         return Losses(sum(self.weights[name] * part for name, part in parts.items()), parts)
 
-    def say(self, states: Tensor, batch: Batch) -> Tensor:
+    def lm_loss(self, states: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy of each supervised token, (T,); logits exist only where there is a label."""
         logits = self.llm.lm_head(states[batch.target_rows, batch.target_columns])
         return F.cross_entropy(logits.float(), batch.target_ids, reduction="none")
 
-    def keep_promises(self, states: Tensor, batch: Batch):
+    def run_heads(self, states: Tensor, batch: Batch):
         """Yields (head, its predictions) for the (B, L, D) last hidden states; who reads another's comes after it."""
         found: dict[str, Any] = {}
         for name, head in self.heads.items():
             promised = [batch.promised[token] for token in head.tokens]
             own, *further = (states[some.rows, some.columns] for some in promised)
-            read = (found[head.after],) if head.after else ()
+            read = (found[head.depends_on],) if head.depends_on else ()
             found[name] = head(own, batch, *further, *read)
             yield head, found[name]

@@ -54,7 +54,7 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def exams(self, sample: Sample) -> Iterator[Dialogue]:
+    def eval_dialogues(self, sample: Sample) -> Iterator[Dialogue]:
         """Yields one dialogue of one turn per question, phrases and order fixed, so that no answer leaks onwards."""
 
     @abstractmethod

@@ -28,7 +28,7 @@ class Captioning(Task):
         question = asked.question or pick(self.questions.drawn, rng)
         return Dialogue(sample.id, sample, (Turn(question, pick(captions, rng), media=asked.media),))
 
-    def exams(self, sample):
+    def eval_dialogues(self, sample):
         asked, captions = self.captions(sample)
         turn = Turn(asked.question or self.questions.exam, captions[0], captions, asked.media)
         yield Dialogue(f"{sample.id}#0", sample, (turn,))

@@ -19,7 +19,7 @@ class KeywordSegmentation(RegionTask):
         form: a name in `keyword_answers.py`.
         keywords: "given": the region's own; "phrase": where it has none the phrase is its keyword, as KeySeg takes it
             for REFER.
-        texts: "all": exams ask by every phrase; "first": by the first of each region, as LISA and KeySeg do.
+        texts: "all": eval_dialogues ask by every phrase; "first": by the first of each region, as LISA and KeySeg do.
     """
 
     scores = {SEG: ("mask_iou",), KEY: ("keyword_acc",)}
@@ -50,7 +50,7 @@ class KeywordSegmentation(RegionTask):
             )
         return list(self.with_phrases(asked)) if self.keywords == "phrase" else asked
 
-    def exams(self, sample):
+    def eval_dialogues(self, sample):
         for number, (phrase, region) in enumerate(self.asked(sample)):
             if self.texts == "all" or phrase == region.phrases[0]:
                 yield self.write(f"{sample.id}#{number}", sample, [(phrase, region)], [self.questions(region).exam])

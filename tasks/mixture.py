@@ -18,7 +18,7 @@ PASS, ORDER, DRAW, SPARE, MIRROR = range(5)  # what a random stream is for, so t
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MixtureEntry:
     """Asks `task` about a dataset's records, `portion` passes over them per epoch, half in a `mirror` if told."""
 
     reader: Reader
@@ -34,11 +34,11 @@ class Mixture:
     after the other: two epochs at a portion of 0.5 are one pass, and two at 2.5 ask about each record five times.
 
     Example:
-        mixture = Mixture([Row(refcoco, TASKS["res"]()), Row(refcoco, TASKS["rec"](), 0.5)], seed=42)
+        mixture = Mixture([MixtureEntry(refcoco, TASKS["res"]()), MixtureEntry(refcoco, TASKS["rec"](), 0.5)], seed=42)
         dialogues = [mixture[epoch, k] for k in range(mixture.size(epoch))]
     """
 
-    def __init__(self, rows: Sequence[Row], seed: int = 0):
+    def __init__(self, rows: Sequence[MixtureEntry], seed: int = 0):
         """
         Raises:
             ValueError: a row without records, a portion that is not above 0, or an empty first epoch.

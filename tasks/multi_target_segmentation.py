@@ -103,7 +103,7 @@ class MultiTargetSegmentation(Task):
         answered = asked if self.order == "follow" else draw(asked, len(asked), rng)
         return self.write(sample.id, sample, asked, answered, pick(self.book.drawn, rng))
 
-    def exams(self, sample):
+    def eval_dialogues(self, sample):
         names = sorted(self.names(sample))
         step = self.exam_classes or max(len(names), 1)
         for number, first in enumerate(range(0, len(names), step)):

@@ -28,7 +28,7 @@ class ReasoningSegmentation(RegionTask):
         explanatory: share of the training answers of explained regions that are the explanation alone. None: no answer
             explains (LISA's -1).
         explained: share of the other answers that give mask and explanation; the rest give the mask alone (LISA: half).
-        explain: whether exams ask for the explanation, too.
+        explain: whether eval_dialogues ask for the explanation, too.
     """
 
     scores = {SEG: ("mask_iou",), LOC: ()}
@@ -64,7 +64,7 @@ class ReasoningSegmentation(RegionTask):
         drawn = [(text, region, self.drawn(region, rng)) for text, region in asked]
         return self.converse(sample.id, sample, drawn, rng)
 
-    def exams(self, sample):
+    def eval_dialogues(self, sample):
         parts: Parts = "both" if self.explain else "mask"
         for number, (text, region) in enumerate(self.asked(sample)):
             if text is region.phrases[0]:  # LISA's: the first text of a region alone

@@ -94,7 +94,7 @@ class RegionTask(Task):
         questions = [pick(self.questions(region).drawn, rng) for _, region in asked]
         return self.write(sample.id, sample, asked, questions, rng)
 
-    def exams(self, sample):
+    def eval_dialogues(self, sample):
         for number, (phrase, region) in enumerate(self.asked(sample)):
             yield self.write(f"{sample.id}#{number}", sample, [(phrase, region)], [self.questions(region).exam])
 

@@ -35,7 +35,7 @@ class VisualQuestionAnswering(Task):
         start = int(rng.integers(len(turns)))  # any turn may be the first: an exam asks each alone
         return Dialogue(sample.id, sample, stretch(turns, start, self.rounds))
 
-    def exams(self, sample):
+    def eval_dialogues(self, sample):
         turns = self.turns(sample)
         for number in range(len(turns)):
             yield Dialogue(f"{sample.id}#{number}", sample, stretch(turns, number, 1))

@@ -107,7 +107,7 @@ def lay_out(root: Path) -> None:
 
 def publish(ours: Path, theirs: Path) -> None:
     """Writes a merged folder of ours as LISA's are published, by the table that reads them."""
-    from ullava.models.convert.kinds import KINDS
+    from ullava.models.convert.kinds import MODEL_KINDS
 
     theirs.mkdir()
     held = {f"llm.{name}": tensor for name, tensor in load_file(ours / "llm" / "model.safetensors").items()}
@@ -115,7 +115,7 @@ def publish(ours: Path, theirs: Path) -> None:
     learned = load_file(ours / "learned.safetensors")
     told = {name: tensor for name, tensor in learned.items() if ".standardise." not in name}  # LISA's has none
     held |= {name.replace("heads.mask.mask_decoder.", "sam.mask_decoder."): tensor for name, tensor in told.items()}
-    published = {name: tensor.contiguous() for name, tensor in KINDS["lisa"].table.write(held).items()}
+    published = {name: tensor.contiguous() for name, tensor in MODEL_KINDS["lisa"].table.write(held).items()}
     save_file(published, theirs / "model.safetensors")
     settings = json.loads((ours / "llm" / "config.json").read_text()) | {"mm_vision_select_layer": -1}
     (theirs / "config.json").write_text(json.dumps(settings))

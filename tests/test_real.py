@@ -99,4 +99,4 @@ def test_a_dialogue_of_every_row_goes_through_the_network(name, network):
 def test_every_task_of_the_evaluation_has_questions():
     for row in load(REAL / "eval.yaml", EvaluationConfig).evaluate:
         reader = open_dataset(row.dataset, row.task)
-        assert next(TASKS.build(row.task, row.options).exams(reader[0])).turns
+        assert next(TASKS.build(row.task, row.options).eval_dialogues(reader[0])).turns

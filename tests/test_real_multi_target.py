@@ -35,7 +35,7 @@ def test_every_picture_asks_for_its_whole_vocabulary(name):
     reader, task = open_dataset(name, "multi_target"), TASKS.build("multi_target", {})
     known = sorted(label.lower() for label in reader.names.values())
     for sample in reader:
-        (exam,) = task.exams(sample)
+        (exam,) = task.eval_dialogues(sample)
         assert list(task.read(exam.turns[0].answer).names) == known
         there = {one.category.lower() for one in sample.regions}
         assert {promise.region.category for promise in exam.promises} == there

@@ -10,7 +10,7 @@ from ullava.datasets.formats.matlab import read_mat
 from ullava.datasets.opening import check_file
 
 Part = tuple[str, np.ndarray]  # code, and mask (H, W) bool
-Thing = tuple[str, np.ndarray, tuple[Part, ...]]  # class, mask (H, W) bool, and parts
+Instance = tuple[str, np.ndarray, tuple[Part, ...]]  # class, mask (H, W) bool, and parts
 
 
 def read_labels(path: Path) -> np.ndarray:
@@ -25,7 +25,7 @@ def read_labels(path: Path) -> np.ndarray:
     return labels.astype(np.uint16)
 
 
-def read_objects(path: Path) -> tuple[Thing, ...]:
+def read_objects(path: Path) -> tuple[Instance, ...]:
     """Returns PASCAL-Part's objects. The last few files are kept: parts share one reading.
 
     Raises:
@@ -36,7 +36,7 @@ def read_objects(path: Path) -> tuple[Thing, ...]:
 
 
 @lru_cache(maxsize=8)
-def _read_objects(path: Path, time: int) -> tuple[Thing, ...]:
+def _read_objects(path: Path, time: int) -> tuple[Instance, ...]:
     try:
         anno, found = structures(read_mat(path, "anno"))[0], []
         for thing in structures(anno["objects"]):

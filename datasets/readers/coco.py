@@ -11,7 +11,7 @@ from typing import Any
 from ullava.datasets import boxes, masks
 from ullava.datasets.masks import Mask, Polygons, RunLengths, Union
 from ullava.datasets.structures import Region
-from ullava.datasets.tables import Row, read_object
+from ullava.datasets.tables import TableRow, read_object
 
 
 def pictures(tree: dict[str, Any]) -> dict[int, dict[str, Any]]:
@@ -20,7 +20,7 @@ def pictures(tree: dict[str, Any]) -> dict[int, dict[str, Any]]:
     return {image["id"]: {"file": image["file_name"], "size": [image["height"], image["width"]]} for image in images}
 
 
-def captions(path: Path) -> Iterator[Row]:
+def captions(path: Path) -> Iterator[TableRow]:
     """One row per picture that has captions."""
     tree = read_object(path, "images", "annotations")
     found = defaultdict(list)
@@ -28,10 +28,10 @@ def captions(path: Path) -> Iterator[Row]:
         found[annotation["image_id"]].append(annotation["caption"].strip())
     for identity, picture in pictures(tree).items():
         if identity in found:
-            yield Row(str(identity), picture["file"], picture | {"captions": found[identity]})
+            yield TableRow(str(identity), picture["file"], picture | {"captions": found[identity]})
 
 
-def instances(path: Path, *, unique_categories: bool = False, smallest: float = 0.0) -> Iterator[Row]:
+def instances(path: Path, *, unique_categories: bool = False, smallest: float = 0.0) -> Iterator[TableRow]:
     """One row per picture that has objects.
 
     Crowds are left out, and what covers less than the share `smallest` of its picture; of `unique_categories` also what
@@ -52,7 +52,7 @@ def instances(path: Path, *, unique_categories: bool = False, smallest: float = 
             and not (smallest and annotation["area"] < smallest * picture["size"][0] * picture["size"][1])
         ]
         if objects:
-            yield Row(str(identity), picture["file"], picture | {"objects": objects})
+            yield TableRow(str(identity), picture["file"], picture | {"objects": objects})
 
 
 def thing(annotation: dict[str, Any], names: dict[int, str]) -> dict[str, Any]:
@@ -99,9 +99,7 @@ def segmentation_of(mask: Mask) -> Any:
     return masks.encode(mask.draw())
 
 
-def union(
-    stated: Sequence[dict[str, Any]], size: tuple[int, int], where: str, phrases: tuple[str, ...] = ()
-) -> Region:
+def union(stated: Sequence[dict[str, Any]], size: tuple[int, int], where: str, phrases: tuple[str, ...] = ()) -> Region:
     """The region that several objects are together: the union of their masks, the box around theirs.
 
     It has their category where they share one, and a mask where each of them has one.

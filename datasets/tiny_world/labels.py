@@ -1,6 +1,6 @@
 """Label maps of the embedded world with many classes, a color and a shape each: most of them are in no one scene.
 
-    labels_fine/000000.png, classes_fine.txt      0 is no class
+labels_fine/000000.png, classes_fine.txt      0 is no class
 """
 
 import numpy as np

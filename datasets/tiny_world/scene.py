@@ -19,7 +19,7 @@ EXTENT = {  # half width of a shape's box, in radii; every box is centred on the
     "circle": 1.0, "square": 0.84, "triangle": 0.95, "diamond": 1.0, "cross": 0.95, "ring": 1.0,
 }  # fmt: skip
 DIRECTIONS = {"to the left": (-1, 0), "to the right": (1, 0), "upwards": (0, -1), "downwards": (0, 1)}
-KINDS = ("size", "texture", "color", "shape")  # in the order in which they are said
+TRAITS = ("size", "texture", "color", "shape")  # in the order in which they are said
 
 
 @dataclass(frozen=True, slots=True)

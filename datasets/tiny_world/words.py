@@ -11,7 +11,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ullava.datasets.tiny_world.scene import COLORS, KINDS, SHAPES, SIDE, TEXTURES, Motion, Scene, Thing
+from ullava.datasets.tiny_world.scene import COLORS, SHAPES, SIDE, TEXTURES, TRAITS, Motion, Scene, Thing
 
 CLEAR = 5.0  # pixels
 SIDES = {"left of": (-1, 0), "right of": (1, 0), "above": (0, -1), "below": (0, 1)}
@@ -63,7 +63,7 @@ def pick(items, rng: np.random.Generator):
 
 def noun(wanted: Wanted) -> str:
     """Attributes in the order in which they are said; without a shape it is an "object"."""
-    return " ".join([wanted[kind] for kind in KINDS[:3] if kind in wanted] + [wanted.get("shape", "object")])
+    return " ".join([wanted[kind] for kind in TRAITS[:3] if kind in wanted] + [wanted.get("shape", "object")])
 
 
 def plural(wanted: Wanted) -> str:
@@ -97,7 +97,7 @@ def reason(scene: Scene, rng: np.random.Generator) -> str:
 def motion_captions(motion: Motion) -> list[str]:
     """Several ways to say what moves and whither."""
     thing = motion.scene.things[motion.mover]
-    words = {kind: getattr(thing, kind) for kind in KINDS}
+    words = {kind: getattr(thing, kind) for kind in TRAITS}
     return [text.format(way=motion.direction, **words) for text in MOTIONS]
 
 
@@ -106,7 +106,7 @@ def names(scene: Scene, index: int, *, bare: bool = False) -> list[dict[str, str
     thing = scene.things[index]
     unique = []
     for count in range(4):
-        for kinds in combinations(KINDS[:3], count):
+        for kinds in combinations(TRAITS[:3], count):
             for tail in ((), ("shape",)) if bare else (("shape",),):
                 wanted = {kind: getattr(thing, kind) for kind in kinds + tail}
                 if wanted and scene.having(wanted) == [index]:
@@ -180,7 +180,7 @@ def ask(scene: Scene, rng: np.random.Generator) -> Asked:
 
 def ask_attribute(scene: Scene, rng: np.random.Generator) -> Asked | None:
     """What one attribute of a thing is, the others naming it."""
-    kind, index = pick(KINDS, rng), int(rng.integers(len(scene.things)))
+    kind, index = pick(TRAITS, rng), int(rng.integers(len(scene.things)))
     unique = [w for w in names(scene, index, bare=True) if kind not in w]
     if not unique:
         return None
@@ -214,7 +214,7 @@ def ask_existence(scene: Scene, rng: np.random.Generator) -> Asked:
     """Whether there is a thing with two attributes: yes as often as no; a no differs in one word from a thing."""
     there = rng.random() < 0.5
     while True:
-        thing, kind = pick(scene.things, rng), pick(KINDS[:3], rng)
+        thing, kind = pick(scene.things, rng), pick(TRAITS[:3], rng)
         wanted = {kind: getattr(thing, kind), "shape": thing.shape}
         if rng.random() < 0.3:
             del wanted["shape" if kind == "color" else kind]

@@ -1,9 +1,9 @@
 """A conversation about a picture: every question is answered knowing what was said before.
 
-    ullava chat picture.jpg
-    /picture other.jpg    another picture, and a new conversation
-    /new                  a new conversation about the same picture
-    /end                  or an empty line, or the end of the input
+ullava chat picture.jpg
+/picture other.jpg    another picture, and a new conversation
+/new                  a new conversation about the same picture
+/end                  or an empty line, or the end of the input
 """
 
 from collections.abc import Callable, Iterator

@@ -1,6 +1,6 @@
 """Questions from anywhere about any picture: asked in batches, and the answers written with their masks and boxes.
 
-answers.jsonl has a line per question: image, question, answer, things, boxes, and the files that `things` writes.
+answers.jsonl has a line per question: image, question, answer, instances, boxes, and the files that `instances` writes.
 """
 
 import json
@@ -27,7 +27,7 @@ def told(line: Mapping[str, Any]) -> str:
     """A line of answers.jsonl for people."""
     files = [line[kind] for kind in ("overlay", "npy", "rle", "polygons") if line.get(kind)]
     said = [line["answer"]]
-    for thing, box, mask in zip_longest(line["things"], line["boxes"], line["masks"]):
+    for thing, box, mask in zip_longest(line["instances"], line["boxes"], line["masks"]):
         words = [thing["name"] or "it"]
         words += [f"confidence {thing['confidence']:.2f}"] if thing["confidence"] is not None else []
         words += [f"box {' '.join(f'{side:.0f}' for side in box)}"] if box else []
@@ -112,7 +112,7 @@ def read_asks(path: str | Path) -> list[Ask]:
 
 
 def question_of(task: str, phrase: str, about: Picture | Video | None) -> str:
-    """The question by which a task asks for a phrase, as its exams do.
+    """The question by which a task asks for a phrase, as its evaluation dialogues do.
 
     Raises:
         LookupError: unknown task.
@@ -123,7 +123,11 @@ def question_of(task: str, phrase: str, about: Picture | Video | None) -> str:
         raise ValueError(f"task {task!r} asks about a phrase; name it by --phrase")
     everything = Region((phrase,), phrase, (0, 0, 1, 1), RunLengths((1, 1), (0, 1)), sentences=asks_itself(phrase))
     media = (about,) if about else ()
-    return next(asker.exams(Sample("inference", media, (everything,), turns=(Turn(phrase, "-"),)))).turns[-1].question
+    return (
+        next(asker.eval_dialogues(Sample("inference", media, (everything,), turns=(Turn(phrase, "-"),))))
+        .turns[-1]
+        .question
+    )
 
 
 def answer(asks: Sequence[Ask], answerer: Answerer, first: int = 0) -> Iterator[tuple[int, Ask, Answer]]:

@@ -1,12 +1,12 @@
 """What an answer points at, thing by thing, and the files in which other programs want it.
 
-    png        0003_dog_mask_0.png      white on black, one a mask
-    npy        0003_dog_masks.npy       (N, H, W) bool
-    rle        0003_dog_rle.json        COCO's run lengths, one a mask
-    polygons   0003_dog_polygons.json   a list of outlines [x0, y0, x1, y1, ...] a mask, which cover the same pixels
-    boxes      0003_dog_boxes.json      x0, y0, x1, y1 in pixels, x1 and y1 outside
-    overlay    0003_dog_overlay.png     the picture with all of them
-    coco       coco.json                one file for all pictures, as COCO's annotations, with a score each
+png        0003_dog_mask_0.png      white on black, one a mask
+npy        0003_dog_masks.npy       (N, H, W) bool
+rle        0003_dog_rle.json        COCO's run lengths, one a mask
+polygons   0003_dog_polygons.json   a list of outlines [x0, y0, x1, y1, ...] a mask, which cover the same pixels
+boxes      0003_dog_boxes.json      x0, y0, x1, y1 in pixels, x1 and y1 outside
+overlay    0003_dog_overlay.png     the picture with all of them
+coco       coco.json                one file for all pictures, as COCO's annotations, with a score each
 """
 
 import json
@@ -34,7 +34,7 @@ USUAL = ("png", "boxes", "overlay")
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
+class Instance:
     """One thing that an answer points at.
 
     Attributes:
@@ -50,7 +50,7 @@ class Thing:
     confidence: float | None
 
 
-def things(answer: Answer) -> list[Thing]:
+def instances(answer: Answer) -> list[Instance]:
     """What an answer points at, in the order of its text: its n-th mask, n-th box and n-th name are one thing."""
     soft = answer.predictions.get("mask", ())
     boxes = answer.predictions.get("box") or answer.predictions.get("detector", ())
@@ -61,12 +61,12 @@ def things(answer: Answer) -> list[Thing]:
         there = mask is not None and bool(mask.any())
         box = tuple(float(side) for side in boxes[n]) if n < len(boxes) else box_of(mask) if there else None
         confidence = float(np.asarray(soft[n])[mask].mean()) if there else None
-        found.append(Thing(names[n] if n < len(names) else "", mask, box, confidence))
+        found.append(Instance(names[n] if n < len(names) else "", mask, box, confidence))
     return found
 
 
 def names_in(text: str) -> list[str]:
-    """What an answer calls its things, in their order: between tags, or as one of the tasks' forms names them."""
+    """What an answer calls its instances, in their order: between tags, or as one of the tasks' forms names them."""
     if tagged := NAMED.findall(text):
         return [name.strip() for name in tagged]
     if any(form.read(text) for form in NAME_LISTS.values()):
@@ -79,7 +79,7 @@ def names_in(text: str) -> list[str]:
 
 
 class Writer:
-    """Writes things into a folder, in the formats that somebody wants.
+    """Writes instances into a folder, in the formats that somebody wants.
 
     Raises:
         ValueError: a format that there is not.
@@ -96,12 +96,12 @@ class Writer:
 
     def write(self, name: str, medium: Any, answer: Answer) -> dict[str, Any]:
         """Writes one answer's files, which begin with `name`; returns their names by kind, and the boxes."""
-        found = things(answer)
+        found = instances(answer)
         masks = [thing.mask for thing in found if thing.mask is not None]
         given = answer.predictions.get("box") or answer.predictions.get("detector", ())
         boxes = [[round(side, 2) for side in thing.box] for thing in found[: len(given)]]
         line: dict[str, Any] = {"masks": [], "boxes": boxes}
-        line["things"] = [
+        line["instances"] = [
             {"name": thing.name, "confidence": thing.confidence and round(thing.confidence, 4)} for thing in found
         ]
         if "png" in self.formats:
@@ -128,8 +128,8 @@ class Writer:
             pictures = list(self.pictures.values())
             self.json("coco.json", {"images": pictures, "annotations": self.annotations, "categories": categories})
 
-    def note(self, picture: Picture, found: Sequence[Thing]) -> None:
-        """Adds things to coco.json."""
+    def note(self, picture: Picture, found: Sequence[Instance]) -> None:
+        """Adds instances to coco.json."""
         if picture.path not in self.pictures:
             height, width = images.read(picture).shape[:2]
             number = len(self.pictures) + 1

@@ -36,7 +36,7 @@ class Baseline(ABC):
         return True
 
     def learn(self, lessons: Sequence[Question]) -> None:  # noqa: B027, some have nothing to learn
-        """Takes in the exams of the training set."""
+        """Takes in the evaluation dialogues of the training set."""
 
     @abstractmethod
     def answer(self, dialogue: Dialogue) -> Answer:

@@ -1,6 +1,6 @@
 """What is reached without looking: baselines that every score stands beside.
 
-They answer the very exams of a row and are marked by its metrics, as `answers: "given"` under the dataset's name with
+They answer the questions of a row and are scored by its metrics, as `answers: "given"` under the dataset's name with
 `_trivial` behind it. The strongest one becomes a row of the results; all of them are kept under `run["trivial"]`.
 """
 
@@ -17,9 +17,9 @@ from ullava.evaluation.baselines.masks import AllObjects, ClassPrior, ConstantBo
 from ullava.evaluation.baselines.words import AnotherCaption, MajorityAnswer, RandomAttributes
 from ullava.evaluation.engine.box_sources import BOX_SOURCES, BoxSource, source_of
 from ullava.evaluation.engine.questions import open_questions, open_task
-from ullava.evaluation.engine.results import Row
-from ullava.evaluation.engine.rows import PROTOCOL, mark_all, summary
-from ullava.evaluation.engine.scoring import Marker
+from ullava.evaluation.engine.results import ResultRow
+from ullava.evaluation.engine.rows import PROTOCOL, score_all, summary
+from ullava.evaluation.engine.scoring import QuestionScorer
 from ullava.evaluation.metrics.base import METRICS, Metric
 
 LEARNED_FROM = 4000  # samples of the training set, evenly spread: means do not move beyond
@@ -49,7 +49,7 @@ class BlindBox(BoxSource):
 
 def evaluate_trivial(
     row: EvaluationRow, generation: GenerationConfig, *, own: Mapping[str, Any]
-) -> tuple[Row, dict[str, Any]]:
+) -> tuple[ResultRow, dict[str, Any]]:
     """Scores the baselines of a row's task, learned from the dataset that `row.trivial` names.
 
     Returns:
@@ -65,7 +65,7 @@ def evaluate_trivial(
     task = open_task(plain)
     training = plain.model_copy(update={"dataset": row.trivial, "limit": LEARNED_FROM})
     lessons = open_questions(training, task, own, generation.seed)
-    exams = open_questions(plain, task, own, generation.seed)
+    eval_dialogues = open_questions(plain, task, own, generation.seed)
     head = {"dataset": f"{row.dataset}_trivial", "task": row.task, "answers": "given"}
     source = BlindBox(BOX_SOURCES[source_of(row.boxes)[0]].token)
     rows = {}
@@ -75,8 +75,10 @@ def evaluate_trivial(
         began = time.perf_counter()
         baseline.learn(lessons)
         metrics = readable(row.metrics or (), baseline) or readable(task.metrics, baseline)
-        marks = mark_all(exams, baseline, Marker(task, metrics, source, head), given=True, progress=False)
-        rows[baseline.name] = summary(marks, metrics, {**head, "protocol": PROTOCOL, "boxes": None}, began)
+        scored = score_all(
+            eval_dialogues, baseline, QuestionScorer(task, metrics, source, head), given=True, progress=False
+        )
+        rows[baseline.name] = summary(scored, metrics, {**head, "protocol": PROTOCOL, "boxes": None}, began)
     strongest = max(rows, key=lambda name: rows[name]["metrics"].get(score, 0))
     scores = {name: scored["metrics"] for name, scored in rows.items()}
     return rows[strongest], {"strongest": strongest, "by": score, "learned_from": row.trivial, "scores": scores}

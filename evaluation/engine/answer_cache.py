@@ -20,7 +20,7 @@ def same_questions(row: EvaluationRow, other: EvaluationRow | None) -> bool:
     return other is not None and row.model_copy(update=bare) == other.model_copy(update=bare)
 
 
-class Remembering:
+class AnswerCache:
     """An answerer that keeps its answers while the next row wants them.
 
     Args:

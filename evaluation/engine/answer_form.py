@@ -11,7 +11,7 @@ from ullava.evaluation.metrics.additive import Additive, add, share
 
 
 @dataclass(frozen=True)
-class Form(Additive):
+class AnswerForm(Additive):
     """emission = share of answers that say each owner token as often as promised;
     unparseable = share of answers that the task's grammar cannot read.
 

@@ -13,30 +13,32 @@ import numpy as np
 from ullava.configs.tokens import SEG
 from ullava.datasets.structures import Answer
 from ullava.evaluation.engine.questions import Question
-from ullava.evaluation.engine.scoring import Marker, Pair, promised
+from ullava.evaluation.engine.scoring import Pair, QuestionScorer, promised
 from ullava.evaluation.engine.sizes import resize, size_of
 from ullava.evaluation.metrics.mask_iou import CUT
 from ullava.tasks.base import Task
 
 
-def pair_batch(marker: Marker, questions: Sequence[Question], answers: Sequence[Answer]) -> list[list[Pair] | None]:
+def pair_batch(
+    scorer: QuestionScorer, questions: Sequence[Question], answers: Sequence[Answer]
+) -> list[list[Pair] | None]:
     """The masks of each question as they are compared; None for a question that stands by itself.
 
     The questions about one picture follow each other and are all in the batch (`rows.batches_of`).
     """
-    if not marker.task.by_name:
+    if not scorer.task.by_name:
         return [None] * len(questions)
     found: list[list[Pair] | None] = []
     for _, places in groupby(range(len(questions)), key=lambda place: questions[place].meant.sample.id):
         members = list(places)
         asked, said = [questions[place] for place in members], [answers[place] for place in members]
-        found += settled(marker, pair_by_name(marker.task, asked, said))
+        found += settled(scorer, pair_by_name(scorer.task, asked, said))
     return found
 
 
-def settled(marker: Marker, pairs: Sequence[list[Pair]]) -> list[list[Pair]]:
+def settled(scorer: QuestionScorer, pairs: Sequence[list[Pair]]) -> list[list[Pair]]:
     """The pairs of a picture as its protocol compares them; what it adds goes to the last question."""
-    whole = marker.settle(list(chain.from_iterable(pairs)))
+    whole = scorer.settle(list(chain.from_iterable(pairs)))
     ends = list(accumulate(len(some) for some in pairs[:-1]))
     return [whole[first:last] for first, last in zip([0, *ends], [*ends, len(whole)], strict=True)]
 

@@ -1,4 +1,4 @@
-"""The marks of every batch that is done, on the disk at once, so that an evaluation goes on where it was stopped.
+"""The scored questions of every batch, on the disk at once, so that a stopped evaluation goes on.
 
 A batch is asked by whoever it falls to, and always the same questions stand in it: so what was marked before a kill and
 what is marked after it are, bit for bit, what one undisturbed process would have marked, on any number of ranks.
@@ -17,32 +17,32 @@ from typing import Any, TextIO
 from ullava.configs.schema import EvaluationRow, GenerationConfig
 from ullava.evaluation.engine import ranks
 from ullava.evaluation.engine.questions import Question
-from ullava.evaluation.engine.scoring import Mark
+from ullava.evaluation.engine.scoring import ScoredQuestion
 
 FOLDER = ".progress"  # beside results.json, gone when that is there
 WEIGHTS = (".safetensors", ".bin", ".pth", ".pt", ".json")
 
 
 @dataclass
-class Page:
+class RowProgress:
     """The batches of one row.
 
     Attributes:
-        found: number of a batch -> its marks, of those that an earlier process has done.
+        found: number of a batch -> its scored, of those that an earlier process has done.
         key: what a row asked of a model is known by.
     """
 
-    journal: "Journal | None" = None
+    saved: "EvaluationProgress | None" = None
     key: str = ""
-    found: dict[int, list[Mark]] = field(default_factory=dict)
+    found: dict[int, list[ScoredQuestion]] = field(default_factory=dict)
 
-    def write(self, number: int, marks: Sequence[Mark]) -> None:
+    def write(self, number: int, scored: Sequence[ScoredQuestion]) -> None:
         """Notes a batch; it is on the disk when this returns."""
-        if self.journal:
-            self.journal.write({"key": self.key, "batch": number, "marks": [packed(mark) for mark in marks]})
+        if self.saved:
+            self.saved.write({"key": self.key, "batch": number, "scored": [packed(mark) for mark in scored]})
 
 
-class Journal:
+class EvaluationProgress:
     """What the processes of one evaluation have done.
 
     Args:
@@ -59,14 +59,18 @@ class Journal:
                 if line.endswith("\n"):  # a kill may cut the last one
                     self.lines.setdefault(json.loads(line)["key"], []).append(line)
 
-    def page(self, row: EvaluationRow, generation: GenerationConfig, questions: Sequence[Question]) -> Page:
+    def row_progress(
+        self, row: EvaluationRow, generation: GenerationConfig, questions: Sequence[Question]
+    ) -> RowProgress:
         """What is known of a row."""
         asked = hashlib.sha256(f"{self.identity}{row!r}{generation!r}".encode())
         for question in questions:
             asked.update(repr(question).encode())
         key = asked.hexdigest()
         batches = map(json.loads, self.lines.pop(key, ()))
-        return Page(self, key, {batch["batch"]: [unpacked(mark) for mark in batch["marks"]] for batch in batches})
+        return RowProgress(
+            self, key, {batch["batch"]: [unpacked(mark) for mark in batch["scored"]] for batch in batches}
+        )
 
     def write(self, batch: Mapping[str, Any]) -> None:
         """Adds a line to this rank's file."""
@@ -100,7 +104,7 @@ def identify(folder: str, *more: Any) -> str:
     return json.dumps([str(Path(folder).resolve()), stamps, *more], default=str)
 
 
-def packed(mark: Mark) -> dict[str, Any]:
+def packed(mark: ScoredQuestion) -> dict[str, Any]:
     """A mark as JSON holds it; numbers keep every bit."""
     soft = [picture and base64.b64encode(picture).decode("ascii") for picture in mark.soft]
     return {
@@ -108,8 +112,8 @@ def packed(mark: Mark) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def unpacked(mark: Mapping[str, Any]) -> Mark:
+def unpacked(mark: Mapping[str, Any]) -> ScoredQuestion:
     """Inverse of `packed`."""
     soft = tuple(picture and base64.b64decode(picture) for picture in mark["soft"])
     records = {name: tuple(records) for name, records in mark["records"].items()}
-    return Mark(**mark | {"records": records, "soft": soft})
+    return ScoredQuestion(**mark | {"records": records, "soft": soft})

@@ -65,8 +65,8 @@ def class_names(row: EvaluationRow, own: Mapping[str, Any]) -> Mapping[Any, str]
 
 
 def examine(task: Task, sample: Sample, media: tuple | None) -> Iterator[Question]:
-    """Yields the task's exams of a sample, asked of its own media or of the others given."""
-    for meant in task.exams(sample):
+    """Yields the task's evaluation dialogues of a sample, asked of its own media or of the others given."""
+    for meant in task.eval_dialogues(sample):
         yield Question(meant, meant if media is None else blind(meant, media))
 
 

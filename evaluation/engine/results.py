@@ -13,7 +13,7 @@ PRINTED = (
     "gIoU", "cIoU", "N-acc", "T-acc", "acc@0.5", "mIoU", "presence_F1", "MAE", "maxF", "accuracy", "BLEU-4", "CIDEr-D",
     "keyword_acc", "emission", "unparseable",
 )  # fmt: skip
-Row = dict[str, Any]
+ResultRow = dict[str, Any]
 Results = dict[str, Any]  # {"rows": [...], "run": {...}}
 
 
@@ -64,13 +64,13 @@ def table(results: Results) -> str:
     return "\n".join(aligned(cells))
 
 
-def said_how(row: Row) -> str:
+def said_how(row: ResultRow) -> str:
     """Whether answers were generated or given, and by whose protocol where it is not ours."""
     protocol = row.get("protocol") or "ullava_trainer"
     return row["answers"] if protocol == "ullava_trainer" else f"{row['answers']}, as {protocol}"
 
 
-def scores_of(row: Row) -> str:
+def scores_of(row: ResultRow) -> str:
     """The best known scores of a row, each with half the width of its interval."""
     words = []
     for name, score in row["metrics"].items():

@@ -1,6 +1,6 @@
 """One row of an evaluation: its questions are asked in batches, marked, and summed up.
 
-Several ranks share the batches, none is asked twice; marks come in the order of the questions. A batch is the same on
+Several ranks share the batches, none is asked twice; scored come in the order of the questions. A batch is the same on
 any number of ranks, and so is what comes of it.
 """
 
@@ -14,14 +14,14 @@ from tqdm import tqdm
 from ullava.configs.schema import EvaluationRow, GenerationConfig
 from ullava.datasets.structures import Answer, Dialogue, Video
 from ullava.evaluation.engine import ranks
-from ullava.evaluation.engine.answer_form import Form
+from ullava.evaluation.engine.answer_form import AnswerForm
 from ullava.evaluation.engine.box_sources import BoxSource, open_source, source_fault
 from ullava.evaluation.engine.named_masks import pair_batch
-from ullava.evaluation.engine.progress import Journal, Page
+from ullava.evaluation.engine.progress import EvaluationProgress, RowProgress
 from ullava.evaluation.engine.protocols import open_protocol
 from ullava.evaluation.engine.questions import Question, class_names, open_questions, open_task
-from ullava.evaluation.engine.results import Row
-from ullava.evaluation.engine.scoring import Mark, Marker
+from ullava.evaluation.engine.results import ResultRow
+from ullava.evaluation.engine.scoring import QuestionScorer, ScoredQuestion
 from ullava.evaluation.metrics.base import METRICS, Metric
 from ullava.evaluation.metrics.bootstrap import interval
 from ullava.evaluation.metrics.captions import meteor
@@ -50,15 +50,15 @@ def evaluate_row(
     *,
     own: Mapping[str, Any],
     keep_lines: bool = False,
-    journal: Journal | None = None,
+    saved: EvaluationProgress | None = None,
     progress: bool = True,
-) -> tuple[Row, list[Mark]]:
+) -> tuple[ResultRow, list[ScoredQuestion]]:
     """Evaluates one row; returns its results, with its classes, and its marked questions, in order.
 
     Args:
         own: the run's own catalogue entries.
-        keep_lines: whether marks carry their line of predictions.jsonl.
-        journal: what earlier processes have done of this evaluation, and where this one notes what it does.
+        keep_lines: whether scored carry their line of predictions.jsonl.
+        saved: what earlier processes have done of this evaluation, and where this one notes what it does.
     """
     began = time.perf_counter()
     task = open_task(row)
@@ -68,11 +68,13 @@ def evaluate_row(
     head = {"dataset": dataset, "task": row.task, "answers": row.answers, "protocol": row.protocol}
     protocol = open_protocol(row, class_names(row, own))
     questions = protocol.arrange(open_questions(row, task, own, answerer.generation.seed))
-    marker = Marker(task, metrics, source, head, keep_lines, protocol.settle)
-    page = journal.page(row, answerer.generation, questions) if journal else Page()
-    marks = mark_all(questions, answerer, marker, given=row.answers == "given", page=page, progress=progress)
+    scorer = QuestionScorer(task, metrics, source, head, keep_lines, protocol.settle)
+    row_progress = saved.row_progress(row, answerer.generation, questions) if saved else RowProgress()
+    scored = score_all(
+        questions, answerer, scorer, given=row.answers == "given", row_progress=row_progress, progress=progress
+    )
     boxes = source.name if any(metric.reads == "box" for metric in metrics) else None
-    return summary(marks, metrics, {**head, "boxes": boxes}, began) | classes_of(marks, metrics), marks
+    return summary(scored, metrics, {**head, "boxes": boxes}, began) | classes_of(scored, metrics), scored
 
 
 def open_metrics(task: Task, row: EvaluationRow) -> list[Metric]:
@@ -82,7 +84,7 @@ def open_metrics(task: Task, row: EvaluationRow) -> list[Metric]:
         metrics.append(METRICS["box_accuracy"]())
     if any(metric.name == "captions" for metric in metrics) and meteor.is_there():
         metrics.append(METRICS["meteor"]())
-    return [*metrics, Form(task.by_name)]
+    return [*metrics, AnswerForm(task.by_name)]
 
 
 def open_boxes(row: EvaluationRow, task: Task, metrics: Sequence[Metric]) -> BoxSource:
@@ -98,28 +100,28 @@ def open_boxes(row: EvaluationRow, task: Task, metrics: Sequence[Metric]) -> Box
     return source
 
 
-def mark_all(
+def score_all(
     questions: Sequence[Question],
     answerer: Answerer,
-    marker: Marker,
+    scorer: QuestionScorer,
     *,
     given: bool,
-    page: Page | None = None,
+    row_progress: RowProgress | None = None,
     progress: bool = True,
-) -> list[Mark]:
-    """Asks this rank's share of the batches, and returns the marks of all ranks in the order of the questions.
+) -> list[ScoredQuestion]:
+    """Asks this rank's share of the batches; returns the scored questions of all ranks in the order of the questions.
 
     Args:
-        page: the batches that an earlier process has done, which are not asked again; takes those done here.
+        row_progress: the batches that an earlier process has done, which are not asked again; takes those done here.
     """
     rank, world = ranks.place()
-    page = page or Page()
+    row_progress = row_progress or RowProgress()
     order, size = in_order_of_length(questions), answerer.generation.batch_size
-    batches = batches_of(questions, order, size, whole=marker.task.by_name)
+    batches = batches_of(questions, order, size, whole=scorer.task.by_name)
     mine = range(rank, len(batches), world)
-    marks = [mark for number in mine for mark in page.found.get(number, ())]
-    new = [number for number in mine if number not in page.found]
-    name = f"{marker.head['dataset']} {marker.head['task']}"
+    scored = [mark for number in mine for mark in row_progress.found.get(number, ())]
+    new = [number for number in mine if number not in row_progress.found]
+    name = f"{scorer.head['dataset']} {scorer.head['task']}"
     bar = tqdm(new, desc=name, initial=len(mine) - len(new), total=len(mine), unit="batch",
                disable=rank > 0 or not progress, leave=False)  # fmt: skip
     for done, number in enumerate(bar):
@@ -129,19 +131,19 @@ def mark_all(
             for first in range(0, len(asked), size)
             for answer in answerer([question.asked for question in asked[first : first + size]], given=given)
         ]
-        masks = pair_batch(marker, asked, answers)
-        page.write(number, marked := list(map(marker, batches[number], asked, answers, masks)))
-        marks += marked
+        masks = pair_batch(scorer, asked, answers)
+        row_progress.write(number, marked := list(map(scorer, batches[number], asked, answers, masks)))
+        scored += marked
         if not bar.disable and done % -(-len(mine) // TELLS) == 0:
-            bar.set_postfix_str(running_score(marks, marker.metrics), refresh=False)
-    return sorted(ranks.gather(marks), key=lambda mark: mark.place)
+            bar.set_postfix_str(running_score(scored, scorer.metrics), refresh=False)
+    return sorted(ranks.gather(scored), key=lambda mark: mark.place)
 
 
-def running_score(marks: Sequence[Mark], metrics: Sequence[Metric]) -> str:
+def running_score(scored: Sequence[ScoredQuestion], metrics: Sequence[Metric]) -> str:
     """The first score of the questions marked so far, and how many answers keep their form."""
     said = []
     for metric in dict.fromkeys((metrics[0], metrics[-1])):
-        name, score = next(iter(metric.score([one for mark in marks for one in mark.records[metric.name]]).items()))
+        name, score = next(iter(metric.score([one for mark in scored for one in mark.records[metric.name]]).items()))
         said.append(f"{name} {score:.3f}")
     return ", ".join(said)
 
@@ -183,22 +185,24 @@ def batches_of(questions: Sequence[Question], order: Sequence[int], size: int, *
     return batches
 
 
-def summary(marks: Sequence[Mark], metrics: Sequence[Metric], head: Mapping[str, Any], began: float) -> Row:
+def summary(
+    scored: Sequence[ScoredQuestion], metrics: Sequence[Metric], head: Mapping[str, Any], began: float
+) -> ResultRow:
     """A row of results.json."""
     scores: dict[str, float] = {}
     intervals: dict[str, list[float]] = {}
     for metric in metrics:
-        records = [record for mark in marks for record in mark.records[metric.name]]
-        pictures = [mark.picture for mark in marks for _ in mark.records[metric.name]]
+        records = [record for mark in scored for record in mark.records[metric.name]]
+        pictures = [mark.picture for mark in scored for _ in mark.records[metric.name]]
         scores |= metric.score(records)
         intervals |= {name: list(ends) for name, ends in interval(records, pictures, metric.score).items()}
     seconds = round(time.perf_counter() - began, 2)
-    return {**head, "metrics": scores, "interval": intervals, "count": len(marks), "seconds": seconds}
+    return {**head, "metrics": scores, "interval": intervals, "count": len(scored), "seconds": seconds}
 
 
-def classes_of(marks: Sequence[Mark], metrics: Sequence[Metric]) -> dict[str, dict[str, dict[str, float]]]:
+def classes_of(scored: Sequence[ScoredQuestion], metrics: Sequence[Metric]) -> dict[str, dict[str, dict[str, float]]]:
     """{"classes": scores by the name of a class}; nothing where no metric knows classes."""
     classes: dict[str, dict[str, float]] = {}
     for metric in metrics:
-        classes |= metric.by_class([record for mark in marks for record in mark.records[metric.name]])
+        classes |= metric.by_class([record for mark in scored for record in mark.records[metric.name]])
     return {"classes": classes} if classes else {}

@@ -33,7 +33,7 @@ class Pair(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class ScoredQuestion:
     """One marked question: small enough to be sent between ranks.
 
     Attributes:
@@ -52,13 +52,13 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Marker:
+class QuestionScorer:
     """Marks the answers of one row.
 
     Attributes:
         head: the beginning of each line of predictions.jsonl: dataset, task, answers, protocol.
         boxes: where boxes come from.
-        keep_lines: whether marks carry their line.
+        keep_lines: whether scored carry their line.
         settle: what a protocol makes of the masks of one conversation before they are compared.
     """
 
@@ -69,7 +69,9 @@ class Marker:
     keep_lines: bool = False
     settle: Callable[[Sequence[Pair]], list[Pair]] = list
 
-    def __call__(self, place: int, question: Question, answer: Answer, masks: list[Pair] | None = None) -> Mark:
+    def __call__(
+        self, place: int, question: Question, answer: Answer, masks: list[Pair] | None = None
+    ) -> ScoredQuestion:
         """Marks the answer to the question at `place`.
 
         Args:
@@ -82,11 +84,11 @@ class Marker:
         pairs = self.pairs(question, answer, masks)
         records = {metric.name: tuple(measure(metric, pairs[metric.reads], question)) for metric in self.metrics}
         if not self.keep_lines:
-            return Mark(place, picture_of(question.meant), records, None)
+            return ScoredQuestion(place, picture_of(question.meant), records, None)
         graded = any(metric.graded for metric in self.metrics)
         soft = tuple(to_png(pair.prediction) for pair in pairs["mask"]) if graded else ()
         line = self.line(question.meant, answer, pairs, records)
-        return Mark(place, picture_of(question.meant), records, line, soft)
+        return ScoredQuestion(place, picture_of(question.meant), records, line, soft)
 
     def pairs(self, question: Question, answer: Answer, masks: list[Pair] | None = None) -> dict[str, list[Pair]]:
         """By what a metric reads: "mask", "box", "text", "answer", "names"; "union" where one does."""

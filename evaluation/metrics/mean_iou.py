@@ -80,9 +80,7 @@ def count_labels(
     if truth.size and not 0 <= truth.min() <= truth.max() < classes:
         raise ValueError(f"label map: expected ids 0..{classes - 1} or {ignore}, found {truth.min()}..{truth.max()}")
     said = prediction[(prediction >= 0) & (prediction < classes)]
-    hit, predicted, target = (
-        np.bincount(ids, minlength=classes) for ids in (truth[prediction == truth], said, truth)
-    )
+    hit, predicted, target = (np.bincount(ids, minlength=classes) for ids in (truth[prediction == truth], said, truth))
     return hit, predicted + target - hit, target
 
 

@@ -17,7 +17,7 @@ from ullava.evaluation.metrics.choices import same_choice
 
 Match = Literal["auto", "official", "exact", "set", "choice"]
 AGREEMENT = 3  # people who must agree with an answer for full marks
-PUNCTUATION = ";/[]\"{}()=+\\_-><@`,?!"
+PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 PERIODS = 32  # the reference hands a flag over as the count of replacements
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 DIGITS = {"none": "0"} | {word: str(value) for value, word in enumerate(NUMBERS)}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ullava.evaluation.engine.predictions import Line, read_predictions
-from ullava.evaluation.report.answer_defects import failures
+from ullava.evaluation.report.answer_defects import answer_defects
 from ullava.evaluation.report.best_worst import draw, find_samples, quality, texts
 from ullava.evaluation.report.main_scores import SHUFFLED, TRIVIAL
 
@@ -17,7 +17,7 @@ PICTURES = 40  # answers of each row that are shown with their picture
 SMALL = 280  # pixels of its longer side
 
 
-def gallery(predictions: Path, own: Mapping[str, Any], pictures: int = PICTURES) -> list[dict[str, Any]]:
+def all_answers(predictions: Path, own: Mapping[str, Any], pictures: int = PICTURES) -> list[dict[str, Any]]:
     """One entry per line of predictions.jsonl, controls aside, worst first.
 
     Args:
@@ -42,7 +42,7 @@ def entry(line: Line, score: float, pictures: Sequence[str]) -> dict[str, Any]:
     truth = " / ".join(texts(line["truth"]["text"]))
     return {
         "id": line["id"], "row": row_of(line), "task": line["task"], "question": line["question"],
-        "answer": line["answer"], "truth": truth, "score": round(score, 4), "failures": failures(line),
+        "answer": line["answer"], "truth": truth, "score": round(score, 4), "answer_defects": answer_defects(line),
         "pictures": list(pictures),
     }  # fmt: skip
 

@@ -11,7 +11,7 @@ from ullava.evaluation.report.best_worst import quality
 NO_TOKEN, WRONG_COUNT, EMPTY_MASK, UNPARSEABLE, MISSED = (
     "no token", "wrong count", "empty mask", "unparseable", "missed",
 )  # fmt: skip
-KINDS = {
+DEFECTS = {
     NO_TOKEN: "says no owner token where one was promised",
     WRONG_COUNT: "says another number of owner tokens than promised",
     EMPTY_MASK: "draws nothing where something is",
@@ -20,8 +20,8 @@ KINDS = {
 }
 
 
-def failures(line: Line) -> list[str]:
-    """The kinds of failure of a line of predictions.jsonl, in the order of KINDS; none where nothing is wrong.
+def answer_defects(line: Line) -> list[str]:
+    """The kinds of failure of a line of predictions.jsonl, in the order of DEFECTS; none where nothing is wrong.
 
     An answer that keeps its form and scores 0 is "missed".
     """

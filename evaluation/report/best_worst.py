@@ -25,13 +25,13 @@ from ullava.evaluation.engine.predictions import Line, decode, read_predictions
 from ullava.evaluation.report.main_scores import is_asked
 from ullava.evaluation.report.visualise import beside, enlarge, overlay
 
-KINDS = ("best", "median", "worst")  # where there are fewer answers, the later name stands
+SHOWN_FIRST = ("best", "median", "worst")  # where there are fewer answers, the later name stands
 FRAMES = 4  # of a video, shown in a row
 LONGEST = 960  # pixels of a picture's longer side on the page
 
 
 @dataclass(frozen=True, slots=True)
-class Exhibit:
+class ShownAnswer:
     """One answer on show.
 
     Attributes:
@@ -48,7 +48,7 @@ class Exhibit:
     predicted: str
 
 
-def choose(predictions: Path, own: Mapping[str, Any]) -> list[Exhibit]:
+def choose(predictions: Path, own: Mapping[str, Any]) -> list[ShownAnswer]:
     """The answers to show, by task and then from best to worst; `own` holds the run's own catalogue entries.
 
     Raises:
@@ -62,10 +62,10 @@ def choose(predictions: Path, own: Mapping[str, Any]) -> list[Exhibit]:
             groups.setdefault((line["task"], line["dataset"]), []).append((quality(line), line["id"], line))
     for group in groups.values():
         group.sort(key=lambda item: (-item[0], item[1]))
-        places = dict(zip((0, len(group) // 2, len(group) - 1), KINDS, strict=True))
+        places = dict(zip((0, len(group) // 2, len(group) - 1), SHOWN_FIRST, strict=True))
         chosen += [(kind, group[place][0], group[place][2]) for place, kind in sorted(places.items())]
     samples = find_samples([line for _, _, line in chosen], own)
-    return [Exhibit(kind, score, line, *draw(line, samples[line["id"]])) for kind, score, line in chosen]
+    return [ShownAnswer(kind, score, line, *draw(line, samples[line["id"]])) for kind, score, line in chosen]
 
 
 def quality(line: Line) -> float:

@@ -3,36 +3,38 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ullava.evaluation.engine.results import Results, Row, aligned
+from ullava.evaluation.engine.results import ResultRow, Results, aligned
 from ullava.evaluation.report.main_scores import is_asked
 
 SCORES = ("acc@0.5", "acc@0.75", "acc@0.9", "mean_box_iou")  # the first one decides
 
 
 @dataclass(frozen=True, slots=True)
-class Contest:
+class BoxSourceComparison:
     """Rows of one dataset and task, one for each source of boxes, best first."""
 
     dataset: str
     task: str
-    rows: tuple[Row, ...]
+    rows: tuple[ResultRow, ...]
 
 
-def contests(results: Results) -> Iterator[Contest]:
+def comparisons(results: Results) -> Iterator[BoxSourceComparison]:
     """Yields what can be compared: at least two sources, of generated answers to the same questions."""
-    groups: dict[tuple[str, str, int], dict[str, Row]] = {}
+    groups: dict[tuple[str, str, int], dict[str, ResultRow]] = {}
     for row in results["rows"]:
         if is_asked(row) and row.get("boxes") and row["metrics"].get(SCORES[0]) is not None:
             groups.setdefault((row["dataset"], row["task"], row["count"]), {})[row["boxes"]] = row
     for (dataset, task, _), rows in groups.items():
         if len(rows) > 1:
-            yield Contest(dataset, task, tuple(sorted(rows.values(), key=lambda row: -row["metrics"][SCORES[0]])))
+            yield BoxSourceComparison(
+                dataset, task, tuple(sorted(rows.values(), key=lambda row: -row["metrics"][SCORES[0]]))
+            )
 
 
 def verdict(results: Results) -> str:
     """A sentence for each contest; "" where nothing can be compared."""
     sentences = []
-    for contest in contests(results):
+    for contest in comparisons(results):
         best, *others = contest.rows
         top, first = best["metrics"][SCORES[0]], SCORES[0]
         low, high = best["interval"].get(first, (None, None))
@@ -47,10 +49,10 @@ def verdict(results: Results) -> str:
     return " ".join(sentences)
 
 
-def contest_table(results: Results) -> str:
+def comparison_table(results: Results) -> str:
     """All of it as plain text."""
     cells = [("dataset", "task", "boxes", *SCORES)]
-    for contest in contests(results):
+    for contest in comparisons(results):
         for row in contest.rows:
             scores = (row["metrics"].get(name) for name in SCORES)
             words = ("-" if score is None else f"{score:.3f}" for score in scores)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ullava.evaluation.baselines.trivial import RIVALS
-from ullava.evaluation.engine.results import Results, Row
+from ullava.evaluation.engine.results import ResultRow, Results
 
 TRIVIAL, SHUFFLED = "_trivial", "_shuffled"  # ends of the dataset names of control rows, NAMES
 SCALES = {"CIDEr-D": 10.0}  # where a scale does not end at 1
@@ -12,7 +12,7 @@ LEADING = {"keyword": "gIoU"}  # of tasks without a baseline, where it is not th
 
 
 @dataclass(frozen=True, slots=True)
-class Headline:
+class MainScore:
     """One line of a summary.
 
     Attributes:
@@ -39,7 +39,7 @@ class Headline:
         return f"{self.task}, {self.model}" if self.model else self.task
 
 
-def headlines(results: Results) -> Iterator[Headline]:
+def main_scores(results: Results) -> Iterator[MainScore]:
     """Yields a headline per row of generated answers, controls aside, in the order of the rows."""
     rows = {(row["dataset"], row["task"], row["answers"]): row for row in results["rows"]}
     for row in results["rows"]:
@@ -59,22 +59,22 @@ def headlines(results: Results) -> Iterator[Headline]:
         ]
         interval = None if low is None or high is None else (low, high)
         scale, model = SCALES.get(name, 1.0), row.get("model", "")
-        yield Headline(row["dataset"], row["task"], name, value, interval, *controls, scale, model)
+        yield MainScore(row["dataset"], row["task"], name, value, interval, *controls, scale, model)
 
 
-def is_asked(row: Row) -> bool:
+def is_asked(row: ResultRow) -> bool:
     """Whether a row (or a line of predictions.jsonl) is of generated answers, and no control."""
     return row["answers"] == "generated" and not row["dataset"].endswith((TRIVIAL, SHUFFLED))
 
 
 def summary_table(results: Results) -> str:
-    """The headlines as plain text."""
+    """The main scores as plain text."""
 
     def words(number: float | None) -> str:
         return "-" if number is None else f"{number:.3f}"
 
     cells = [("dataset", "task", "score", "", "95 %", "trivial", "shuffled")]
-    for line in headlines(results):
+    for line in main_scores(results):
         ends = "-" if line.interval is None else "..".join(f"{end:.2f}" for end in line.interval)
         cells.append(
             (line.dataset, line.label, line.score, words(line.value), ends, *map(words, (line.trivial, line.shuffled)))

@@ -1,7 +1,7 @@
 """Writes one page about a run: its scores beside those of a guess, its answers beside the truth, its loss curves.
 
 The page is one file that needs no network: pictures are data addresses, charts are SVG, its script is its own, and it
-follows the reader's light or dark. What stands in front, `exhibits` decides by a rule; `gallery` holds every answer.
+follows the reader's light or dark. `best_worst` chooses the answers in front; `all_answers` holds every one.
 
     ullava report runs/mine/evaluation --train runs/mine
 """
@@ -16,13 +16,13 @@ from typing import Any
 
 from ullava.configs.load import read_run
 from ullava.configs.schema import LossConfig
-from ullava.evaluation.engine.results import Results, Row, read_results, said_how
-from ullava.evaluation.report.all_answers import PICTURES, as_script, gallery
-from ullava.evaluation.report.best_worst import Exhibit, choose, texts
+from ullava.evaluation.engine.results import ResultRow, Results, read_results, said_how
+from ullava.evaluation.report.all_answers import PICTURES, all_answers, as_script
+from ullava.evaluation.report.best_worst import ShownAnswer, choose, texts
 from ullava.evaluation.report.box_source_comparison import verdict
 from ullava.evaluation.report.charts import Bar, bars, curve
 from ullava.evaluation.report.forgetting import cells, forgotten
-from ullava.evaluation.report.main_scores import Headline, headlines, is_asked
+from ullava.evaluation.report.main_scores import MainScore, is_asked, main_scores
 from ullava.evaluation.report.pages import fill, table
 
 TEMPLATE, SCRIPT = (Path(__file__).with_name(f"report.{kind}") for kind in ("html", "js"))
@@ -74,7 +74,7 @@ def write_report(
         scores=write_scores(scored),
         pictures=write_pictures(choose(predictions, own)),
         training="\n".join(write_stage(stage, folder) for stage, folder in logs.items()) or "<p>No logs.</p>",
-        answers=as_script(gallery(predictions, own, pictures)),
+        answers=as_script(all_answers(predictions, own, pictures)),
         pictured=pictures,
         script=SCRIPT.read_text(encoding="utf-8"),
         commands=f"<pre>{escape(chr(10).join(commands)) or 'none recorded'}</pre>",
@@ -96,7 +96,7 @@ def summary(results: Results) -> str:
 
 def write_scores(results: Results) -> str:
     """The chart of headline scores, and the table of all."""
-    lines = [to_bar(line) for line in headlines(results)]
+    lines = [to_bar(line) for line in main_scores(results)]
     parts = [bars(lines).replace("<svg", '<svg class="bars"', 1)] if lines else []
     if any(line.name.endswith("CIDEr-D") for line in lines):
         parts.append('<p class="soft">CIDEr-D runs from 0 to 10: its bar shows a tenth of it.</p>')
@@ -127,7 +127,7 @@ def write_forgotten(results: Results) -> list[str]:
     return [f'<h3>What was forgotten</h3>\n<p class="soft">{escape(said)}</p>', table(head, body, numbers=(4, 5, 6))]
 
 
-def to_bar(line: Headline) -> Bar:
+def to_bar(line: MainScore) -> Bar:
     """A headline on a scale from 0 to 1."""
 
     def share(value: float | None) -> float | None:
@@ -138,27 +138,27 @@ def to_bar(line: Headline) -> Bar:
     return Bar(name, share(line.value), label, interval, share(line.trivial), share(line.shuffled))
 
 
-def all_scores(row: Row) -> str:
+def all_scores(row: ResultRow) -> str:
     """Every score of a row as text."""
     return ", ".join(
         f"{name} {'-' if value is None else format(value, '.3f')}" for name, value in row["metrics"].items()
     )
 
 
-def write_pictures(exhibits: Sequence[Exhibit]) -> str:
+def write_pictures(best_worst: Sequence[ShownAnswer]) -> str:
     """Best, median and worst answer of every task."""
     parts = [
         "<p>Of each task the best, the median and the worst answer by one number: the IoU of its masks or else its "
         "boxes, or the share of words it has in common with the nearest reference. Nobody picked by hand.</p>"
     ]
-    for (task, dataset), group in groupby(exhibits, key=lambda shown: (shown.line["task"], shown.line["dataset"])):
+    for (task, dataset), group in groupby(best_worst, key=lambda shown: (shown.line["task"], shown.line["dataset"])):
         figures = "\n".join(write_figure(shown) for shown in group)
         heading = f'<h3>{escape(task)} <span class="soft">{escape(dataset)}</span></h3>'
         parts += [heading, f'<div class="shown">{figures}</div>']
     return "\n".join(parts)
 
 
-def write_figure(shown: Exhibit) -> str:
+def write_figure(shown: ShownAnswer) -> str:
     """One question, its answer, and the pictures."""
     line = shown.line
     question = line["question"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from ullava.evaluation.engine.predictions import replacing
-from ullava.evaluation.engine.results import Results, Row
+from ullava.evaluation.engine.results import ResultRow, Results
 from ullava.evaluation.report.main_scores import SHUFFLED, TRIVIAL
 
 PUBLISHED = Path(__file__).with_name("published.yaml")
@@ -56,7 +56,7 @@ def page(results: Results) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def paper_tables(rows: Sequence[Row]) -> Iterator[str]:
+def paper_tables(rows: Sequence[ResultRow]) -> Iterator[str]:
     """A table for each task and each score that its papers print."""
     asked = [row for row in rows if not row["dataset"].endswith((TRIVIAL, SHUFFLED))]
     for task in dict.fromkeys(row["task"] for row in asked):
@@ -67,7 +67,7 @@ def paper_tables(rows: Sequence[Row]) -> Iterator[str]:
                 yield paper_table(task, score, [row for row in ours if score in row["metrics"]])
 
 
-def paper_table(task: str, score: str, rows: Sequence[Row]) -> str:
+def paper_table(task: str, score: str, rows: Sequence[ResultRow]) -> str:
     """Our rows, one line for each way of answering, above the published ones of any of their datasets."""
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
     ways: dict[str, dict[str, str]] = {}
@@ -84,7 +84,7 @@ def paper_table(task: str, score: str, rows: Sequence[Row]) -> str:
     return f"## {task}: {score}, {unit}\n\n" + markdown(["", *datasets], lines)
 
 
-def way_of(row: Row) -> str:
+def way_of(row: ResultRow) -> str:
     """How a row's answers came about."""
     boxes = f", boxes by {row['boxes']}" if row.get("boxes") else ""
     return f"**this run** ({row['answers']} answers, protocol {row.get('protocol')}{boxes})"
@@ -100,7 +100,7 @@ def shown(value: float | None, interval: Sequence[float | None] | None, score: s
     return f"{value * scale:.{digits}f}{spread}"
 
 
-def every_score(rows: Sequence[Row]) -> str:
+def every_score(rows: Sequence[ResultRow]) -> str:
     """All scores of all rows, controls among them."""
     head = ["dataset", "task", "answers", "protocol", "boxes", "count", "score", "value", "95 %"]
     lines = []

@@ -7,11 +7,11 @@ from typing import Any
 from ullava.datasets.structures import Box
 from ullava.evaluation.engine.scoring import Pair
 from ullava.evaluation.metrics.base import METRICS
-from ullava.evaluation.score.kinds import KINDS, Case, Kind, Suite, match
+from ullava.evaluation.score.kinds import FILE_KINDS, Case, Kind, Suite, match
 from ullava.evaluation.score.lists import field_of, read_json
 
 
-@KINDS.register("boxes")
+@FILE_KINDS.register("boxes")
 class Boxes(Kind):
     """boxes: JSON, [{"id", "box": [x0, y0, x1, y1]}] or {id: box}; "bbox" is x, y, w, h as COCO's: acc@t"""
 

@@ -16,7 +16,7 @@ from ullava.configs.registry import Registry
 from ullava.evaluation.engine.scoring import Pair
 from ullava.evaluation.metrics.base import Metric, Record
 
-KINDS = Registry("kind of files")
+FILE_KINDS = Registry("kind of files")
 
 
 @dataclass(frozen=True, slots=True)

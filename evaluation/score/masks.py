@@ -11,14 +11,14 @@ from ullava.datasets.masks import label_map
 from ullava.evaluation.engine.scoring import Pair
 from ullava.evaluation.engine.sizes import resize
 from ullava.evaluation.metrics.base import METRICS, Metric, Record
-from ullava.evaluation.score.kinds import KINDS, Case, Kind, Suite, files_of, match
+from ullava.evaluation.score.kinds import FILE_KINDS, Case, Kind, Suite, files_of, match
 from ullava.evaluation.score.lists import field_of, place, read_list
 
 ARRAYS = (".png", ".npy")
 CUT = 0.5  # of a probability
 
 
-@KINDS.register("masks")
+@FILE_KINDS.register("masks")
 class Masks(Kind):
     """masks: folders of PNG or NPY (ReasonSeg JSON as truth), or --list: gIoU, cIoU, P@t"""
 

@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from ullava.evaluation.engine.answer_form import Form
+from ullava.evaluation.engine.answer_form import AnswerForm
 from ullava.evaluation.engine.predictions import Line, decode, read_predictions
 from ullava.evaluation.engine.scoring import Pair
 from ullava.evaluation.engine.soft_masks import read_png
 from ullava.evaluation.metrics.base import METRICS, Metric, Record
 from ullava.evaluation.metrics.captions import meteor
-from ullava.evaluation.score.kinds import KINDS, Case, Kind, Suite, match
+from ullava.evaluation.score.kinds import FILE_KINDS, Case, Kind, Suite, match
 from ullava.evaluation.score.lists import field_of
 from ullava.tasks.base import TASKS
 
 ROW = ("dataset", "task", "answers", "protocol", "boxes")  # what the lines of one row share
 
 
-@KINDS.register("predictions")
+@FILE_KINDS.register("predictions")
 class Predictions(Kind):
     """predictions: a run's predictions.jsonl, with the truth in it (--gt: in another): all that its rows report"""
 
@@ -96,7 +96,7 @@ def metrics_of(line: Line) -> list[Metric]:
     if "scored_by" in line["truth"]:
         names = [name for name in line["truth"]["scored_by"] if name != "meteor" or meteor.is_there()]
         by_name = TASKS[line["task"]].by_name
-        return [Form(by_name) if name == Form.name else METRICS[name]() for name in names]
+        return [AnswerForm(by_name) if name == AnswerForm.name else METRICS[name]() for name in names]
     holds = {"mask": line["truth"].get("masks"), "box": line["truth"].get("boxes"), "text": line["truth"].get("text")}
     holds["names"], holds["union"] = line["truth"].get("there"), line["truth"].get("union") or holds["mask"]
     metrics = [METRICS[name]() for name in TASKS.build(line["task"], {}).metrics]

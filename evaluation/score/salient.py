@@ -10,14 +10,14 @@ from ullava.datasets.opening import check_file
 from ullava.evaluation.engine.scoring import Pair
 from ullava.evaluation.metrics.base import METRICS
 from ullava.evaluation.score.grey_resize import resize_grey
-from ullava.evaluation.score.kinds import KINDS, Case, Kind, Suite, files_of, match
+from ullava.evaluation.score.kinds import FILE_KINDS, Case, Kind, Suite, files_of, match
 from ullava.evaluation.score.lists import field_of, place, read_list
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 HALF = 128  # a true pixel is brighter (PySODMetrics)
 
 
-@KINDS.register("salient")
+@FILE_KINDS.register("salient")
 class Salient(Kind):
     """salient: folders of grey pictures (PNG, JPEG), or --list: MAE, F, E, S, weighted F"""
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ullava import __version__
 from ullava.evaluation.engine.predictions import replacing
-from ullava.evaluation.engine.results import Results, Row, all_scores, write_results
+from ullava.evaluation.engine.results import ResultRow, Results, all_scores, write_results
 from ullava.evaluation.engine.rows import PROTOCOL, classes_of, summary
-from ullava.evaluation.engine.scoring import Mark
+from ullava.evaluation.engine.scoring import ScoredQuestion
 from ullava.evaluation.metrics.base import Record
 from ullava.evaluation.score import boxes as score_boxes  # noqa: F401, each registers its kinds
 from ullava.evaluation.score import masks as score_masks  # noqa: F401, each registers its kinds
@@ -19,7 +19,7 @@ from ullava.evaluation.score import predictions as score_predictions  # noqa: F4
 from ullava.evaluation.score import salient as score_salient  # noqa: F401, each registers its kinds
 from ullava.evaluation.score import semantic as score_semantic  # noqa: F401, each registers its kinds
 from ullava.evaluation.score import texts as score_texts  # noqa: F401, each registers its kinds
-from ullava.evaluation.score.kinds import KINDS, Kind, Suite, shown
+from ullava.evaluation.score.kinds import FILE_KINDS, Kind, Suite, shown
 
 Records = Mapping[str, Sequence[Record]]  # of one case, by metric
 SHOWN = 10  # names of missing predictions on the screen; the file holds all
@@ -28,7 +28,7 @@ SHOWN = 10  # names of missing predictions on the screen; the file holds all
 def main(arguments: Sequence[str]) -> None:
     """Scores as the command line says; prints every score, and writes them where `--out` names a file."""
     options = parse(arguments)
-    results = score(KINDS[options.kind](options))
+    results = score(FILE_KINDS[options.kind](options))
     for row in results["rows"]:
         for words, names in (("missing, counted as empty", "missing"), ("without a truth, left out", "extra")):
             if row[names]:
@@ -60,13 +60,13 @@ def score(kind: Kind) -> Results:
     return results
 
 
-def row_of(kind: Kind, suite: Suite, measured: Sequence[Records], began: float) -> Row:
+def row_of(kind: Kind, suite: Suite, measured: Sequence[Records], began: float) -> ResultRow:
     """One row, from the records of each of the suite's cases."""
     pairs = zip(suite.cases, measured, strict=True)
-    marks = [Mark(number, case.picture, records, None) for number, (case, records) in enumerate(pairs)]
+    scored = [ScoredQuestion(number, case.picture, records, None) for number, (case, records) in enumerate(pairs)]
     head = {"dataset": suite.name, "task": kind.name, "answers": "given", "protocol": PROTOCOL, "boxes": None}
     head |= suite.head
-    row = summary(marks, suite.metrics, head, began) | classes_of(marks, suite.metrics)
+    row = summary(scored, suite.metrics, head, began) | classes_of(scored, suite.metrics)
     return row | {"missing": suite.missing, "extra": list(suite.extra)}
 
 
@@ -89,7 +89,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="ullava score", description="Scores files without a model.")
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
-    for name, kind in KINDS.items():
+    for name, kind in FILE_KINDS.items():
         words = " ".join(kind.__doc__.split())
         one = kinds.add_parser(name, help=words.partition(": ")[2], description=words)
         one.add_argument("--pred", "--submission_dir", type=Path, help="predictions: a file or a folder")
@@ -99,7 +99,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         kind.add_arguments(one)
     options = parser.parse_args(list(arguments))
     if not getattr(options, "list", None):
-        needed = ("pred", "gt") if KINDS[options.kind].needs_truth else ("pred",)
+        needed = ("pred", "gt") if FILE_KINDS[options.kind].needs_truth else ("pred",)
         lacking = [f"--{name}" for name in needed if not getattr(options, name)]
         if lacking:
             raise ValueError(f"ullava score {options.kind}: expected {' and '.join(lacking)}; see --help")

@@ -8,12 +8,12 @@ from ullava.evaluation.engine.scoring import Pair
 from ullava.evaluation.engine.sizes import resize
 from ullava.evaluation.metrics.label_maps import LabelMaps
 from ullava.evaluation.metrics.mean_iou import IGNORED
-from ullava.evaluation.score.kinds import KINDS, Case, Kind, Suite, files_of, match
+from ullava.evaluation.score.kinds import FILE_KINDS, Case, Kind, Suite, files_of, match
 from ullava.evaluation.score.lists import field_of, place, read_list
 from ullava.evaluation.score.masks import ARRAYS, read_array
 
 
-@KINDS.register("semantic")
+@FILE_KINDS.register("semantic")
 class Semantic(Kind):
     """semantic: folders of label maps, PNG or NPY, or --list: mIoU, pixel_acc, and every class"""
 

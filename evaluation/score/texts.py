@@ -9,7 +9,7 @@ from ullava.evaluation.engine.scoring import Pair
 from ullava.evaluation.metrics.base import METRICS
 from ullava.evaluation.metrics.captions import meteor
 from ullava.evaluation.metrics.vqa_accuracy import Match
-from ullava.evaluation.score.kinds import KINDS, Case, Kind, Suite, match
+from ullava.evaluation.score.kinds import FILE_KINDS, Case, Kind, Suite, match
 from ullava.evaluation.score.lists import field_of, read_json
 
 
@@ -20,7 +20,7 @@ class Texts(Kind):
         return {"text": [Pair(case.prediction, case.truth)]}
 
 
-@KINDS.register("captions")
+@FILE_KINDS.register("captions")
 class CaptionFiles(Texts):
     """captions: COCO's annotations and results (JSON): BLEU, METEOR, ROUGE-L, CIDEr-D"""
 
@@ -35,7 +35,7 @@ class CaptionFiles(Texts):
         return [Suite(gt.stem, cases, [METRICS[name]() for name in names], extra)]
 
 
-@KINDS.register("vqa")
+@FILE_KINDS.register("vqa")
 class AnswerFiles(Texts):
     """vqa: VQAv2's annotations and results (JSON): the official accuracy"""
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ullava.configs.tokens import IMAGE, KEY, LOC, SEG, VIDEO
 from ullava.datasets.masks import IGNORED
 from ullava.models.batching.batch import Batch, Media, Promised
-from ullava.models.batching.example import PlacedMedium, Row
+from ullava.models.batching.example import Example, PlacedMedium
 
 Frames = dict[tuple[int, int], int]  # (row, medium) -> number among the batch's frames
 
@@ -27,7 +27,7 @@ class Collator:
     def __init__(self, pad_id: int, tokens: Sequence[str] = (), *, left: bool = False):
         self.pad_id, self.tokens, self.left = pad_id, tuple(tokens), left
 
-    def __call__(self, rows: Sequence[Row]) -> Batch:
+    def __call__(self, rows: Sequence[Example]) -> Batch:
         lengths = [len(row.input_ids) for row in rows]
         width = max(lengths)
         offsets = [width - length if self.left else 0 for length in lengths]
@@ -61,7 +61,7 @@ class Collator:
             places=tuple(row.place for row in rows),
         )
 
-    def promised(self, token: str, rows: Sequence[Row], offsets: Sequence[int], number: Frames) -> Promised:
+    def promised(self, token: str, rows: Sequence[Example], offsets: Sequence[int], number: Frames) -> Promised:
         """The promises of `token`, in the order of rows and text."""
         found = [(i, promise) for i, row in enumerate(rows) for promise in row.promises if promise.token == token]
         with_mask = tuple(n for n, (_, promise) in enumerate(found) if promise.mask is not None)
@@ -104,7 +104,7 @@ def numbers(values) -> Tensor:
     return torch.tensor(list(values), dtype=torch.long)
 
 
-def gather(kind: str, rows: Sequence[Row], offsets: Sequence[int]) -> Media | None:
+def gather(kind: str, rows: Sequence[Example], offsets: Sequence[int]) -> Media | None:
     """All media of one kind, or None."""
     found: list[tuple[int, PlacedMedium]] = [(i, m) for i, row in enumerate(rows) for m in row.media if m.kind == kind]
     if not found:

@@ -40,7 +40,7 @@ class PlacedMedium:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Example:
     """One dialogue, ready to be collated: ids (L,), supervised (L,) bool, media in the order of the text.
 
     `place` is its (epoch, position) in the mixture, for messages.

@@ -16,7 +16,7 @@ from ullava.datasets import boxes, images, masks, videos
 from ullava.datasets.images import View
 from ullava.datasets.moments import UNIFORM, Sampling
 from ullava.datasets.structures import MARK, Dialogue, Picture, Promise, Region, Sample, Turn, Video, check_marks
-from ullava.models.batching.example import PlacedMedium, PlacedPromise, Row
+from ullava.models.batching.example import Example, PlacedMedium, PlacedPromise
 from ullava.models.text.chat_template import ChatTemplate
 from ullava.models.text.conversation import Conversation
 from ullava.models.text.script import Script
@@ -65,7 +65,7 @@ class Processor:
         known, spelt = tokenizer.get_vocab(), {kind: self.spell(token) for kind, token in PATCH.items()}
         self.patch_ids = {kind: known[token] for kind, token in spelt.items() if token in known}
 
-    def __call__(self, dialogue: Dialogue, *, answered: bool = True) -> Row:
+    def __call__(self, dialogue: Dialogue, *, answered: bool = True) -> Example:
         """Writes one row; with `answered` false the last answer is left to the model, and no target is drawn.
 
         Raises:
@@ -84,7 +84,7 @@ class Processor:
             for n, column in zip(shown, columns, strict=True)
         }
         promises = self.promises(dialogue, script, starts, shift, media) if answered else ()
-        return Row(dialogue.id, input_ids, full, tuple(media.values()), promises)
+        return Example(dialogue.id, input_ids, full, tuple(media.values()), promises)
 
     def fit(self, dialogue: Dialogue, answered: bool) -> tuple[Dialogue, Script, list[int], Tokens]:
         """The dialogue without the turns beyond `max_length`, its script, the media it shows, and its tokens."""

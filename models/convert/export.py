@@ -176,5 +176,3 @@ def write_tokenizer(source: Path, folder: Path) -> None:
         base = {tokenizer.bos_token, tokenizer.eos_token, tokenizer.unk_token}
         added = {token: n for token, n in tokenizer.get_added_vocab().items() if token not in base}
         (folder / "added_tokens.json").write_text(json.dumps(added, indent=2))
-
-

@@ -199,9 +199,7 @@ def write_sam(folder: Path, parts: Parts, tensors: Mapping[str, Tensor]) -> None
     save_sam(sam, folder)
 
 
-def convert_sam(
-    source: str | Path, destination: str | Path, *, heads: int | None = None, trust: bool = False
-) -> Path:
+def convert_sam(source: str | Path, destination: str | Path, *, heads: int | None = None, trust: bool = False) -> Path:
     """Writes segment-anything's file as the folder of a SAM, which `model.heads.mask.sam` names."""
     target, sam = new(destination), open_file(source, heads=heads, trust=trust)
     partial = target.with_name(f"{target.name}.partial")

@@ -82,7 +82,7 @@ class Kind:
 MARKS = {"IMAGE_PATCH": "<im_patch>", "IMAGE_BEGIN": "<im_start>", "IMAGE_END": "<im_end>"}  # LLaVA's
 WITH_SAM = {"heads": ("mask",), "sam": "model.visual_model.", "tokens": MARKS}
 STAGE_ONE = Kind(CORE, sees=True, conversation="simple")
-KINDS = {
+MODEL_KINDS = {
     "llava": Kind(LLAVA, tokens=MARKS),
     "lisa": Kind(LISA, **WITH_SAM),
     "lasagna": Kind(LISA, **WITH_SAM | {"tokens": MARKS | {"SEG": "<ins>", "NEG": "<no_ins>"}}),
@@ -98,6 +98,6 @@ def kind_of(name: str, model_type: str | None = None) -> Kind:
     Raises:
         LookupError: no such kind.
     """
-    if name not in KINDS:
-        raise LookupError(f"no kind of checkpoint {name!r}; {nearest(name, [*KINDS, 'sam'])}")
-    return STAGE_ONE if name.startswith("ullava") and model_type == "ullava_core" else KINDS[name]
+    if name not in MODEL_KINDS:
+        raise LookupError(f"no kind of checkpoint {name!r}; {nearest(name, [*MODEL_KINDS, 'sam'])}")
+    return STAGE_ONE if name.startswith("ullava") and model_type == "ullava_core" else MODEL_KINDS[name]

@@ -16,7 +16,7 @@ from ullava.configs.schema import LoraConfig
 from ullava.datasets.images import View
 from ullava.models.backbones.projector import projector
 from ullava.models.backbones.vision_tower import read_settings
-from ullava.models.convert.kinds import KINDS, Kind
+from ullava.models.convert.kinds import MODEL_KINDS, Kind
 from ullava.models.heads.box import BoxHead
 from ullava.models.heads.keyword_reader import PUBLISHED, KeywordReader
 from ullava.models.lora import add_lora
@@ -101,7 +101,7 @@ def shapes(kind: Kind, parts: Parts, adapters: LoraConfig | None = None) -> dict
             modules["heads.mask.project"] = nn.Sequential(
                 nn.Linear(width, width), nn.ReLU(), nn.Linear(width, channels)
             )
-        if kind is KINDS["keyseg"]:
+        if kind is MODEL_KINDS["keyseg"]:
             modules["heads.mask.fusion"] = KeywordReader(width, channels, False, **PUBLISHED, attention=parts.fusion)
         if "box" in kind.heads:
             modules["heads.box"] = BoxHead(width, View(1, "pad"), channels=parts.channels)

@@ -18,7 +18,7 @@ from ullava.configs.schema import ModelConfig
 from ullava.models.backbones.projector import projector
 from ullava.models.backbones.vision_tower import read_settings
 from ullava.models.convert.folder import new, spelling
-from ullava.models.convert.kinds import KINDS, MARKS
+from ullava.models.convert.kinds import MARKS, MODEL_KINDS
 from ullava.models.folders.checkpoints import LEARNED, write
 from ullava.models.folders.manifest import write_card
 from ullava.models.folders.trust import NEVER
@@ -57,7 +57,7 @@ def convert_projector(
     old = Path(llm, "tokenizer.model").is_file()
     config = ModelConfig(
         llm=str(Path(llm).resolve()), vision={"tower": str(Path(vision).resolve()), "aspect": "crop"}, projector=name,
-        tokens=spelling(KINDS["llava"], tokenizer.get_vocab()), tokenization="legacy" if old else "native",
+        tokens=spelling(MODEL_KINDS["llava"], tokenizer.get_vocab()), tokenization="legacy" if old else "native",
     )  # fmt: skip
     partial = target.with_name(f"{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

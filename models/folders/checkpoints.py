@@ -1,9 +1,9 @@
 """Folders that hold what learned; what stayed frozen lies where it was.
 
-    ullava.json                the card, `models/folders/manifest.py`: what this is, and on which foundations
-    learned.safetensors        every weight that no base holds
-    adapter_model.safetensors, adapter_config.json    LoRA, apart, as peft reads it
-    tokenizer files
+ullava.json                the card, `models/folders/manifest.py`: what this is, and on which foundations
+learned.safetensors        every weight that no base holds
+adapter_model.safetensors, adapter_config.json    LoRA, apart, as peft reads it
+tokenizer files
 """
 
 import json

@@ -16,23 +16,23 @@ class Head(nn.Module, ABC):
 
     Attributes:
         token: the owner token whose promises it keeps.
-        also: further tokens whose states it reads to do so; may depend on its options.
-        after: name of a head whose predictions it reads, and without which it cannot be.
+        extra_tokens: further tokens whose states it reads to do so; may depend on its options.
+        depends_on: name of a head whose predictions it reads, and without which it cannot be.
         losses_named: names of the losses it gives (keys of the YAML's `losses:`).
     """
 
     name: ClassVar[str]
     token: ClassVar[str]
     losses_named: ClassVar[tuple[str, ...]]
-    also: tuple[str, ...] = ()
-    after: ClassVar[str | None] = None
+    extra_tokens: tuple[str, ...] = ()
+    depends_on: ClassVar[str | None] = None
 
     @property
     def tokens(self) -> tuple[str, ...]:
         """All owner tokens whose states it reads, its own first."""
-        return self.token, *self.also
+        return self.token, *self.extra_tokens
 
-    def meet(self, words: nn.Embedding) -> None:
+    def bind_embeddings(self, words: nn.Embedding) -> None:
         """Told once, when the network stands, what the language model reads words by; most heads need no words."""
 
     @abstractmethod
@@ -43,8 +43,8 @@ class Head(nn.Module, ABC):
             states: (N, width of the language model), in the order of `batch.promises[token]`; N may be 0, and then the
                 head runs once on a zero state and returns nothing of it, so that every rank uses every parameter.
             batch: the `Batch`; its `promised[token]` says which picture each state belongs to.
-            further: the states of each token in `also`, (any number, width), in the order of its promises; then what
-                the head `after` which it comes has predicted.
+            further: the states of each token in `extra_tokens`, (any number, width), in the order of its promises; then
+                what the head that it `depends_on` has predicted.
         """
 
     @abstractmethod

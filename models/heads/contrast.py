@@ -76,7 +76,7 @@ class ContrastHead(Head):
     """
 
     token = SEG
-    after = "mask"
+    depends_on = "mask"
     losses_named = ("contrast", "multi_label")
 
     def __init__(
@@ -99,7 +99,7 @@ class ContrastHead(Head):
         self.by_phrase, self.by_word = Sharpness(temperature), Sharpness(temperature)
         self.table: tuple[nn.Embedding, ...] = ()  # in a tuple, so that it stays the language model's own
 
-    def meet(self, words: nn.Embedding) -> None:
+    def bind_embeddings(self, words: nn.Embedding) -> None:
         """Keeps what the language model reads words by."""
         self.table = (words,)
 

@@ -73,7 +73,7 @@ class MaskHead(Head):
         self.fusion = None
         if fusion is not None:
             given = {"width": width, "channels": channels, "standardise": standardise}
-            self.fusion, self.also = make(KeywordReader, fusion, "model.heads.mask.fusion", **given), (KEY,)
+            self.fusion, self.extra_tokens = make(KeywordReader, fusion, "model.heads.mask.fusion", **given), (KEY,)
         self.mask_decoder = sam.mask_decoder
         self.tower, self.resolution = tower, resolution
         no_mask = sam.prompt_encoder.no_mask_embed.weight.detach().clone()
@@ -81,7 +81,7 @@ class MaskHead(Head):
         places = sam.get_image_wide_positional_embeddings().detach().clone()
         self.register_buffer("places", places, persistent=False)  # (1, C, h, w)
 
-    def meet(self, words: nn.Embedding) -> None:
+    def bind_embeddings(self, words: nn.Embedding) -> None:
         """Shows the keyword's loss the words."""
         if self.fusion is not None and self.fusion.alignment is not None:
             self.fusion.alignment.table = (words,)

@@ -88,9 +88,7 @@ def build(theirs: Mapping[str, Tensor], where: str, *, heads: int | None = None)
     return sam.float().eval()
 
 
-def settings(
-    theirs: Mapping[str, Tensor], where: str, *, heads: int | None = None, prefix: str = ""
-) -> SamConfig:
+def settings(theirs: Mapping[str, Tensor], where: str, *, heads: int | None = None, prefix: str = "") -> SamConfig:
     """The sizes of a published SAM, from its shapes.
 
     Args:

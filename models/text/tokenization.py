@@ -56,8 +56,9 @@ def legacy(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerFast:
     for token in rules["added_tokens"]:
         strips = token["content"] not in marks
         token |= {"lstrip": strips, "rstrip": strips, "normalized": False, "single_word": False}
-    rules["pre_tokenizer"], rules["normalizer"] = None, in_sequence(
-        "normalizers", {"type": "Prepend", "prepend": SPACE}, replace(" ", SPACE)
+    rules["pre_tokenizer"], rules["normalizer"] = (
+        None,
+        in_sequence("normalizers", {"type": "Prepend", "prepend": SPACE}, replace(" ", SPACE)),
     )
     rules["decoder"] = in_sequence(
         "decoders", replace(SPACE, " "), {"type": "ByteFallback"}, {"type": "Fuse"},

@@ -99,7 +99,7 @@ class Sentences:
         Sure, it is [SEG]. The white cup is the only one that holds water.
 
     Attributes:
-        ways: the sentences, each with the token in it; training draws from them, exams have the last.
+        ways: the sentences, each with the token in it; training draws from them, eval_dialogues have the last.
     """
 
     labels: ClassVar[Mapping[str, str]] = {SEG: ""}

@@ -25,7 +25,7 @@ class KeywordAnswers:
     """One form of answer; has what a `Grammar` has.
 
     Attributes:
-        ways: the sentences about the mask, each with its token; training draws from them, exams have the last.
+        ways: the sentences about the mask, each with its token; training draws from them, eval_dialogues have the last.
         says: the tokens, in the order of the text.
     """
 

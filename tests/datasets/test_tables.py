@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from ullava.datasets import tables
-from ullava.datasets.tables import Row, open_table, read_object, read_records
+from ullava.datasets.tables import TableRow, open_table, read_object, read_records
 
 
 def rows(path, *, doubled=False):
@@ -16,7 +16,7 @@ def rows(path, *, doubled=False):
     with path.with_suffix(".runs").open("a") as runs:
         runs.write("x")
     for record in read_records(path):
-        yield Row(record["name"], "p", {"value": [record["value"]] * 2 if doubled else record["value"]})
+        yield TableRow(record["name"], "p", {"value": [record["value"]] * 2 if doubled else record["value"]})
 
 
 def runs(path) -> int:
@@ -27,7 +27,7 @@ def test_rows_come_back(write):
     path = write("a.json", [{"name": "x", "value": [1, "ü"]}, {"name": "y", "value": None}])
     table = open_table(rows, path)
     assert len(table) == 2
-    assert table[0] == Row("x", "p", {"value": [1, "ü"]})
+    assert table[0] == TableRow("x", "p", {"value": [1, "ü"]})
     assert [row.id for row in table] == ["x", "y"]
     assert table[-1].id == "y"
 
@@ -108,7 +108,7 @@ def test_a_missing_key_of_a_record_names_the_record(write):
 def test_a_bad_file_has_one_clear_message(write, name, content, message):
     path = write(name, content)
     with pytest.raises(ValueError, match=message):
-        open_table(lambda p: (Row(str(r["name"]), "", r) for r in read_records(p)), path)
+        open_table(lambda p: (TableRow(str(r["name"]), "", r) for r in read_records(p)), path)
 
 
 def test_jsonl_may_have_empty_lines(write):

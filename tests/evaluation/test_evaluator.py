@@ -163,12 +163,12 @@ def test_ranks_share_the_questions_and_none_is_asked_twice(toy, monkeypatch):
     parts, asked = [], []
     for rank in (0, 1):
         monkeypatch.setattr(rows.ranks, "place", lambda rank=rank: (rank, 2))
-        monkeypatch.setattr(rows.ranks, "gather", lambda marks: parts.append(marks) or marks)
+        monkeypatch.setattr(rows.ranks, "gather", lambda scored: parts.append(scored) or scored)
         fake = Fake(masks=(LEFT.astype(np.float32),))
         one(fake)
         asked += [name for batch in fake.batches for name in batch]
     assert sorted(asked) == [f"toy/{i}#0" for i in range(5)]
-    monkeypatch.setattr(rows.ranks, "gather", lambda marks: parts[0] + parts[1] if marks is not parts[0] else marks)
+    monkeypatch.setattr(rows.ranks, "gather", lambda scored: parts[0] + parts[1] if scored is not parts[0] else scored)
     assert one(Fake(masks=(LEFT.astype(np.float32),)))["count"] == 5
 
 

@@ -162,7 +162,7 @@ def test_what_is_said_behind_the_end_is_not_an_answer(answerer):
     tokenizer = answerer.processor.tokenizer
     ids = tokenizer(" Sure [SEG].</s> Mask: [SEG]")["input_ids"]
     assert answerer.text(ids) == "Sure [SEG]."
-    assert answerer.spoken(ids, "[SEG]") == [ids.index(tokenizer.convert_tokens_to_ids("[SEG]"))]
+    assert answerer.find_tokens(ids, "[SEG]") == [ids.index(tokenizer.convert_tokens_to_ids("[SEG]"))]
 
 
 def test_a_conversation_may_end_with_marks_that_are_no_token(recipe, world):

@@ -20,7 +20,7 @@ def test_training_draws_a_question_and_a_caption():
 
 
 def test_the_exam_has_one_question_and_all_captions():
-    (exam,) = Captioning().exams(Sample("toy/1", PICTURE, turns=FIVE))
+    (exam,) = Captioning().eval_dialogues(Sample("toy/1", PICTURE, turns=FIVE))
     assert exam.id == "toy/1#0"
     assert exam.turns == (Turn(phrases.DESCRIBE_PICTURE.exam, "a dog", ("a dog", "the dog", "one dog")),)
 
@@ -32,7 +32,7 @@ def test_a_written_question_is_kept():
 
 
 def test_videos_are_asked_about_as_videos():
-    (exam,) = VideoCaptioning().exams(Sample("toy/1", VIDEO, turns=FIVE))
+    (exam,) = VideoCaptioning().eval_dialogues(Sample("toy/1", VIDEO, turns=FIVE))
     assert exam.turns[0].question == phrases.DESCRIBE_VIDEO.exam
     assert VideoCaptioning.name == "video_captioning" and Captioning.name == "captioning"
     assert VideoCaptioning().metrics == ("captions",) and VideoCaptioning().heads == ()
@@ -66,6 +66,6 @@ def test_an_answer_is_read_as_its_words():
 def test_a_written_question_keeps_its_pictures():
     media = (Picture("a.jpg"), Picture("b.jpg"))
     sample = Sample("toy/1", media, turns=(Turn("Compare <image> with <image>", "alike", media=(0, 1)),))
-    (exam,) = Captioning().exams(sample)
+    (exam,) = Captioning().eval_dialogues(sample)
     drawn = Captioning().dialogue(sample, np.random.default_rng(0))
     assert exam.turns[0].media == drawn.turns[0].media == (0, 1)

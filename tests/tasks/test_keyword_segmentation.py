@@ -30,9 +30,9 @@ def make(**options):
 
 
 def test_exams_say_the_keyword_before_the_mask_and_leave_out_what_nobody_knows():
-    exams = list(make().exams(SAMPLE))
-    assert [exam.turns[0].answer for exam in exams] == ["[KEY] red ring [SEG]."] * 2 + ["[SEG]."]
-    assert [exam.turns[0].question for exam in exams] == [
+    eval_dialogues = list(make().eval_dialogues(SAMPLE))
+    assert [exam.turns[0].answer for exam in eval_dialogues] == ["[KEY] red ring [SEG]."] * 2 + ["[SEG]."]
+    assert [exam.turns[0].question for exam in eval_dialogues] == [
         "What is the red ring in this image? Please output segmentation mask.",
         "What is ring on the left in this image? Please output segmentation mask.",
         "Where could one drink from? Please output segmentation mask.",
@@ -40,17 +40,17 @@ def test_exams_say_the_keyword_before_the_mask_and_leave_out_what_nobody_knows()
 
 
 def test_exams_may_ask_by_each_regions_first_text_alone():
-    assert [exam.id for exam in make(texts="first").exams(SAMPLE)] == ["toy/1#0", "toy/1#2"]
+    assert [exam.id for exam in make(texts="first").eval_dialogues(SAMPLE)] == ["toy/1#0", "toy/1#2"]
 
 
 def test_published_the_keyword_comes_behind_the_mask():
-    exams = list(make(form="mask_first").exams(SAMPLE))
-    assert [exam.turns[0].answer for exam in exams] == ["[SEG]. [KEY] red ring"] * 2 + ["[SEG]."]
+    eval_dialogues = list(make(form="mask_first").eval_dialogues(SAMPLE))
+    assert [exam.turns[0].answer for exam in eval_dialogues] == ["[SEG]. [KEY] red ring"] * 2 + ["[SEG]."]
 
 
 @pytest.mark.parametrize(("form", "order"), [("keyword_first", [KEY, SEG]), ("mask_first", [SEG, KEY])])
 def test_the_token_promises_the_word_and_the_region(form, order):
-    exam = next(make(form=form).exams(SAMPLE))
+    exam = next(make(form=form).eval_dialogues(SAMPLE))
     assert [promise.token for promise in exam.promises] == order
     assert {promise.region for promise in exam.promises} == {RING}
     assert {promise.token: promise.words for promise in exam.promises} == {KEY: ("red ring",), SEG: ()}
@@ -64,9 +64,11 @@ def test_training_says_the_mask_in_lisas_ways():
 
 def test_a_phrase_may_be_its_own_keyword_where_there_is_no_other():
     plain = Sample("toy/2", SAMPLE.media, (Region(("The Left dog",), mask=Everywhere()), RING))
-    exams = list(make(keywords="phrase").exams(plain))
-    assert [exam.turns[0].answer for exam in exams] == ["[KEY] the left dog [SEG]."] + ["[KEY] red ring [SEG]."] * 2
-    assert exams[0].promises[0].words == ("the left dog",)
+    eval_dialogues = list(make(keywords="phrase").eval_dialogues(plain))
+    assert [exam.turns[0].answer for exam in eval_dialogues] == ["[KEY] the left dog [SEG]."] + [
+        "[KEY] red ring [SEG]."
+    ] * 2
+    assert eval_dialogues[0].promises[0].words == ("the left dog",)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -91,15 +93,19 @@ def test_other_answers_are_not_read(answer):
 
 def test_a_mask_alone_may_be_said():
     task = make(says=["SEG"])
-    assert next(task.exams(SAMPLE)).turns[0].answer == "[SEG]."
+    assert next(task.eval_dialogues(SAMPLE)).turns[0].answer == "[SEG]."
     assert task.metrics == ("mask_iou",) and task.heads == ("mask",)
     assert make().metrics == ("mask_iou", "keyword_acc") and make().heads == ("mask",)
 
 
 def test_what_cannot_be_asked_is_said():
     with pytest.raises(ValueError, match="toy/3: task keyword asks by phrases, found none on 1 regions"):
-        list(make().exams(Sample("toy/3", SAMPLE.media, (Region(mask=Everywhere()),))))
+        list(make().eval_dialogues(Sample("toy/3", SAMPLE.media, (Region(mask=Everywhere()),))))
     with pytest.raises(ValueError, match="form: 'lisa' has no place for a keyword"):
         make(form="lisa")
     with pytest.raises(ValueError, match=r"expected plain words, found '\[SEG\]'"):
-        list(make().exams(Sample("toy/4", SAMPLE.media, (Region(("ring",), mask=Everywhere(), keyword="[SEG]"),))))
+        list(
+            make().eval_dialogues(
+                Sample("toy/4", SAMPLE.media, (Region(("ring",), mask=Everywhere(), keyword="[SEG]"),))
+            )
+        )

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ullava.datasets.structures import Picture, Sample
-from ullava.tasks.mixture import Mixture, Row
+from ullava.tasks.mixture import Mixture, MixtureEntry
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Echo:
 
 
 def mix(*rows, seed=0):
-    return Mixture([Row(range(count), Echo(name), portion) for name, count, portion in rows], seed)
+    return Mixture([MixtureEntry(range(count), Echo(name), portion) for name, count, portion in rows], seed)
 
 
 def epoch_of(mixture, epoch):
@@ -58,7 +58,7 @@ def test_two_epochs_at_two_and_a_half_are_five_passes():
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 30), st.floats(0.05, 3.0), st.integers(0, 5), st.integers(0, 2**32 - 1))
 def test_no_record_comes_twice_more_than_another(count, portion, epochs, seed):
-    mixture = Mixture([Row(range(count), Echo("a"), portion), Row(range(1), Echo("b"))], seed)
+    mixture = Mixture([MixtureEntry(range(count), Echo("a"), portion), MixtureEntry(range(1), Echo("b"))], seed)
     seen = sum((records(mixture, epoch, "a") for epoch in range(epochs + 1)), Counter())
     counts = [seen[i] for i in range(count)]
     assert sum(counts) == round((epochs + 1) * count * portion)
@@ -117,7 +117,7 @@ def test_a_position_beyond_the_epoch_is_an_error():
 
 def test_a_row_that_mirrors_shows_half_of_its_samples_so():
     samples = [Sample(f"toy/{n}", (Picture(Path(f"{n}.png")),)) for n in range(200)]
-    plain, mirrored = (Mixture([Row(samples, Echo("a"), 2.0, mirror)]) for mirror in (False, True))
+    plain, mirrored = (Mixture([MixtureEntry(samples, Echo("a"), 2.0, mirror)]) for mirror in (False, True))
     shown = [sample.media[0].mirrored for _, sample, _ in epoch_of(mirrored, 0)]
     assert 160 < sum(shown) < 240  # of 400; six standard deviations are 60
     assert shown == [sample.media[0].mirrored for _, sample, _ in epoch_of(mirrored, 0)]

@@ -48,7 +48,7 @@ def listed(dialogue):
 
 
 def test_an_exam_goes_through_all_classes_in_alphabetical_order():
-    (exam,) = make().exams(sample())
+    (exam,) = make().eval_dialogues(sample())
     assert exam.id == "toy/1#0"
     assert exam.turns[0].question == "Segment this image. boat, cat, dog, sky, wall."
     assert exam.turns[0].answer == "boat[NEG]cat[NEG]dog[NEG]sky[SEG]wall[SEG]"
@@ -56,13 +56,17 @@ def test_an_exam_goes_through_all_classes_in_alphabetical_order():
 
 
 def test_a_long_list_is_asked_in_several_questions():
-    exams = list(make(exam_classes=2, form="listed").exams(sample()))
-    assert [exam.id for exam in exams] == ["toy/1#0", "toy/1#1", "toy/1#2"]
-    assert [exam.turns[0].answer for exam in exams] == ["boat [NEG], cat [NEG]", "dog [NEG], sky [SEG]", "wall [SEG]"]
+    eval_dialogues = list(make(exam_classes=2, form="listed").eval_dialogues(sample()))
+    assert [exam.id for exam in eval_dialogues] == ["toy/1#0", "toy/1#1", "toy/1#2"]
+    assert [exam.turns[0].answer for exam in eval_dialogues] == [
+        "boat [NEG], cat [NEG]",
+        "dog [NEG], sky [SEG]",
+        "wall [SEG]",
+    ]
 
 
 def test_lasagnas_marks_stand_around_the_list_for_its_weights():
-    (exam,) = make(phrases="lasagna_marked").exams(sample())
+    (exam,) = make(phrases="lasagna_marked").eval_dialogues(sample())
     assert exam.turns[0].question == "<semantic>Segment this image.<cat_start> boat, cat, dog, sky, wall <cat_end>"
 
 
@@ -102,8 +106,8 @@ def test_without_negatives_the_question_still_lists_what_is_not_there():
 
 def test_where_nothing_is_there_that_is_said():
     facts = sample(there=())
-    assert next(make().exams(facts)).turns[0].answer == "boat[NEG]cat[NEG]dog[NEG]"
-    assert next(make(negatives=False).exams(facts)).turns[0].answer == "Nothing."
+    assert next(make().eval_dialogues(facts)).turns[0].answer == "boat[NEG]cat[NEG]dog[NEG]"
+    assert next(make(negatives=False).eval_dialogues(facts)).turns[0].answer == "Nothing."
 
 
 def test_a_question_lists_all_that_is_there_and_random_others():
@@ -132,7 +136,7 @@ def test_more_classes_than_places_leave_room_for_absent_ones():
 
 
 def test_parts_of_one_class_are_one_mask():
-    (exam,) = make().exams(sample(there=("sky", "Sky", "wall")))
+    (exam,) = make().eval_dialogues(sample(there=("sky", "Sky", "wall")))
     assert exam.turns[0].answer.count(SEG) == 2
     assert exam.promises[0].region.mask == Union((Part(0), Part(1)))
 
@@ -144,7 +148,7 @@ def test_every_instruction_is_drawn():
 def test_a_vocabulary_says_which_classes_are_asked_for(tmp_path):
     (tmp_path / "open.txt").write_text("sky\nzebra\n-\n")
     for classes in (["sky", "zebra"], str(tmp_path / "open.txt")):
-        (exam,) = make(classes=classes).exams(sample())
+        (exam,) = make(classes=classes).eval_dialogues(sample())
         assert exam.turns[0].answer == "sky[SEG]zebra[NEG]"
     assert list(make(classes="camvid.txt").names(sample()))  # one of the vocabularies that are shipped
     with pytest.raises(FileNotFoundError, match="classes: none.txt: no such file"):
@@ -169,7 +173,7 @@ def test_a_sample_without_classes_is_refused_in_training_and_asks_nothing_in_an_
     empty = Sample("toy/3", (Picture("toy.jpg"),))
     with pytest.raises(ValueError, match="toy/3: task multi_target asks by class names"):
         make().dialogue(empty, np.random.default_rng(0))
-    assert list(make().exams(empty)) == []
+    assert list(make().eval_dialogues(empty)) == []
 
 
 @pytest.mark.parametrize(

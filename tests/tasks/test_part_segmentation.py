@@ -39,19 +39,19 @@ def make(**options):
 
 
 def test_an_exam_asks_for_the_part_by_its_name():
-    (exam,) = make(says=["SEG"]).exams(sample(HANDLE))
+    (exam,) = make(says=["SEG"]).eval_dialogues(sample(HANDLE))
     (turn,) = exam.turns
     assert turn.question == "Output the segmentation mask of the handle of the mug in the image."
     assert turn.answer == "Sure. Mask: [SEG]; [tag]handle of the mug[/tag]."
 
 
 def test_an_exam_may_ask_for_what_the_part_is_for():
-    (exam,) = make(says=["SEG"], exam="use").exams(sample(HANDLE))
+    (exam,) = make(says=["SEG"], exam="use").eval_dialogues(sample(HANDLE))
     assert exam.turns[0].question == "Which part of the mug would you hold?"
 
 
 def test_a_promise_names_the_whole_phrase_then_part_and_object():
-    (exam,) = make(says=["SEG", "LOC"]).exams(sample(HANDLE))
+    (exam,) = make(says=["SEG", "LOC"]).eval_dialogues(sample(HANDLE))
     assert [(promise.token, promise.words) for promise in exam.promises] == [
         (SEG, ("handle of the mug", "handle", "mug")), (LOC, ()),
     ]  # fmt: skip
@@ -73,7 +73,7 @@ def test_training_names_parts_both_ways_half_and_half_and_by_use():
 
 def test_parts_of_one_name_are_one_mask():
     regions = (HANDLE, Region(category="handle of the mug", mask=RIGHT), Region(category="mug", mask=RIGHT))
-    (exam,) = make(says=["SEG"]).exams(sample(*regions))
+    (exam,) = make(says=["SEG"]).eval_dialogues(sample(*regions))
     assert exam.promises[0].region.mask.draw().tolist() == [[True, False, True], [True, False, False]]
 
 
@@ -92,7 +92,7 @@ def test_a_box_is_promised_only_where_there_is_one():
 
 def test_a_sample_without_parts_is_refused_by_name():
     with pytest.raises(ValueError, match="toy/1: task part asks for parts.*found mug"):
-        next(make().exams(sample(Region(category="mug", mask=LEFT))))
+        next(make().eval_dialogues(sample(Region(category="mug", mask=LEFT))))
 
 
 @pytest.mark.parametrize("options", [{"operate": 1.5}, {"exam": "uses"}])

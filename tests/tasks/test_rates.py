@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ullava.configs.schema import DataRow, SamplingConfig
-from ullava.tasks.mixture import Mixture, Row
+from ullava.tasks.mixture import Mixture, MixtureEntry
 from ullava.tasks.rates import apportion, portions, sampling_faults
 
 
@@ -63,7 +63,9 @@ def test_every_epoch_has_its_size_and_each_row_its_share(sets, samples, seed):
         return
     counts = [count for count, _ in sets]
     passes = portions(data, how, counts)
-    mixture = Mixture([Row(range(n), Echo(), portion) for n, portion in zip(counts, passes, strict=True)], seed)
+    mixture = Mixture(
+        [MixtureEntry(range(n), Echo(), portion) for n, portion in zip(counts, passes, strict=True)], seed
+    )
     for epoch in range(3):
         assert mixture.size(epoch) == samples
         drawn = Counter(mixture.row_of(epoch, k) for k in range(samples))
@@ -72,7 +74,7 @@ def test_every_epoch_has_its_size_and_each_row_its_share(sets, samples, seed):
 
 def test_no_record_waits_while_another_comes_twice():
     data, how = rows("a", "b"), sampling(1, 3, samples=8)
-    mixture = Mixture([Row(range(5), Echo(), portion) for portion in portions(data, how, [5, 5])])
+    mixture = Mixture([MixtureEntry(range(5), Echo(), portion) for portion in portions(data, how, [5, 5])])
     seen = {0: Counter(), 1: Counter()}
     for epoch in range(5):
         for k in range(8):
@@ -83,7 +85,7 @@ def test_no_record_waits_while_another_comes_twice():
 
 def test_any_stretch_of_an_epoch_is_mixed():
     data, how = rows("a", "b"), sampling(9, 1, samples=1000)
-    mixture = Mixture([Row(range(50), Echo(), portion) for portion in portions(data, how, [50, 50])])
+    mixture = Mixture([MixtureEntry(range(50), Echo(), portion) for portion in portions(data, how, [50, 50])])
     first = [mixture.row_of(0, k) for k in range(200)]
     assert 5 < first.count(1) < 40  # 20 expected
 

@@ -42,8 +42,8 @@ def dialogues(task, region, count=400):
 
 def test_exams_ask_as_lisa_validates():
     """dvlab-research/LISA, utils/dataset.py, ValDataset: the first text alone, its one template, "[SEG]."."""
-    (long,) = make().exams(sample(LONG))
-    (short,) = make().exams(sample(SHORT))
+    (long,) = make().eval_dialogues(sample(LONG))
+    (short,) = make().eval_dialogues(sample(SHORT))
     assert long.turns[0].question == "Where can one sit? Please output segmentation mask."
     assert short.turns[0].question == (
         "What is the lens for close things in this image? Please output segmentation mask."
@@ -53,7 +53,7 @@ def test_exams_ask_as_lisa_validates():
 
 
 def test_exams_may_ask_for_the_explanation():
-    (exam,) = make(explain=True).exams(sample(TOLD))
+    (exam,) = make(explain=True).eval_dialogues(sample(TOLD))
     assert exam.turns[0].question == "Where can one sit? Please output segmentation mask and explain why."
     assert exam.turns[0].answer == "[SEG]. The Chair is for sitting."
     assert exam.turns[0].references == ("chair",)  # what the metric looks for
@@ -112,12 +112,12 @@ def test_answers_are_read_back(region):
 
 
 def test_other_books_and_tokens_ask_for_reasons_too():
-    (exam,) = make(phrases="ullava", says=["SEG", "LOC"], explain=True).exams(sample(TOLD))
+    (exam,) = make(phrases="ullava", says=["SEG", "LOC"], explain=True).eval_dialogues(sample(TOLD))
     assert exam.turns[0].answer == (
         "Sure. Mask: [SEG]; Location: [LOC]; [tag]chair[/tag]. Explanation: The Chair is for sitting."
     )
     assert [promise.token for promise in exam.promises] == [SEG, LOC]
-    (exam,) = make(form="named", says=["SEG"]).exams(sample(TOLD))  # thought of before it is pointed at
+    (exam,) = make(form="named", says=["SEG"]).eval_dialogues(sample(TOLD))  # thought of before it is pointed at
     assert exam.turns[0].answer == "Sure. chair [SEG]."
     with pytest.raises(LookupError, match="says: reasoning has no token 'LOC'"):
         make(says=["LOC"])  # LISA's sentences have no place for it
@@ -126,7 +126,7 @@ def test_other_books_and_tokens_ask_for_reasons_too():
 def test_lisas_book_serves_phrases_and_classes():
     for name in ("res", "semantic"):
         task = TASKS.build(name, {"phrases": "lisa"})
-        (exam,) = task.exams(sample(replace(SHORT, category="lens", phrases=("lens",))))
+        (exam,) = task.eval_dialogues(sample(replace(SHORT, category="lens", phrases=("lens",))))
         assert exam.turns[0].question == "What is lens in this image? Please output segmentation mask."
         assert exam.turns[0].answer == "[SEG]." and task.read(exam.turns[0].answer).tokens == (SEG,)
         assert LOC not in task.owners
@@ -135,10 +135,10 @@ def test_lisas_book_serves_phrases_and_classes():
 
 def test_faults_say_what_is_expected():
     with pytest.raises(ValueError, match="toy/1: task reasoning asks by texts, 1 regions have none"):
-        next(make().exams(sample(Region(mask=MASK))))
+        next(make().eval_dialogues(sample(Region(mask=MASK))))
     with pytest.raises(ValueError, match="explanatory: expected a share from 0 to 1, or null, found 2"):
         make(explanatory=2)
     with pytest.raises(ValueError, match=r"toy/1#0: expected plain words, found '\[SEG\]'"):
-        next(make(explain=True).exams(sample(replace(TOLD, reason="[SEG] is it"))))
+        next(make(explain=True).eval_dialogues(sample(replace(TOLD, reason="[SEG] is it"))))
     with pytest.raises(ValueError, match="expected a mask"):
-        next(make().exams(sample(replace(LONG, mask=None))))
+        next(make().eval_dialogues(sample(replace(LONG, mask=None))))

@@ -38,18 +38,20 @@ def make(name, **options):
 
 
 def test_res_examines_every_phrase_alone_in_file_order():
-    exams = list(make("res").exams(SAMPLE))
-    assert [exam.id for exam in exams] == ["toy/1#0", "toy/1#1", "toy/1#2"]
-    assert [turn.question for exam in exams for turn in exam.turns] == [
+    eval_dialogues = list(make("res").eval_dialogues(SAMPLE))
+    assert [exam.id for exam in eval_dialogues] == ["toy/1#0", "toy/1#1", "toy/1#2"]
+    assert [turn.question for exam in eval_dialogues for turn in exam.turns] == [
         f"Output the segmentation mask of the {phrase} in the image." for phrase in ("left dog", "dog that runs", "cat")
     ]
-    assert exams[0].turns[0].answer == "Sure. Mask: [SEG]; Location: [LOC]; [tag]dog[/tag]."
-    assert exams[2].turns[0].answer == "Sure. Mask: [SEG]; Location: [LOC]; [tag]cat[/tag]."  # the phrase, nothing else
+    assert eval_dialogues[0].turns[0].answer == "Sure. Mask: [SEG]; Location: [LOC]; [tag]dog[/tag]."
+    assert (
+        eval_dialogues[2].turns[0].answer == "Sure. Mask: [SEG]; Location: [LOC]; [tag]cat[/tag]."
+    )  # the phrase, nothing else
 
 
 def test_exams_are_the_same_every_time():
     for name in ("res", "rec"):
-        assert list(make(name).exams(SAMPLE)) == list(make(name).exams(SAMPLE))
+        assert list(make(name).eval_dialogues(SAMPLE)) == list(make(name).eval_dialogues(SAMPLE))
 
 
 def test_every_token_said_promises_its_region():
@@ -73,7 +75,7 @@ def test_rounds_bound_the_turns_of_training():
 
 def test_the_first_release_says_the_mask_only():
     task = make("res", phrases="ullava_v1")
-    (exam, *_) = task.exams(SAMPLE)
+    (exam, *_) = task.eval_dialogues(SAMPLE)
     assert exam.turns[0].answer == "Sure. Info: [SEG]; [tag]dog[/tag]."
     assert task.heads == ("mask",) and task.metrics == ("mask_iou",)
     assert all(
@@ -85,25 +87,25 @@ def test_says_chooses_the_tokens_the_heads_and_the_metrics():
     both, boxes = make("res"), make("res", says=["LOC"])
     assert both.heads == ("mask", "box") and both.metrics == ("mask_iou", "box_accuracy")
     assert boxes.heads == ("box",) and boxes.metrics == ("box_accuracy",)
-    assert next(boxes.exams(SAMPLE)).turns[0].answer == "Sure. Location: [LOC]; [tag]dog[/tag]."
+    assert next(boxes.eval_dialogues(SAMPLE)).turns[0].answer == "Sure. Location: [LOC]; [tag]dog[/tag]."
 
 
 def test_a_region_promises_only_what_it_can_keep():
     boxed = Region(("cup",), "cup", (0, 0, 1, 1))
-    (exam,) = make("res").exams(sample(boxed))
+    (exam,) = make("res").eval_dialogues(sample(boxed))
     assert exam.turns[0].answer == "Sure. Location: [LOC]; [tag]cup[/tag]."
     with pytest.raises(ValueError, match=r"toy/2#0: 'cup': expected a mask or box for \[SEG\], found none"):
-        list(make("res", says=["SEG"]).exams(sample(boxed)))
+        list(make("res", says=["SEG"]).eval_dialogues(sample(boxed)))
 
 
 def test_a_mask_alone_promises_a_box():
-    (exam,) = make("rec").exams(sample(CAT))
+    (exam,) = make("rec").eval_dialogues(sample(CAT))
     assert [promise.token for promise in exam.promises] == [LOC] and exam.promises[0].region is CAT
 
 
 def test_rec_asks_for_the_box_only():
     task = make("rec")
-    exam = next(task.exams(SAMPLE))
+    exam = next(task.eval_dialogues(SAMPLE))
     assert exam.turns[0].question == "Locate the left dog in the image."
     assert exam.turns[0].answer == "Sure. Location: [LOC]; [tag]dog[/tag]."
     assert task.heads == ("box",) and task.metrics == ("box_accuracy",)
@@ -113,7 +115,7 @@ def test_rec_asks_for_the_box_only():
 
 def test_salient_explains_where_there_is_a_reason():
     task = make("salient")
-    (exam,) = task.exams(sample(Region((), "Dog", None, MASK, reason="It is Red.")))
+    (exam,) = task.eval_dialogues(sample(Region((), "Dog", None, MASK, reason="It is Red.")))
     assert exam.turns[0].question == "Find the salient object in the image."
     assert exam.turns[0].answer == "Sure. Mask: [SEG]; Location: [LOC]; [tag]dog[/tag]. Explanation: it is red."
     assert task.read(exam.turns[0].answer) == Reading("it is red.", (SEG, LOC), ("dog",))
@@ -128,17 +130,17 @@ def test_salient_asks_for_no_reason_where_there_is_none():
 
 
 def test_only_salient_explains():
-    (exam,) = make("res").exams(sample(Region(("dog",), None, None, MASK, reason="it is red")))
+    (exam,) = make("res").eval_dialogues(sample(Region(("dog",), None, None, MASK, reason="it is red")))
     assert "Explanation" not in exam.turns[0].answer
 
 
 def test_semantic_examines_each_class_present():
     wall, sky = Region((), "wall", None, MASK), Region((), "Sky", None, MASK)
     task = make("semantic")
-    exams = list(task.exams(sample(wall, sky)))
-    assert exams[1].turns[0].question == "Output the segmentation mask of the Sky in the image."
-    assert exams[1].turns[0].answer == "Sure. Mask: [SEG]; Location: [LOC]; [tag]sky[/tag]."
-    assert [promise.region for promise in exams[0].promises] == [wall, wall]
+    eval_dialogues = list(task.eval_dialogues(sample(wall, sky)))
+    assert eval_dialogues[1].turns[0].question == "Output the segmentation mask of the Sky in the image."
+    assert eval_dialogues[1].turns[0].answer == "Sure. Mask: [SEG]; Location: [LOC]; [tag]sky[/tag]."
+    assert [promise.region for promise in eval_dialogues[0].promises] == [wall, wall]
     assert task.metrics == ("mean_iou",)
     assert len(task.dialogue(sample(*[wall] * 5), rng()).turns) == 3
 
@@ -163,7 +165,7 @@ def test_what_cannot_be_asked_names_the_sample(name, regions, message):
 
 
 def test_a_token_in_a_question_is_the_users_own_text():
-    (exam,) = make("res").exams(sample(Region(("the sign saying [SEG]",), "sign", None, MASK)))
+    (exam,) = make("res").eval_dialogues(sample(Region(("the sign saying [SEG]",), "sign", None, MASK)))
     assert "[SEG]" in exam.turns[0].question and len(exam.promises) == 2
 
 
@@ -189,7 +191,7 @@ NOTHING = Sample("toy/3", (Picture("toy.jpg", (4, 6)),), (CAT,), absent=("two do
 
 
 def test_what_is_absent_is_answered_by_neg_which_promises_nothing():
-    cat, dogs = make("res").exams(NOTHING)
+    cat, dogs = make("res").eval_dialogues(NOTHING)
     assert dogs.turns[0].question == "Output the segmentation mask of the two dogs in the image."
     assert (dogs.turns[0].answer, dogs.promises) == ("Sure. Mask: [NEG].", ())
     assert "[SEG]" in cat.turns[0].answer and len(cat.promises) == 2
@@ -202,19 +204,19 @@ def test_what_is_absent_is_answered_by_neg_which_promises_nothing():
 
 
 def test_what_is_absent_may_be_an_empty_mask_as_lisa_trains():
-    _, dogs = make("res", no_target="empty_mask").exams(NOTHING)
+    _, dogs = make("res", no_target="empty_mask").eval_dialogues(NOTHING)
     assert dogs.turns[0].answer == "Sure. Mask: [SEG]."  # no box goes around nothing
     (promise,) = dogs.promises
     assert promise.region.mask.draw().shape == (4, 6) and not promise.region.mask.draw().any()
-    _, dogs = make("res", phrases="lisa").exams(NOTHING)
+    _, dogs = make("res", phrases="lisa").eval_dialogues(NOTHING)
     assert "[NEG]" in dogs.turns[0].answer and "[SEG]" not in dogs.turns[0].answer
     with pytest.raises(ValueError, match="no_target"):
         make("res", no_target="ignore")
 
 
 def test_boxes_are_asked_of_what_is_there_only():
-    assert [exam.turns[0].question for exam in make("rec").exams(NOTHING)] == [
-        exam.turns[0].question for exam in make("rec").exams(sample(CAT))
+    assert [exam.turns[0].question for exam in make("rec").eval_dialogues(NOTHING)] == [
+        exam.turns[0].question for exam in make("rec").eval_dialogues(sample(CAT))
     ]
     with pytest.raises(ValueError, match="asks by phrases, found none"):
-        list(make("rec").exams(Sample("toy/4", (Picture("toy.jpg", (4, 6)),), absent=("a cow",))))
+        list(make("rec").eval_dialogues(Sample("toy/4", (Picture("toy.jpg", (4, 6)),), absent=("a cow",))))

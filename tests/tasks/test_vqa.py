@@ -28,17 +28,17 @@ def test_a_short_chat_ends_with_its_last_turn():
 
 
 def test_the_exam_asks_each_question_alone():
-    exams = list(VisualQuestionAnswering().exams(Sample("toy/1", PICTURE, turns=CHAT)))
-    assert [exam.id for exam in exams] == [f"toy/1#{i}" for i in range(6)]
-    assert exams[2].turns == (Turn("q2?", "a2", ("a2",)),)
+    eval_dialogues = list(VisualQuestionAnswering().eval_dialogues(Sample("toy/1", PICTURE, turns=CHAT)))
+    assert [exam.id for exam in eval_dialogues] == [f"toy/1#{i}" for i in range(6)]
+    assert eval_dialogues[2].turns == (Turn("q2?", "a2", ("a2",)),)
 
 
 def test_a_turn_alone_keeps_what_was_shown_before_it():
     media = tuple(Picture(f"{name}.jpg") for name in "abc")
     first, last = Turn("<image>Who?", "Kim.", media=(0,)), Turn("And <image> or <image>?", "b", media=(1, 2))
     turns = (first, Turn("Sure?", "Yes."), last)
-    exams = list(VisualQuestionAnswering(suffix="Say it.").exams(Sample("toy/1", media, turns=turns)))
-    assert [(turn.question, turn.media) for exam in exams for turn in exam.turns] == [
+    eval_dialogues = list(VisualQuestionAnswering(suffix="Say it.").eval_dialogues(Sample("toy/1", media, turns=turns)))
+    assert [(turn.question, turn.media) for exam in eval_dialogues for turn in exam.turns] == [
         ("<image>Who? Say it.", (0,)),
         ("<image>\nSure? Say it.", (0,)),
         ("<image>\nAnd <image> or <image>? Say it.", (0, 1, 2)),
@@ -50,14 +50,14 @@ def test_a_turn_alone_keeps_what_was_shown_before_it():
 def test_of_several_answers_the_most_frequent_is_taught_and_all_are_references():
     answers = ("red", "dark red", "dark red", "red", "blue")  # red and dark red tie: the first one written
     sample = Sample("toy/1", PICTURE, turns=(Turn("What colour?", "blue", answers),))
-    (exam,) = VisualQuestionAnswering().exams(sample)
+    (exam,) = VisualQuestionAnswering().eval_dialogues(sample)
     assert exam.turns == (Turn("What colour?", "red", answers),)
     assert VisualQuestionAnswering().dialogue(sample, np.random.default_rng(0)).turns == exam.turns
 
 
 def test_a_suffix_follows_every_question():
     task = VisualQuestionAnswering(suffix="Answer in a word.")
-    assert questions(next(task.exams(Sample("toy/1", PICTURE, turns=CHAT)))) == ["q0? Answer in a word."]
+    assert questions(next(task.eval_dialogues(Sample("toy/1", PICTURE, turns=CHAT)))) == ["q0? Answer in a word."]
 
 
 def test_text_without_pictures_passes_through():

@@ -23,15 +23,15 @@ from ullava.checking.config_checks import (
     source_faults,
     trained_faults,
 )
-from ullava.checking.datasets import DEPTHS, Depth, Inspected, balance, findings, inspect
+from ullava.checking.datasets import DEPTHS, Depth, Inspected, balance, inspect, issues
 from ullava.checking.page import Checked, lines, summary, write
-from ullava.checking.pictures import Example, example
+from ullava.checking.pictures import DrawnExample, example
 from ullava.configs.load import ConfigError, apply, build, read_run
 from ullava.configs.schema import DataRow, EvaluationConfig, ModelConfig, RunConfig, TrainingConfig
 from ullava.datasets.exclude import dropped
 from ullava.models.batching.processor import Processor
-from ullava.models.processor_from_config import border, border_of
-from ullava.tasks.mixture import Mixture, Row, span
+from ullava.models.processor_from_config import processor_from_config, processor_from_folder
+from ullava.tasks.mixture import Mixture, MixtureEntry, span
 from ullava.tasks.rates import portions
 
 SHOWN = 20  # faults in the message; the files list all
@@ -126,13 +126,13 @@ def check_whole(
     """
     reading = read(path, overrides)
     config = reading.config
-    processor, note = open_border(reading)
+    processor, note = open_processor(reading)
     inspected = inspect(reading.opened, processor, depth=depth, sample=sample, workers=workers)
     opened = [one.opened for one in inspected]
     whole = isinstance(config, RunConfig) and sum(isinstance(one.row, DataRow) for one in opened) == len(config.data)
     draws = [len(span(len(row.reader), row.portion, 0)) for row in mixed(config, opened)] if whole else []
     tasks, classes = balance(inspected, draws) if draws else ({}, {})
-    found = findings(inspected)
+    found = issues(inspected)
     checked = Checked(
         str(path), depth, sample, tuple(dict.fromkeys(reading.faults)), tuple(found), tuple(inspected), tuple(draws),
         tasks, classes, tuple(examples(inspected)), processor.max_length if processor else 0, note,
@@ -145,19 +145,19 @@ def check_whole(
     return "\n".join([*told, "", *report(config, opened, devices)]).rstrip()
 
 
-def open_border(reading: Reading) -> tuple[Processor | None, str]:
+def open_processor(reading: Reading) -> tuple[Processor | None, str]:
     """What writes rows as the model will get them, and why there is none."""
     model = part_of(ModelConfig, reading.tree.get("model"))
     training = part_of(TrainingConfig, reading.tree.get("training", {})) or TrainingConfig()
     try:
         if model:
-            return border(model, max_length=training.max_length), ""
-        return border_of(str(reading.tree.get("model")), max_length=training.max_length), ""
+            return processor_from_config(model, max_length=training.max_length), ""
+        return processor_from_folder(str(reading.tree.get("model")), max_length=training.max_length), ""
     except (LookupError, ValueError, OSError) as error:
         return None, f"No lengths are known: {error}"
 
 
-def examples(inspected: Sequence[Inspected]) -> Iterator[tuple[str, Example]]:
+def examples(inspected: Sequence[Inspected]) -> Iterator[tuple[str, DrawnExample]]:
     """Yields the first sound record of each row."""
     for one in inspected:
         number = next(one.sound, None)
@@ -174,14 +174,16 @@ def report(config: RunConfig | EvaluationConfig, opened: Sequence[Opened], devic
     return [*count_table(opened, rows), *left, "", *then]
 
 
-def mixed(config: RunConfig, opened: Sequence[Opened]) -> list[Row]:
+def mixed(config: RunConfig, opened: Sequence[Opened]) -> list[MixtureEntry]:
     """The rows of the mixture, in order."""
     found = [one for one in opened if isinstance(one.row, DataRow)]
     passes = portions(config.data, config.sampling, [one.count.records for one in found])
-    return [Row(one.reader, one.task, portion, one.row.mirror) for one, portion in zip(found, passes, strict=True)]
+    return [
+        MixtureEntry(one.reader, one.task, portion, one.row.mirror) for one, portion in zip(found, passes, strict=True)
+    ]
 
 
-def count_table(opened: Sequence[Opened], rows: Sequence[Row]) -> Iterator[str]:
+def count_table(opened: Sequence[Opened], rows: Sequence[MixtureEntry]) -> Iterator[str]:
     """Yields a line per row: what it is asked, what its dataset holds, how many dialogues an epoch draws from it."""
     head = ("", "dataset", "task", "records", "pictures", "phrases", "turns", "portion", "draws")
     cells, mixture = [head], iter(rows)
@@ -200,7 +202,7 @@ def count_table(opened: Sequence[Opened], rows: Sequence[Row]) -> Iterator[str]:
         yield "  ".join(words).rstrip()
 
 
-def plan(config: RunConfig, rows: Sequence[Row], devices: int) -> list[str]:
+def plan(config: RunConfig, rows: Sequence[MixtureEntry], devices: int) -> list[str]:
     """Lines on the batch, the steps, and what learns."""
     training = config.training
     size = Mixture(rows, training.seed).size(0)

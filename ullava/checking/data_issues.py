@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-KINDS = {
+ISSUES = {
     "dataset": "cannot be opened",
     "record": "records that cannot be read",
     "missing": "missing files",
@@ -22,7 +22,7 @@ SAID = ("leak",)  # said, and no reason to fail: learning a few pictures by hear
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Finding:
+class DataIssue:
     """One fault.
 
     Attributes:
@@ -45,13 +45,13 @@ class Finding:
         return f"{self.dataset}: {self.record}: {said}" if self.record else f"{self.dataset}: {said}"
 
 
-def unread(dataset: str, number: int, error: Exception) -> Finding:
+def unread(dataset: str, number: int, error: Exception) -> DataIssue:
     """The finding about a record that its reader refuses; most messages begin with its id."""
     named = re.match(rf"{re.escape(dataset)}/[^\s:]+", str(error))
-    return Finding("record", dataset, named.group() if named else f"{dataset}[{number}]", str(error))
+    return DataIssue("record", dataset, named.group() if named else f"{dataset}[{number}]", str(error))
 
 
-def once(findings: Iterable[Finding]) -> list[Finding]:
-    """Findings in the order of `KINDS`, each once: several rows may ask about one dataset."""
-    order = list(KINDS)
-    return sorted(set(findings), key=lambda found: (order.index(found.kind), found))
+def once(issues: Iterable[DataIssue]) -> list[DataIssue]:
+    """Issues in the order of `ISSUES`, each once: several rows may ask about one dataset."""
+    order = list(ISSUES)
+    return sorted(set(issues), key=lambda found: (order.index(found.kind), found))

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ullava.checking.config_checks import Count, Opened
-from ullava.checking.data_issues import Finding, once
+from ullava.checking.data_issues import DataIssue, once
 from ullava.checking.records import Inspector, Looked
 from ullava.configs.schema import DataRow
 from ullava.datasets.exclude import Pictures
@@ -57,7 +57,7 @@ class Inspected:
     @property
     def sound(self) -> Iterator[int]:
         """Numbers of the records that were looked at whole and hold no fault, in order."""
-        return (one.number for one in self.looked if one.deep and not one.findings)
+        return (one.number for one in self.looked if one.deep and not one.issues)
 
 
 def inspect(
@@ -118,13 +118,13 @@ def look(job: tuple[int, int, bool]) -> Looked:
     return INSPECTORS[row](number, deep)
 
 
-def findings(inspected: Sequence[Inspected]) -> list[Finding]:
+def issues(inspected: Sequence[Inspected]) -> list[DataIssue]:
     """Every fault, each once: of records by themselves, of ids, and of what is trained on and evaluated."""
-    alone = (finding for one in inspected for looked in one.looked for finding in looked.findings)
+    alone = (finding for one in inspected for looked in one.looked for finding in looked.issues)
     return once(chain(alone, *map(duplicates, inspected), leaks(inspected)))
 
 
-def duplicates(one: Inspected) -> Iterator[Finding]:
+def duplicates(one: Inspected) -> Iterator[DataIssue]:
     """Yields ids that stand twice in a dataset: messages and scores could not tell which is meant."""
     places: dict[str, list[int]] = {}
     for looked in one.looked:
@@ -133,10 +133,10 @@ def duplicates(one: Inspected) -> Iterator[Finding]:
     for name, numbers in places.items():
         if len(numbers) > 1:
             shown = ", ".join(map(str, numbers[:5]))
-            yield Finding("duplicate", one.opened.row.dataset, name, f"{len(numbers)} records have this id: {shown}")
+            yield DataIssue("duplicate", one.opened.row.dataset, name, f"{len(numbers)} records have this id: {shown}")
 
 
-def leaks(inspected: Sequence[Inspected]) -> Iterator[Finding]:
+def leaks(inspected: Sequence[Inspected]) -> Iterator[DataIssue]:
     """Yields records of `data` that show a picture of `evaluate`."""
     trained = [one for one in inspected if isinstance(one.opened.row, DataRow)]
     evaluated = {one.opened.row.dataset: one for one in inspected if not isinstance(one.opened.row, DataRow)}
@@ -147,7 +147,7 @@ def leaks(inspected: Sequence[Inspected]) -> Iterator[Finding]:
             for path, record in ((path, looked.id) for looked in one.looked for path in looked.paths):
                 if path in shared:
                     said = f"{path.name} is evaluated in {name}, too ({shared[path]}); exclude: [{name}]"
-                    yield Finding("leak", one.opened.row.dataset, record, said)
+                    yield DataIssue("leak", one.opened.row.dataset, record, said)
 
 
 def balance(inspected: Sequence[Inspected], draws: Sequence[int]) -> tuple[dict[str, int], dict[str, float]]:

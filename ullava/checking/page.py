@@ -8,9 +8,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ullava.checking.data_issues import KINDS, Finding
+from ullava.checking.data_issues import ISSUES, DataIssue
 from ullava.checking.datasets import Inspected, share_over
-from ullava.checking.pictures import Example, Piece, paint
+from ullava.checking.pictures import DrawnExample, Piece, paint
 from ullava.datasets.exclude import dropped
 from ullava.evaluation.report.charts import Bar, bars
 from ullava.evaluation.report.pages import fill, table
@@ -28,7 +28,7 @@ class Checked:
     Attributes:
         yaml, depth, sample: what was looked at, and how.
         faults: of the YAML itself, a line each.
-        findings: in the data.
+        issues: in the data.
         draws: dialogues that an epoch takes from each row of `data`; empty where that is not known.
         tasks, classes: what an epoch asks, from the most on.
         examples: (place in the YAML, record).
@@ -40,12 +40,12 @@ class Checked:
     depth: str
     sample: int
     faults: tuple[str, ...]
-    findings: tuple[Finding, ...]
+    issues: tuple[DataIssue, ...]
     inspected: tuple[Inspected, ...]
     draws: tuple[int, ...]
     tasks: Mapping[str, int]
     classes: Mapping[str, float]
-    examples: tuple[tuple[str, Example], ...]
+    examples: tuple[tuple[str, DrawnExample], ...]
     most: int
     note: str = ""
 
@@ -64,7 +64,7 @@ def tree(checked: Checked) -> dict[str, Any]:
     return {
         "yaml": checked.yaml, "depth": checked.depth, "sample": checked.sample if checked.depth == "sample" else None,
         "max_length": checked.most, "note": checked.note, "faults": list(checked.faults),
-        "findings": [asdict(finding) | {"fails": finding.fails} for finding in checked.findings],
+        "findings": [asdict(finding) | {"fails": finding.fails} for finding in checked.issues],
         "datasets": list(datasets(checked)), "tasks": dict(checked.tasks), "classes": dict(checked.classes),
     }  # fmt: skip
 
@@ -81,7 +81,7 @@ def datasets(checked: Checked) -> Iterator[dict[str, Any]]:
             "draws": next(draws, None) if opened.place.startswith("data") else None,
             "longest": int(one.lengths.max()) if len(one.lengths) else None,
             "share_over_max_length": share_over(one, checked.most),
-            "findings": sum(finding.dataset == opened.row.dataset for finding in checked.findings),
+            "findings": sum(finding.dataset == opened.row.dataset for finding in checked.issues),
         }  # fmt: skip
 
 
@@ -103,11 +103,13 @@ def summary(checked: Checked) -> str:
     """One or two sentences: what was looked at and found."""
     records = sum(one.opened.count.records for one in checked.inspected)
     whole = sum(looked.deep for one in checked.inspected for looked in one.looked)
-    failing = len(checked.faults) + sum(finding.fails for finding in checked.findings)
-    others = sum(not finding.fails for finding in checked.findings)
+    failing = len(checked.faults) + sum(finding.fails for finding in checked.issues)
+    others = sum(not finding.fails for finding in checked.issues)
     said = f"{records} records in {len(checked.inspected)} rows, {whole} of them looked at whole: {failing} faults"
-    return said + (f", {others} pictures that are trained on and evaluated." if others else ".") + (
-        f" {checked.note}" if checked.note else ""
+    return (
+        said
+        + (f", {others} pictures that are trained on and evaluated." if others else ".")
+        + (f" {checked.note}" if checked.note else "")
     )
 
 
@@ -115,10 +117,10 @@ def write_faults(checked: Checked) -> Iterator[str]:
     """Yields the YAML's faults, then a table of each kind of finding."""
     if checked.faults:
         yield "<h3>In the YAML</h3>" + table(("fault",), [(line,) for line in checked.faults])
-    for kind, group in groupby(checked.findings, key=lambda finding: finding.kind):
+    for kind, group in groupby(checked.issues, key=lambda finding: finding.kind):
         found = list(group)
         tone = "bad" if found[0].fails else "soft"
-        yield f'<h3>{escape(KINDS[kind])} <span class="{tone}">{len(found)}</span></h3>'
+        yield f'<h3>{escape(ISSUES[kind])} <span class="{tone}">{len(found)}</span></h3>'
         rows = [(one.dataset, one.record, one.said.removeprefix(f"{one.record}: ")) for one in found[:LISTED]]
         yield table(("dataset", "record", "found"), rows)
         if len(found) > LISTED:
@@ -153,7 +155,7 @@ def write_balance(checked: Checked) -> str:
     return "\n".join(parts)
 
 
-def write_example(one: Example) -> str:
+def write_example(one: DrawnExample) -> str:
     """A record's pictures and its text."""
     pair = "".join(
         f'<div><img src="{uri}" alt="{escape(f"{one.id}, {name}")}" loading="lazy"><span>{escape(name)}</span></div>'

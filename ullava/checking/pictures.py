@@ -18,7 +18,7 @@ from ullava.datasets.structures import OWNER_PATTERN, Dialogue, Picture, Promise
 from ullava.evaluation.engine.scoring import true_box
 from ullava.evaluation.report.best_worst import data_uri
 from ullava.evaluation.report.visualise import beside, colour, corners, enlarge, line_width, overlay
-from ullava.models.batching.example import Row
+from ullava.models.batching.example import Example
 from ullava.models.batching.processor import Processor
 
 SEES, MASKS = View(224), View(512, "corner", background=(0, 0, 0))  # where the model's own are not known
@@ -41,7 +41,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class DrawnExample:
     """One record on the page.
 
     Attributes:
@@ -56,16 +56,16 @@ class Example:
     length: int | None
 
 
-def example(inspector: Inspector, number: int) -> Example:
+def example(inspector: Inspector, number: int) -> DrawnExample:
     """Record `number` as the page shows it."""
     processor = inspector.processor
     dialogue = inspector.dialogue(inspector.reader[number], number)
     if processor is None:
-        return Example(dialogue.id, tuple(panels(dialogue, SEES, MASKS)), tuple(plain(dialogue)), None)
+        return DrawnExample(dialogue.id, tuple(panels(dialogue, SEES, MASKS)), tuple(plain(dialogue)), None)
     dialogue = processor.fit(dialogue, True)[0]  # without the turns that would be cut
     row = processor(dialogue)
     drawn = tuple(panels(dialogue, processor.view, processor.mask_view))
-    return Example(dialogue.id, drawn, tuple(pieces(row, processor)), len(row.input_ids))
+    return DrawnExample(dialogue.id, drawn, tuple(pieces(row, processor)), len(row.input_ids))
 
 
 def panels(dialogue: Dialogue, view: View, mask_view: View | None) -> Iterator[tuple[str, str]]:
@@ -107,7 +107,7 @@ def square(view: View, frame: np.ndarray) -> np.ndarray:
     return replace(view, side=min(view.side, SHOWN // 2)).apply(frame)
 
 
-def pieces(row: Row, processor: Processor) -> Iterator[Piece]:
+def pieces(row: Example, processor: Processor) -> Iterator[Piece]:
     """Yields a row's tokens as stretches of one kind: supervised or not, owned by a promise or not, patches as one."""
     owned = {promise.column: k for k, promise in enumerate(row.promises)}
     patches = set(processor.patch_ids.values())

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ullava.checking.data_issues import Finding, unread
+from ullava.checking.data_issues import DataIssue, unread
 from ullava.configs.schema import DataRow, EvaluationRow
 from ullava.datasets import boxes, images, videos
 from ullava.datasets.masks import Mask, Union
 from ullava.datasets.readers.base import Reader
 from ullava.datasets.structures import Box, Dialogue, Picture, Region, Sample
-from ullava.models.batching.example import Row
+from ullava.models.batching.example import Example
 from ullava.models.batching.processor import Processor
 from ullava.tasks.base import Task
 
@@ -47,7 +47,7 @@ class Looked:
     classes: tuple[tuple[str, int], ...] = ()
     length: int | None = None
     deep: bool = False
-    findings: tuple[Finding, ...] = ()
+    issues: tuple[DataIssue, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Inspector:
         try:
             sample = self.reader[number]
         except WRONG as error:
-            return Looked(number, deep=deep, findings=(unread(name, number, error),))
+            return Looked(number, deep=deep, issues=(unread(name, number, error),))
         found, length = [*files(sample), *texts(sample), *places(sample)], None
         if deep and not found:
             row, refused = self.write(sample, number)
@@ -86,19 +86,19 @@ class Inspector:
             classes=tuple(classes.items()),
             length=length,
             deep=deep,
-            findings=tuple(Finding(kind, name, sample.id, said) for kind, said in found),
+            issues=tuple(DataIssue(kind, name, sample.id, said) for kind, said in found),
         )
 
     def dialogue(self, sample: Sample, number: int) -> Dialogue:
         """What a training may ask about the sample, the same each time, or an evaluation's first question."""
         if isinstance(self.row, DataRow):
             return self.task.dialogue(sample, np.random.default_rng(number))
-        exams = list(self.task.exams(sample))
-        if not exams:
+        eval_dialogues = list(self.task.eval_dialogues(sample))
+        if not eval_dialogues:
             raise ValueError(f"{sample.id}: task {self.task.name} asks nothing about it; take another task or dataset")
-        return exams[0]
+        return eval_dialogues[0]
 
-    def write(self, sample: Sample, number: int) -> tuple[Row | None, list[tuple[str, str]]]:
+    def write(self, sample: Sample, number: int) -> tuple[Example | None, list[tuple[str, str]]]:
         """The whole row of a sample, and why it cannot be had, or cut to `max_length`."""
         try:
             dialogue = self.dialogue(sample, number)

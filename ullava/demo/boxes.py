@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ullava.demo.demo import QUICK_ANSWERS, QUICK_TRAIN, QUICK_WORLD
 from ullava.evaluation.engine.results import read_results
-from ullava.evaluation.report.box_source_comparison import contest_table, verdict
+from ullava.evaluation.report.box_source_comparison import comparison_table, verdict
 from ullava.evaluation.report.report import write_report
 from ullava.models.folders.manifest import CARD
 
@@ -47,4 +47,4 @@ def report(output: Path, steps: Sequence[str]) -> tuple[Path, str]:
         output / "report.html", output / "results.json", output / "predictions.jsonl", logs, {}, commands=steps,
         title="Four ways to a box",
     )  # fmt: skip
-    return page, f"{contest_table(results)}\n\n{verdict(results)}"
+    return page, f"{comparison_table(results)}\n\n{verdict(results)}"

@@ -18,7 +18,7 @@ from ullava.configs.load import data_root, load
 from ullava.configs.schema import RunConfig
 from ullava.demo.demo import QUICK_ANSWERS, QUICK_TRAIN, ROOT, Job, Together
 from ullava.evaluation.engine.predictions import read_predictions, replacing
-from ullava.evaluation.engine.results import Results, Row, read_results, write_results
+from ullava.evaluation.engine.results import ResultRow, Results, read_results, write_results
 from ullava.evaluation.report.forgetting import KEPT, forgetting_table
 from ullava.evaluation.report.main_scores import summary_table
 from ullava.evaluation.report.report import write_report
@@ -161,7 +161,7 @@ def merge(output: Path, results: Path, predictions: Path) -> None:
     write_results(merged, results)
 
 
-def own_rows(recipe: Recipe, rows: Sequence[Row]) -> list[Row]:
+def own_rows(recipe: Recipe, rows: Sequence[ResultRow]) -> list[ResultRow]:
     """The rows of a recipe as they are merged."""
     if not recipe.control:
         return list(rows)

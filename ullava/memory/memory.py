@@ -69,7 +69,7 @@ class Cluster:
     cpu: bool = False
 
 
-def footprint(model: Ullava, config: RunConfig, cluster: Cluster, promises: int = 1) -> dict[str, float]:
+def estimate_memory(model: Ullava, config: RunConfig, cluster: Cluster, promises: int = 1) -> dict[str, float]:
     """Bytes on each GPU, by part; `host` counts the CPU's memory for each GPU, which is no part of the sum.
 
     Args:

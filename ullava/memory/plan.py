@@ -39,7 +39,7 @@ def plan(config: RunConfig, gpus: str, *, size: str | None = None, promises: int
     from ullava.memory.memory import (  # torch and all: once the YAML is known to be good
         Cluster,
         blueprint,
-        footprint,
+        estimate_memory,
         total,
     )
 
@@ -56,7 +56,7 @@ def plan(config: RunConfig, gpus: str, *, size: str | None = None, promises: int
         f"{'on' if how.gradient_checkpointing else 'off'}"  # fmt: skip
     yield "learns " + ", ".join(f"{line.part} {line.learning / 1e6:.1f}M" for line in table if line.learning)
     yield ""
-    spread = {way: footprint(model, with_way(config, name), cluster, promises) for way, name in WAYS.items()}
+    spread = {way: estimate_memory(model, with_way(config, name), cluster, promises) for way, name in WAYS.items()}
     names = list(dict.fromkeys(name for parts in spread.values() for name in parts if name != "host"))
     yield "| GiB on each GPU | " + " | ".join(WAYS) + " |"
     yield "| --- |" + " --- |" * len(WAYS)
@@ -78,10 +78,10 @@ def with_way(config: RunConfig, deepspeed: str | None, **training) -> RunConfig:
 
 def advice(model: Ullava, config: RunConfig, cluster, promises: int) -> str:
     """The fewest keys that make the run fit; the global batch stays."""
-    from ullava.memory.memory import footprint, total
+    from ullava.memory.memory import estimate_memory, total
 
     how = config.training
-    now = total(footprint(model, config, cluster, promises))
+    now = total(estimate_memory(model, config, cluster, promises))
     if now <= cluster.gigabytes:
         return f"as it is (deepspeed: {how.deepspeed or 'null'}): fits, {now:.1f} of {cluster.gigabytes:g} GiB"
     halves = [how.batch_size >> k for k in range(how.batch_size.bit_length())]
@@ -90,7 +90,7 @@ def advice(model: Ullava, config: RunConfig, cluster, promises: int) -> str:
     for way, checkpointing, batch in product(ways, dict.fromkeys((how.gradient_checkpointing, True)), halves):
         keys = {"deepspeed": way, "gradient_checkpointing": checkpointing, "batch_size": batch}
         other = with_way(config, way, **{name: value for name, value in keys.items() if name != "deepspeed"})
-        if total(footprint(model, other, cluster, promises)) <= cluster.gigabytes:
+        if total(estimate_memory(model, other, cluster, promises)) <= cluster.gigabytes:
             changed = {name: value for name, value in keys.items() if value != getattr(how, name)}
             slow = how.batch_size // batch - 1 + 10 * (way == "zero2_offload") + 5 * (way == "zero3")
             found.append((len(changed), slow, changed))

@@ -2,7 +2,7 @@
 
 To add one: a file in this folder with a class like
 
-    @KINDS.register("keywords")
+    @PREPARATIONS.register("keywords")
     class Keywords(Kind):
         reads = "ReasonSeg's explanatory/train.json"
         writes = "explanatory/keyword_outputs.json beside it, as the reader `reason_seg` takes it"
@@ -34,7 +34,7 @@ from tqdm import tqdm
 
 from ullava.configs.registry import Registry
 
-KINDS = Registry("kind")
+PREPARATIONS = Registry("kind")
 T = TypeVar("T")
 
 

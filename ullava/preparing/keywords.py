@@ -9,7 +9,7 @@ from typing import Any
 from ullava.datasets.keywords import UNKNOWN, is_said, keyword_of_explanation, keyword_of_phrase, spelt
 from ullava.datasets.readers.regions.refer import unpickle
 from ullava.datasets.tables import read_records
-from ullava.preparing.base import KINDS, Kind, fresh, progress, write_records
+from ullava.preparing.base import PREPARATIONS, Kind, fresh, progress, write_records
 
 Record = dict[str, Any]
 Asked = tuple[str, str]  # a question, and its explanation or ""
@@ -17,7 +17,7 @@ Find = Callable[[Sequence[Asked]], Iterator[str | None]]  # for each of them the
 KEYSEG = Path("explanatory_key", "keyword_outputs.json")  # below ReasonSeg/ (KeySeg, utils/reason_seg_key_dataset.py)
 
 
-@KINDS.register("keywords")
+@PREPARATIONS.register("keywords")
 class Keywords(Kind):
     """Finds the keyword of each question or phrase: by a rule, or by a language model such as FLAN-T5.
 

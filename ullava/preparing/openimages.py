@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ullava.configs.registry import listing, nearest
-from ullava.preparing.base import KINDS, Kind, fresh, progress, write_tree
+from ullava.preparing.base import PREPARATIONS, Kind, fresh, progress, write_tree
 
 COLUMNS = ("MaskPath", "ImageID", "LabelName")  # storage.googleapis.com/openimages/web/factsfigures_v6.html
 Index = dict[str, dict[str, list[str]]]
 
 
-@KINDS.register("openimages")
+@PREPARATIONS.register("openimages")
 class OpenImages(Kind):
     """Writes the index of OpenImages' masks: which files show which class of which picture."""
 

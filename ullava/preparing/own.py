@@ -17,7 +17,7 @@ from ullava.configs.legacy import Spelt
 from ullava.configs.load import data_root
 from ullava.configs.registry import listing
 from ullava.datasets import boxes, masks
-from ullava.preparing.base import KINDS, Kind, fresh, progress, write_records, write_tree
+from ullava.preparing.base import PREPARATIONS, Kind, fresh, progress, write_records, write_tree
 from ullava.preparing.own_coco import read_coco
 from ullava.preparing.own_cvat import read_cvat
 from ullava.preparing.own_labelme import read_labelme
@@ -27,7 +27,7 @@ from ullava.preparing.own_yolo import read_yolo
 PROGRAMS = {"labelme": read_labelme, "cvat": read_cvat, "coco": read_coco, "yolo": read_yolo}
 
 
-@KINDS.register("own")
+@PREPARATIONS.register("own")
 class Own(Kind):
     """Makes a dataset of pictures that you annotated yourself."""
 
@@ -58,7 +58,7 @@ class Own(Kind):
                 pages = checked(split)
                 files = write(scratch, split.name, pages)
                 catalogue |= entries(name, output, files, split.images, options.held_out)
-                lines.append(f"{name}: {len(pages)} pictures, {sum(len(page.things) for page in pages)} objects")
+                lines.append(f"{name}: {len(pages)} pictures, {sum(len(page.instances) for page in pages)} objects")
             text = yaml.dump(catalogue, Dumper=Spelt, sort_keys=False, default_flow_style=None, width=120)
             (scratch / "catalogue.yaml").write_text(text, encoding="utf-8")
         known = f"ULLAVA_CATALOGUE={output / 'catalogue.yaml'} makes {', '.join(catalogue)} known to every command"
@@ -73,7 +73,7 @@ def checked(split: Split) -> list[Page]:
     """
     pages, faults = list(progress(split.pages, split.name or "reading", unit="picture")), []
     for page in pages:
-        for number, thing in enumerate(page.things):
+        for number, thing in enumerate(page.instances):
             x0, y0, x1, y1 = boxes.clip(thing.box, page.size)
             if x1 <= x0 or y1 <= y0:
                 faults.append(f"{page.file}: object {number} ({thing.label}) lies outside of the picture")
@@ -81,7 +81,7 @@ def checked(split: Split) -> list[Page]:
                 faults.append(f"{page.file}: object {number} ({thing.label}) covers no pixel")
     if faults:
         raise ValueError(listing(f"{len(faults)} objects cannot be used; mend or delete them", faults))
-    if not any(page.things for page in pages):
+    if not any(page.instances for page in pages):
         raise ValueError(f"{split.images}: no objects; expected one at least")
     return pages
 
@@ -93,8 +93,8 @@ def drawn(thing: Any, page: Page) -> np.ndarray:
 
 def write(folder: Path, split: str, pages: list[Page]) -> dict[str, str]:
     """Writes a split's files; returns their names by what they hold."""
-    masked = all(thing.segmentation for page in pages for thing in page.things)
-    said = any(thing.phrases for page in pages for thing in page.things)
+    masked = all(thing.segmentation for page in pages for thing in page.instances)
+    said = any(thing.phrases for page in pages for thing in page.instances)
     kinds = ["objects"] + ["classes"] * masked + ["phrases"] * said
     files = {kind: "_".join(filter(None, (kind, split))) + ".json" for kind in kinds}
     write_tree(folder / files["objects"], coco_tree(pages))
@@ -107,7 +107,7 @@ def write(folder: Path, split: str, pages: list[Page]) -> dict[str, str]:
 
 def things_of(page: Page) -> tuple:
     """What lies in a picture."""
-    return page.things
+    return page.instances
 
 
 def coco_tree(pages: Iterable[Page]) -> dict[str, list[dict]]:
@@ -117,7 +117,7 @@ def coco_tree(pages: Iterable[Page]) -> dict[str, list[dict]]:
     for image, page in enumerate(pages, 1):
         height, width = page.size
         tree["images"].append({"id": image, "file_name": page.file, "height": height, "width": width})
-        for thing in page.things:
+        for thing in page.instances:
             area = int(drawn(thing, page).sum()) if thing.segmentation else boxes.area(thing.box)
             tree["annotations"].append({
                 "id": len(tree["annotations"]) + 1, "image_id": image,
@@ -132,7 +132,7 @@ def classes(page: Page) -> dict[str, Any]:
     """Everything of one class in one mask: who asks for a class means all of it."""
     height, width = page.size
     covered: dict[str, np.ndarray] = {}
-    for thing in page.things:
+    for thing in page.instances:
         covered[thing.label] = covered.get(thing.label, False) | drawn(thing, page)
     size = {"height": height, "width": width}
     stated = [
@@ -146,7 +146,7 @@ def phrases(pages: Iterable[Page]) -> Iterator[dict[str, Any]]:
     """Yields what is said of single objects."""
     for page in pages:
         height, width = page.size
-        for thing in page.things:
+        for thing in page.instances:
             if thing.phrases:
                 yield {
                     "image_path": page.file, "height": height, "width": width, "category": thing.label,

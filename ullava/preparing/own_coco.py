@@ -8,7 +8,7 @@ from ullava.datasets import boxes
 from ullava.datasets.readers import coco
 from ullava.datasets.readers.files import inside
 from ullava.datasets.tables import read_object
-from ullava.preparing.own_pages import Page, Split, Thing, measured, said
+from ullava.preparing.own_pages import Instance, Page, Split, measured, said
 
 
 def read_coco(source: Path, pictures: Path | None, phrase: str) -> Iterator[Split]:
@@ -42,11 +42,11 @@ def page(
     where = f"{source}: image {image['id']}"
     file = image["file_name"]
     size = measured(inside(folder, file, where), (image["height"], image["width"]), where)
-    things = []
+    instances = []
     for one in stated:
         place = f"{where}, object {one.get('id')}"
         region = coco.region(coco.thing({"segmentation": [], **one}, names), size, place)  # checks it
         segmentation = coco.segmentation_of(region.mask) if region.mask else ()
         box = region.box if one["bbox"][2] > 0 else boxes.box_of(region.mask.draw())
-        things.append(Thing(region.category, box, segmentation, said(one.get(phrase))))
-    return Page(file, size, tuple(things))
+        instances.append(Instance(region.category, box, segmentation, said(one.get(phrase))))
+    return Page(file, size, tuple(instances))

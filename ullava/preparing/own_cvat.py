@@ -9,7 +9,7 @@ import numpy as np
 
 from ullava.datasets import boxes, masks
 from ullava.datasets.readers.files import inside
-from ullava.preparing.own_pages import Page, Split, Thing, around, measured, ring, said
+from ullava.preparing.own_pages import Instance, Page, Split, around, measured, ring, said
 
 EMPTY = ("tag", "attribute")  # elements that say something of the whole picture
 
@@ -39,7 +39,7 @@ def page(image: Element, folder: Path, source: Path, phrase: str) -> Page:
     return Page(name, size, tuple(thing(shape, size, f"{where}: {shape.tag}", phrase) for shape in shapes))
 
 
-def thing(shape: Element, size: tuple[int, int], where: str, phrase: str) -> Thing:
+def thing(shape: Element, size: tuple[int, int], where: str, phrase: str) -> Instance:
     """One shape.
 
     Raises:
@@ -50,14 +50,16 @@ def thing(shape: Element, size: tuple[int, int], where: str, phrase: str) -> Thi
     phrases = said(told.get(phrase))
     try:
         if shape.tag == "box":
-            return Thing(label, tuple(float(shape.attrib[side]) for side in ("xtl", "ytl", "xbr", "ybr")), (), phrases)
+            return Instance(
+                label, tuple(float(shape.attrib[side]) for side in ("xtl", "ytl", "xbr", "ybr")), (), phrases
+            )
         if shape.tag == "polygon":
             corners = [pair.split(",") for pair in shape.attrib["points"].split(";")]
             rings = [ring(corners, where)]
-            return Thing(label, around(rings), rings, phrases)
+            return Instance(label, around(rings), rings, phrases)
         if shape.tag == "mask":
             covered = painted(shape, size, where)
-            return Thing(label, boxes.box_of(covered) or (0.0, 0.0, 0.0, 0.0), masks.encode(covered), phrases)
+            return Instance(label, boxes.box_of(covered) or (0.0, 0.0, 0.0, 0.0), masks.encode(covered), phrases)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{where}: {label}: {error}; export the task as `CVAT for images 1.1`") from error
     raise ValueError(f"{where}: {label}: has no area of its own; draw a box, a polygon or a mask, or delete it")

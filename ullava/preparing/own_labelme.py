@@ -13,7 +13,7 @@ from PIL import Image
 from ullava.datasets import boxes, masks
 from ullava.datasets.readers.files import inside
 from ullava.datasets.tables import read_object
-from ullava.preparing.own_pages import Page, Split, Thing, around, measured, ring, said
+from ullava.preparing.own_pages import Instance, Page, Split, around, measured, ring, said
 
 CORNERS = 64  # of the polygon that stands for a circle
 
@@ -49,19 +49,19 @@ def page(path: Path, source: Path, folder: Path, phrase: str) -> Page:
     return Page(file, size, tuple(thing(shapes, size, str(path), phrase) for shapes in groups.values()))
 
 
-def thing(shapes: list[tuple[int, Mapping]], size: tuple[int, int], where: str, phrase: str) -> Thing:
+def thing(shapes: list[tuple[int, Mapping]], size: tuple[int, int], where: str, phrase: str) -> Instance:
     """The object that the shapes of one group draw together."""
     label = shapes[0][1]["label"]
     phrases = tuple(dict.fromkeys(text for _, shape in shapes for text in said(shape.get(phrase))))
     if all(shape.get("shape_type") == "rectangle" for _, shape in shapes):
-        return Thing(label, boxes.around([around([np.ravel(shape["points"])]) for _, shape in shapes]), (), phrases)
+        return Instance(label, boxes.around([around([np.ravel(shape["points"])]) for _, shape in shapes]), (), phrases)
     if all(shape.get("shape_type") != "mask" for _, shape in shapes):
         rings = [outline(shape, f"{where}: shape {number} ({label})") for number, shape in shapes]
-        return Thing(label, around(rings), rings, phrases)
+        return Instance(label, around(rings), rings, phrases)
     covered = np.zeros(size, bool)
     for number, shape in shapes:
         covered |= painted(shape, size, f"{where}: shape {number} ({label})")
-    return Thing(label, boxes.box_of(covered) or (0.0, 0.0, 0.0, 0.0), masks.encode(covered), phrases)
+    return Instance(label, boxes.box_of(covered) or (0.0, 0.0, 0.0, 0.0), masks.encode(covered), phrases)
 
 
 def outline(shape: Mapping, where: str) -> list[float]:

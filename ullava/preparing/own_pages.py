@@ -1,4 +1,4 @@
-"""What all drawing programs' files become on their way: pictures, and the things in them."""
+"""What all drawing programs' files become on their way: pictures, and the instances in them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ullava.datasets.structures import Box
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
+class Instance:
     """One object.
 
     Attributes:
@@ -39,7 +39,7 @@ class Page:
 
     file: str
     size: tuple[int, int]
-    things: tuple[Thing, ...]
+    instances: tuple[Instance, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 from ullava.configs.load import read_yaml
 from ullava.datasets.readers import coco
 from ullava.datasets.readers.regions.yolo import Yolo
-from ullava.preparing.own_pages import Page, Split, Thing
+from ullava.preparing.own_pages import Instance, Page, Split
 
 SPLITS = ("train", "val", "test")
 
@@ -78,5 +78,5 @@ def pages(images: Path, labels: Path, classes: Sequence[str]) -> Iterator[Page]:
         for sample in Yolo("yolo", images, labels, listed):
             picture = sample.media[0]
             stated = [(region, coco.state(region, sample.id)["segmentation"]) for region in sample.regions]
-            things = tuple(Thing(region.category, region.box, segmentation) for region, segmentation in stated)
-            yield Page(picture.path.relative_to(images).as_posix(), picture.size, things)
+            instances = tuple(Instance(region.category, region.box, segmentation) for region, segmentation in stated)
+            yield Page(picture.path.relative_to(images).as_posix(), picture.size, instances)

@@ -16,13 +16,13 @@ from ullava.datasets import boxes, masks
 from ullava.datasets.catalogue import VOCABULARIES
 from ullava.datasets.formats.mat_files import read_objects
 from ullava.datasets.readers.regions.pascal_part import by_object, category_of
-from ullava.preparing.base import KINDS, Kind, fresh, progress, write_tree
+from ullava.preparing.base import PREPARATIONS, Kind, fresh, progress, write_tree
 
 CLASSES = VOCABULARIES / "pascal_part.txt"
 CATEGORIES = CLASSES.read_text(encoding="utf-8").splitlines()
 
 
-@KINDS.register("pascal_part")
+@PREPARATIONS.register("pascal_part")
 class PascalPart(Kind):
     """Turns PASCAL-Part's MATLAB files into JSON."""
 

@@ -19,13 +19,13 @@ from ullava.datasets.readers.regions.part_folders import MASK, PartFolders
 from ullava.datasets.structures import Dialogue, Sample, Turn
 from ullava.datasets.tables import read_lines
 from ullava.evaluation.engine.mask_trust import KEPT, REASONS, Trust
-from ullava.preparing.base import KINDS, Kind, progress
+from ullava.preparing.base import PREPARATIONS, Kind, progress
 from ullava.tasks.phrases.phrasebook import fill, phrasebook
 
 MANIFEST = "manifest.jsonl"
 
 
-@KINDS.register("pseudo_masks")
+@PREPARATIONS.register("pseudo_masks")
 class PseudoMasks(Kind):
     """Lets a trained model draw masks for pictures of parts, and keeps those that can be trusted.
 

@@ -16,10 +16,10 @@ from ullava.configs.load import data_root
 from ullava.datasets import masks, tracing
 from ullava.datasets.readers.files import inside
 from ullava.datasets.tables import read_records
-from ullava.preparing.base import KINDS, Kind, fresh, progress
+from ullava.preparing.base import PREPARATIONS, Kind, fresh, progress
 
 
-@KINDS.register("reason_proxy")
+@PREPARATIONS.register("reason_proxy")
 class ReasonProxy(Kind):
     """Writes RefCOCOs' expressions of several hops in ReasonSeg's layout, to stand in for it."""
 

@@ -16,7 +16,7 @@ from ullava.datasets.readers import coco
 from ullava.datasets.readers.files import inside
 from ullava.datasets.readers.regions.refer import unpickle
 from ullava.datasets.tables import read_object
-from ullava.preparing.base import KINDS, Kind, fresh, progress, write_tree
+from ullava.preparing.base import PREPARATIONS, Kind, fresh, progress, write_tree
 
 KEYS = ("ref_id", "ann_id", "category_id", "image_id", "file_name", "split", "sent_ids", "sentences")
 PUBLISHED = {  # (set, by whom) -> references, as github.com/lichengunc/refer counts them
@@ -25,7 +25,7 @@ PUBLISHED = {  # (set, by whom) -> references, as github.com/lichengunc/refer co
 }  # fmt: skip
 
 
-@KINDS.register("refer")
+@PREPARATIONS.register("refer")
 class Refer(Kind):
     """Checks RefCOCO, RefCOCO+, RefCOCOg or RefCLEF as REFER publishes it, and brings it into place."""
 

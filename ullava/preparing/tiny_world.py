@@ -5,12 +5,12 @@ from pathlib import Path
 
 from ullava.configs.load import data_root
 from ullava.datasets.tiny_world.world import draw_world
-from ullava.preparing.base import KINDS, Kind
+from ullava.preparing.base import PREPARATIONS, Kind
 
 WORLD = {"tiny_train": (6000, 1000), "tiny_val": (200, 50), "tiny_test": (400, 100)}  # split -> scenes, videos
 
 
-@KINDS.register("tiny_world")
+@PREPARATIONS.register("tiny_world")
 class TinyWorld(Kind):
     """Draws the embedded world: scenes and films of which everything is known.
 

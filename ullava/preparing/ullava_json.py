@@ -17,12 +17,12 @@ from ullava.datasets.masks import Foreground, LabelPixels
 from ullava.datasets.readers import coco
 from ullava.datasets.readers.base import Reader
 from ullava.datasets.structures import Picture, Region, Sample
-from ullava.preparing.base import KINDS, Kind, fresh, progress, write_records
+from ullava.preparing.base import PREPARATIONS, Kind, fresh, progress, write_records
 
 Records = Iterator[dict[str, Any]]
 
 
-@KINDS.register("ullava_json")
+@PREPARATIONS.register("ullava_json")
 class UllavaJson(Kind):
     """Writes a dataset of the catalogue in one of u-LLaVA's own formats."""
 

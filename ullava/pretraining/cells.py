@@ -8,7 +8,7 @@ piecewise linear in pixels. Attributes are dropped and everything is shaken at r
 
 import numpy as np
 
-from ullava.datasets.tiny_world.scene import COLORS, KINDS, SHAPES, TEXTURES, Motion, Scene
+from ullava.datasets.tiny_world.scene import COLORS, SHAPES, TEXTURES, TRAITS, Motion, Scene
 
 GRID, STEP = 8, 12  # cells a side; pixels a cell
 FRAMES = 8
@@ -70,7 +70,7 @@ def write_thing(thing, is_centre: bool, rng: np.random.Generator | None, drop: f
     width = (thing.box[2] - thing.box[0]) / STEP
     anchored(vector, FIRST_WIDTH, min(max(width + shift_width, 0), 3), 3)
     lost = 0.0 if rng is None else drop if is_centre else 0.5
-    for kind in KINDS:
+    for kind in TRAITS:
         if not lost or rng.random() >= lost:
             vector[INDEX[getattr(thing, kind)]] = 1
     if is_centre:

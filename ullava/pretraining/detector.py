@@ -16,14 +16,14 @@ from torch.utils.data import DataLoader, IterableDataset
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, SamModel
 
 from ullava.datasets.tiny_world.pixels import draw
-from ullava.datasets.tiny_world.scene import KINDS, SIDE, Scene, sample_scene
+from ullava.datasets.tiny_world.scene import SIDE, TRAITS, Scene, sample_scene
 from ullava.datasets.tiny_world.words import EXTREMES, SIDES, WORDS, noun, pick
 from ullava.models import losses
 from ullava.models.detectors.grounding_dino import Found, corners, find, look, read
 from ullava.models.tiny import ZOO, tiny_detector, tiny_word_pieces
 from ullava.pretraining.tower import normalise
 
-ASKED = (("shape",),) * 5 + (("color",), ("color", "shape"), ("size", "shape"), ("texture", "shape"), KINDS)
+ASKED = (("shape",),) * 5 + (("color",), ("color", "shape"), ("size", "shape"), ("texture", "shape"), TRAITS)
 GRID = SIDE // 8  # places along a side of the finest level, which are the first
 REACH = 8.0  # pixels around a thing's centre in which a place may propose it
 WEIGHTS = {"focal": 1.0, "l1": 5.0, "giou": 2.0}  # arXiv:2303.05499, section 4

@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerFast
 from ullava.configs.tokens import IGNORE_INDEX
 from ullava.models.tiny import tiny_llm, tiny_tokenizer
 from ullava.pretraining.cells import ATTRIBUTES, CELL_WORDS, GRID, PLACES
-from ullava.pretraining.lessons import Row, lexicon, sample_row
+from ullava.pretraining.lessons import TokenizedLesson, lexicon, sample_row
 
 SCALE = 0.5  # of the sum of a cell's words
 GROUNDED = 3  # after this layer a question's attribute words know what they mean
@@ -100,7 +100,7 @@ def distance(found: Tensor, true: Tensor) -> Tensor:
     return (found - true).abs().sum() / max(found.numel(), 1)
 
 
-def collate(rows: list[Row]) -> dict[str, Tensor]:
+def collate(rows: list[TokenizedLesson]) -> dict[str, Tensor]:
     """Pads rows on the right."""
     width, cells = max(len(row.input_ids) for row in rows), max(len(row.picture) for row in rows)
 
@@ -150,7 +150,7 @@ def batches(tokenizer: PreTrainedTokenizerFast, seed: tuple[int, ...], batch_siz
 
 
 @torch.no_grad()
-def measure(model: Reader, rows: list[Row]) -> dict[str, float]:
+def measure(model: Reader, rows: list[TokenizedLesson]) -> dict[str, float]:
     """Share of answers said word for word, by kind of question, each word after the true ones before it."""
     right, seen = defaultdict(int), defaultdict(int)
     errors, places = [], []
@@ -174,7 +174,7 @@ def measure(model: Reader, rows: list[Row]) -> dict[str, float]:
     return scores | {"box_L1": float(np.concatenate(errors).mean()), "heat_top1": float(np.concatenate(places).mean())}
 
 
-def held_out(tokenizer: PreTrainedTokenizerFast, seed: tuple[int, ...], count: int = 256) -> list[Row]:
+def held_out(tokenizer: PreTrainedTokenizerFast, seed: tuple[int, ...], count: int = 256) -> list[TokenizedLesson]:
     """Rows of another seed, nothing dropped from their pictures."""
     rng = np.random.default_rng(seed)
     return [sample_row(rng, tokenizer, drop=0.0) for _ in range(count)]

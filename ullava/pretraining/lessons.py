@@ -126,7 +126,7 @@ def scene_lessons(scene: Scene, rng: np.random.Generator) -> list[Lesson]:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TokenizedLesson:
     """One row in numbers; T tokens, P picture tokens, R states that are about to name a region.
 
     Attributes:
@@ -152,7 +152,7 @@ class Row:
     named_heat: np.ndarray
 
 
-def sample_row(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, drop: float = 0.04) -> Row:
+def sample_row(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, drop: float = 0.04) -> TokenizedLesson:
     """Draws one row: nine in ten about a scene, the others about a motion."""
     if rng.random() < 0.1:
         motion = sample_motion(rng)
@@ -164,7 +164,7 @@ def sample_row(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, dro
     return write_row(scene_lessons(scene, rng), picture, IMAGE, scene, tokenizer, rng)
 
 
-def write_row(lessons, picture, medium: str, scene: Scene, tokenizer, rng: np.random.Generator) -> Row:
+def write_row(lessons, picture, medium: str, scene: Scene, tokenizer, rng: np.random.Generator) -> TokenizedLesson:
     """Writes the lessons in conversation `simple`, and notes answers and states."""
     shown = f"{BEGIN[medium]}{PATCH[medium] * len(picture)}{END[medium]}"
     first = lessons[0].question
@@ -189,7 +189,7 @@ def write_row(lessons, picture, medium: str, scene: Scene, tokenizer, rng: np.ra
     first = int(np.flatnonzero(ids == tokenizer.convert_tokens_to_ids(PATCH[medium]))[0])
     kinds = tuple(lesson.kind for lesson in lessons)
     said = meanings(scene, ids, labels, attribute_ids(tokenizer))
-    return Row(ids, labels, weights, numbers, kinds, picture, first, *aims(scene, noted), *said)
+    return TokenizedLesson(ids, labels, weights, numbers, kinds, picture, first, *aims(scene, noted), *said)
 
 
 @cache

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from ullava.datasets.tiny_world import words
 from ullava.datasets.tiny_world.pixels import draw, masks
-from ullava.datasets.tiny_world.scene import KINDS, SIDE, Scene, sample_scene
+from ullava.datasets.tiny_world.scene import SIDE, TRAITS, Scene, sample_scene
 from ullava.models.tiny import tiny_sam
 from ullava.pretraining.cells import ATTRIBUTES
 from ullava.pretraining.tower import normalise
@@ -107,7 +107,7 @@ def prompt(scene: Scene, way: str, rng: np.random.Generator) -> tuple[np.ndarray
     """One prompt: its mask, a point on it, its box with some shaking, and the attributes asked for."""
     index = int(rng.integers(len(scene.things)))
     thing, drawn = scene.things[index], masks(scene)
-    wanted = {kind: getattr(thing, kind) for kind in KINDS}
+    wanted = {kind: getattr(thing, kind) for kind in TRAITS}
     mask = drawn[index]
     if way == "class":
         kinds = ("shape",) if rng.random() < 0.5 else words.pick(CLASSES, rng)
@@ -121,7 +121,7 @@ def prompt(scene: Scene, way: str, rng: np.random.Generator) -> tuple[np.ndarray
     return mask, np.array([xs[at] + 0.5, ys[at] + 0.5], np.float32), box, about
 
 
-CLASSES = (("color",), ("size",), ("texture",), ("color", "shape"), ("size", "shape"), ("texture", "shape"), KINDS)
+CLASSES = (("color",), ("size",), ("texture",), ("color", "shape"), ("size", "shape"), ("texture", "shape"), TRAITS)
 
 
 def contents(scene: Scene, grid: int) -> np.ndarray:
@@ -129,7 +129,7 @@ def contents(scene: Scene, grid: int) -> np.ndarray:
     owners = scene.owners(grid)
     table = np.zeros((len(scene.things) + 1, len(NAMES)), np.float32)  # the last row is for -1, the ground
     for i, thing in enumerate(scene.things):
-        table[i, [NAMES.index(getattr(thing, kind)) for kind in KINDS]] = 1
+        table[i, [NAMES.index(getattr(thing, kind)) for kind in TRAITS]] = 1
         table[i, NAMES.index("thing")], table[i, NAMES.index("vivid")] = 1, thing.vivid
     return table[owners].transpose(2, 0, 1)
 

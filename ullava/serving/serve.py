@@ -23,7 +23,7 @@ from ullava.configs.messages import CURABLE, OURS, plain
 from ullava.datasets import images
 from ullava.datasets.structures import Picture, Turn
 from ullava.evaluation.ask.chat import Conversation
-from ullava.evaluation.ask.instances import Thing, things
+from ullava.evaluation.ask.instances import Instance, instances
 from ullava.evaluation.engine.rows import Answerer
 from ullava.evaluation.report.visualise import enlarge, overlay
 
@@ -70,7 +70,7 @@ def reply(asked: Mapping[str, Any], answerer: Answerer, folder: Path) -> dict[st
     """Answers a question behind the turns before it.
 
     Returns:
-        {"answer": text, "things": [{"name", "confidence", "box"}], "overlay": address of a picture with all of them}
+        {"answer": text, "instances": [{"name", "confidence", "box"}], "overlay": address of a picture with all of them}
 
     Raises:
         ValueError: no such question, or a broken picture.
@@ -81,9 +81,9 @@ def reply(asked: Mapping[str, Any], answerer: Answerer, folder: Path) -> dict[st
         raise ValueError(f"expected {EXPECTED}, the question not empty; found {str(asked)[:80]}")
     about = keep(asked["picture"], folder) if asked.get("picture") else None
     said = Conversation(about, [Turn(str(before), str(after)) for before, after in turns]).ask(question, answerer)
-    found = things(said)
+    found = instances(said)
     listed = [{"name": thing.name, "confidence": thing.confidence, "box": thing.box} for thing in found]
-    return {"answer": said.text, "things": listed, "overlay": drawn(about, found) if about and found else None}
+    return {"answer": said.text, "instances": listed, "overlay": drawn(about, found) if about and found else None}
 
 
 def keep(picture: str, folder: Path) -> Picture:
@@ -103,7 +103,7 @@ def keep(picture: str, folder: Path) -> Picture:
     return Picture(path)
 
 
-def drawn(about: Picture, found: list[Thing]) -> str:
+def drawn(about: Picture, found: list[Instance]) -> str:
     """The picture with all that an answer points at, as an address that a page shows."""
     masks = [thing.mask for thing in found if thing.mask is not None]
     boxes = [] if masks else [thing.box for thing in found if thing.box]

@@ -18,7 +18,7 @@ from typing import Any
 from ullava.configs.messages import OURS
 from ullava.configs.schema import RunConfig
 from ullava.datasets.structures import Dialogue
-from ullava.models.batching.example import Row
+from ullava.models.batching.example import Example
 from ullava.tasks.mixture import Mixture
 
 FILE = "bad_samples.jsonl"
@@ -50,8 +50,8 @@ class Quarantine:
         self.offset, self.listed = 0, set()
 
     def sound(
-        self, mixture: Mixture, place: tuple[int, int], write: Callable[[Dialogue], Row]
-    ) -> tuple[Dialogue, Row]:
+        self, mixture: Mixture, place: tuple[int, int], write: Callable[[Dialogue], Example]
+    ) -> tuple[Dialogue, Example]:
         """The dialogue and the row at a place: of the record that should stand there, or of the first sound spare.
 
         Raises:

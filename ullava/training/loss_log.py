@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 
-class Terms:
+class LossLog:
     """Sums of every loss term on this rank since the log's last line; they go with a checkpoint."""
 
     def __init__(self):

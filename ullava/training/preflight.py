@@ -10,7 +10,7 @@ from ullava.configs.schema import RunConfig
 from ullava.datasets.catalogue import open_dataset
 from ullava.evaluation.evaluator import open_rows
 from ullava.tasks.base import TASKS
-from ullava.tasks.mixture import Mixture, Row
+from ullava.tasks.mixture import Mixture, MixtureEntry
 from ullava.tasks.rates import portions
 
 
@@ -26,7 +26,7 @@ def open_mixture(config: RunConfig) -> Mixture:
         with located(f"data[{number}]"):
             task = TASKS.build(row.task, row.options)
             reader = open_dataset(row.dataset, row.task, config.datasets, row.exclude)
-            opened.append(Row(reader, task, mirror=row.mirror))
+            opened.append(MixtureEntry(reader, task, mirror=row.mirror))
     passes = portions(config.data, config.sampling, [len(row.reader) for row in opened])
     rows = [replace(row, portion=portion) for row, portion in zip(opened, passes, strict=True)]
     return Mixture(rows, config.training.seed)

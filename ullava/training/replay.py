@@ -17,13 +17,13 @@ from ullava.configs.schema import RunConfig
 from ullava.datasets.structures import Dialogue
 from ullava.models.assembly import PRECISIONS, Assembled, assemble
 from ullava.models.batching.collator import Collator
-from ullava.models.batching.example import Row
+from ullava.models.batching.example import Example
 from ullava.models.folders import checkpoints
 from ullava.training.bad_samples import quarantine
 from ullava.training.preflight import open_mixture
 from ullava.training.saving import last_checkpoint
 from ullava.training.train import choose
-from ullava.training.train_dataset import Rows
+from ullava.training.train_dataset import TrainDataset
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -52,7 +52,7 @@ def replay(file: Path) -> Iterator[str]:
     config = load(file.parents[1] / "config.yaml", RunConfig)
     mixture, last = open_mixture(config), last_checkpoint(file.parents[1])
     assembled = recall(config, last)
-    rows = Rows(mixture, assembled.processor, quarantine(config, mixture))
+    rows = TrainDataset(mixture, assembled.processor, quarantine(config, mixture))
     yield f"step {fault['step']}, gradient norm {fault['gradient_norm']}; weights of {last or 'the beginning'}"
     for rank, name, (epoch, position) in places:
         dialogue, row = rows.write((epoch, position))
@@ -82,7 +82,7 @@ def recall(config: RunConfig, last: Path | None) -> Assembled:
 
 
 @torch.no_grad()
-def measure(assembled: Assembled, row: Row, precision: str) -> dict[str, float]:
+def measure(assembled: Assembled, row: Example, precision: str) -> dict[str, float]:
     """Every loss term of one row by itself."""
     model, kind = assembled.model, PRECISIONS[precision]
     batch = Collator(assembled.processor.tokenizer.pad_token_id, model.tokens)([row]).to(model.llm.device)

@@ -12,7 +12,7 @@ import torch
 from transformers import Trainer, TrainerCallback
 
 from ullava.training import saving
-from ullava.training.loss_log import Terms
+from ullava.training.loss_log import LossLog
 
 
 class ResumableTrainer(Trainer):
@@ -25,7 +25,7 @@ class ResumableTrainer(Trainer):
         standing: the newest checkpoint that this process has read or written.
     """
 
-    terms: Terms
+    terms: LossLog
     keep: int
     resumed: Path | None = None
     standing: Path | None = None

@@ -24,7 +24,7 @@ OUT_OF_MEMORY = ("DefaultCPUAllocator",)  # how torch says it of a CPU's memory
 LOST_WORKER = "DataLoader worker (pid"  # how torch says that a data worker is gone
 
 
-class RunFault(ValueError):
+class RunError(ValueError):
     """A run cannot go on; the message says why, and what to change."""
 
 
@@ -51,7 +51,7 @@ class Fed:
         return f"a batch of {rows} rows, the longest of {tokens} tokens, {self.pictures} pictures, {self.masks} masks"
 
 
-class Watch:
+class LossWatch:
     """Remembers what the running optimizer step was fed, and what came of it.
 
     Attributes:
@@ -78,7 +78,7 @@ class Watch:
             scaled: a scaler skips steps of which the gradients overflow (fp16).
 
         Raises:
-            RunFault: names the samples and the file that lists them.
+            RunError: names the samples and the file that lists them.
         """
         if norm is None or math.isfinite(norm := float(norm)):
             return
@@ -95,7 +95,7 @@ class Watch:
         if rank == 0:
             path.parent.mkdir(exist_ok=True)
             replace(path, json.dumps({"step": step, "gradient_norm": norm, "batches": batches}, indent=2))
-        raise RunFault(told(path, step, batches, norm))
+        raise RunError(told(path, step, batches, norm))
 
 
 def is_fault(norm: float, *, loss_is_finite: bool, scaled: bool) -> bool:
@@ -117,30 +117,30 @@ def told(path: Path, step: int, batches: Sequence[Mapping[str, Any]], norm: floa
 
 
 @contextmanager
-def explained(watch: Watch, how: TrainingConfig, *, evaluating: Any) -> Iterator[None]:
+def explained(watch: LossWatch, how: TrainingConfig, *, evaluating: Any) -> Iterator[None]:
     """Says of a lack of memory or a lost data worker what the user can change.
 
     Args:
         evaluating: called when it happened; whether an evaluation was running.
 
     Raises:
-        RunFault: with the keys to change.
+        RunError: with the keys to change.
     """
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(said in first for said in OUT_OF_MEMORY):
-            raise RunFault(out_of_memory(watch, how, first, evaluating=evaluating())) from error
+            raise RunError(out_of_memory(watch, how, first, evaluating=evaluating())) from error
         if LOST_WORKER in str(error):
-            raise RunFault(
+            raise RunError(
                 f"a data worker has died ({first}); most often the machine's memory or /dev/shm is used up: lower "
                 f"training.workers ({how.workers}); the same command goes on from the last checkpoint"
             ) from error
         raise
 
 
-def out_of_memory(watch: Watch, how: TrainingConfig, cause: str, *, evaluating: bool) -> str:
+def out_of_memory(watch: LossWatch, how: TrainingConfig, cause: str, *, evaluating: bool) -> str:
     """What was too large, and the keys that make it smaller."""
     if evaluating:
         return f"out of memory in an evaluation ({cause}); lower generation.batch_size; the step before it is saved"

@@ -13,7 +13,7 @@ LOCK = ".lock"
 
 
 @contextmanager
-def claimed(folder: str | Path) -> Iterator[list[str]]:
+def run_lock(folder: str | Path) -> Iterator[list[str]]:
     """Makes a run's folder, holds it for this process until it ends, however it ends, and yields what it swept there.
 
     Rank 0 holds it for all. The lock is the process's own (POSIX), so that a data worker which outlives its parent for

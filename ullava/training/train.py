@@ -25,7 +25,7 @@ from ullava.training.bad_samples import forget, told
 from ullava.training.distributed import held_up, read_deepspeed, spread
 from ullava.training.preflight import look_ahead, open_mixture
 from ullava.training.run_errors import explained, fp16_warning
-from ullava.training.run_lock import claimed
+from ullava.training.run_lock import run_lock
 from ullava.training.saving import last_checkpoint, room
 from ullava.training.stopping import Stopped
 from ullava.training.trainer import StageTrainer
@@ -55,7 +55,7 @@ def train(config: RunConfig, *, allow_mismatch: bool = False) -> None:
     set_seed(config.training.seed)
     mixture = open_mixture(config)
     look_ahead(config, mixture)
-    with claimed(config.output_dir) as swept:
+    with run_lock(config.output_dir) as swept:
         for name in swept:
             print(f"removed {Path(config.output_dir, name)}: a process was killed before it was whole")
         last = last_checkpoint(config.output_dir)

@@ -7,12 +7,12 @@ from itertools import count, islice
 from torch.utils.data import Dataset, Sampler
 
 from ullava.datasets.structures import Dialogue
-from ullava.models.batching.processor import Processor, Row
+from ullava.models.batching.processor import Example, Processor
 from ullava.tasks.mixture import Mixture
 from ullava.training.bad_samples import Quarantine
 
 
-class Places(Sampler):
+class PositionSampler(Sampler):
     """Yields (epoch, position): with them, workers need to know nothing of time.
 
     The mixture's epochs, one after the other, are cut into stretches of equal length, a whole number of optimizer steps
@@ -42,7 +42,7 @@ class Places(Sampler):
         return self.length
 
 
-class Rows(Dataset):
+class TrainDataset(Dataset):
     """(epoch, position) -> the row that is there.
 
     Args:
@@ -55,10 +55,10 @@ class Rows(Dataset):
     def __len__(self) -> int:  # the Trainer counts the steps of an epoch with it
         return self.mixture.size(0)
 
-    def __getitem__(self, place: tuple[int, int]) -> Row:
+    def __getitem__(self, place: tuple[int, int]) -> Example:
         return replace(self.write(place)[1], place=place)
 
-    def write(self, place: tuple[int, int]) -> tuple[Dialogue, Row]:
+    def write(self, place: tuple[int, int]) -> tuple[Dialogue, Example]:
         """The dialogue at a place, and its row."""
         if self.quarantine:
             return self.quarantine.sound(self.mixture, place, self.processor)

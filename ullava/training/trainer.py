@@ -23,12 +23,12 @@ from ullava.models.folders.shards import together
 from ullava.tasks.mixture import Mixture
 from ullava.training.bad_samples import quarantine
 from ullava.training.log import Log
-from ullava.training.loss_log import Terms
+from ullava.training.loss_log import LossLog
 from ullava.training.resume import ResumableTrainer, Resuming
-from ullava.training.run_errors import Watch
+from ullava.training.run_errors import LossWatch
 from ullava.training.saving import readable
 from ullava.training.stopping import Stop, Stopping, undisturbed
-from ullava.training.train_dataset import Places, Rows
+from ullava.training.train_dataset import PositionSampler, TrainDataset
 
 
 def forgive_frozen(model: nn.Module, keys: Any) -> None:
@@ -47,15 +47,15 @@ class StageTrainer(ResumableTrainer):
     """
 
     def __init__(self, assembled: Assembled, config: RunConfig, groups: list[dict], mixture: Mixture, arguments):
-        self.stop, self.watch, self.terms, self.keep = Stop(), Watch(), Terms(), config.training.keep
+        self.stop, self.watch, self.terms, self.keep = Stop(), LossWatch(), LossLog(), config.training.keep
         self.stop_of_any: torch.Tensor | None = None
         self.evaluating = False
         self.assembled, self.config, self.groups = assembled, config, groups
         rows = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
-        self.places = Places(mixture, rows)
+        self.places = PositionSampler(mixture, rows)
         super().__init__(
             model=assembled.model, args=arguments,
-            train_dataset=Rows(mixture, assembled.processor, quarantine(config, mixture)),
+            train_dataset=TrainDataset(mixture, assembled.processor, quarantine(config, mixture)),
             eval_dataset=list(config.evaluate) or None,
             data_collator=Collator(assembled.processor.tokenizer.pad_token_id, assembled.model.tokens),
             callbacks=[Log(Path(config.output_dir, "log.jsonl")), Resuming(self), Stopping(self)],

@@ -9,7 +9,7 @@ from ullava.datasets.readers import coco
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Sample
-from ullava.datasets.tables import Row, Table, open_table, read_records
+from ullava.datasets.tables import Table, TableRow, open_table, read_records
 
 
 @READERS.register("ullava_parts")
@@ -38,7 +38,7 @@ class UllavaParts(TableReader):
         return Sample(sample_id, (Picture(inside(self.images, row.picture, sample_id), size),), regions)
 
 
-def rows(path: Path) -> Iterator[Row]:
+def rows(path: Path) -> Iterator[TableRow]:
     """One row per record that has objects; its id is the picture's stem and the record's place in the file."""
     for number, record in enumerate(read_records(path)):
         names, found = record["classes"], record["annotations"]
@@ -50,4 +50,4 @@ def rows(path: Path) -> Iterator[Row]:
                 for name, thing in zip(names, found, strict=True)
             ]
             facts = {"size": [found[0]["height"], found[0]["width"]], "objects": objects}
-            yield Row(f"{Path(record['image_path']).stem}.{number}", record["image_path"], facts)
+            yield TableRow(f"{Path(record['image_path']).stem}.{number}", record["image_path"], facts)

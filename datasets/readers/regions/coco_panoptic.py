@@ -13,7 +13,7 @@ from ullava.datasets.readers import coco
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Region, Sample
-from ullava.datasets.tables import Row, Table, open_table, read_object
+from ullava.datasets.tables import Table, TableRow, open_table, read_object
 
 
 @READERS.register("coco_panoptic")
@@ -76,7 +76,7 @@ class CocoPanoptic(TableReader):
         return Sample(sample_id, (picture,), regions, absent, ignored=SegmentPixels(path, (VOID,)))
 
 
-def rows(path: Path, *, unique_categories: bool, crowds: bool) -> Iterator[Row]:
+def rows(path: Path, *, unique_categories: bool, crowds: bool) -> Iterator[TableRow]:
     """One row per picture that has segments left, in the order of file names."""
     tree = read_object(path, "images", "annotations", "categories")
     names = {category["id"]: category["name"] for category in tree["categories"]}
@@ -92,4 +92,4 @@ def rows(path: Path, *, unique_categories: bool, crowds: bool) -> Iterator[Row]:
         ]
         if segments:
             more = {"segments_file": annotated[identity]["file_name"], "segments": segments, "ignored": left_out}
-            yield Row(str(identity), picture["file"], picture | more)
+            yield TableRow(str(identity), picture["file"], picture | more)

@@ -14,7 +14,7 @@ from ullava.datasets.readers import coco
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Region, Sample
-from ullava.datasets.tables import Row, Table, open_table, read_object
+from ullava.datasets.tables import Table, TableRow, open_table, read_object
 
 
 @READERS.register("coco_parts")
@@ -50,7 +50,7 @@ class CocoParts(TableReader):
         return Sample(sample_id, (picture,), tuple(regions))
 
 
-def rows(path: Path, *, whole: bool) -> Iterator[Row]:
+def rows(path: Path, *, whole: bool) -> Iterator[TableRow]:
     """One row per picture that has regions, in the order of file names; crowds and what has no mask are left out."""
     tree = read_object(path, "images", "annotations", "categories")
     names = {category["id"]: category["name"] for category in tree["categories"]}
@@ -61,7 +61,7 @@ def rows(path: Path, *, whole: bool) -> Iterator[Row]:
             found[annotation["image_id"]][phrases_for(name)].append(coco.thing(annotation, names))
     for identity, picture in coco.pictures(tree).items():
         if identity in found:
-            yield Row(str(identity), picture["file"], picture | {"said": list(found[identity].items())})
+            yield TableRow(str(identity), picture["file"], picture | {"said": list(found[identity].items())})
 
 
 def phrases_for(name: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from ullava.datasets import boxes
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import by_stem, inside
 from ullava.datasets.structures import Box, Picture, Region, Sample
-from ullava.datasets.tables import Row, Table, open_table
+from ullava.datasets.tables import Table, TableRow, open_table
 
 PHRASE = re.compile(r"\[/EN#(\w+)(?:/[\w-]+)+ ([^\]]+)\]")  # [/EN#283585/people A young child]
 
@@ -49,7 +49,7 @@ class Entities(TableReader):
         return Sample(sample_id, (Picture(inside(self.images, row.picture, sample_id)),), regions)
 
 
-def rows(annotations: Path, sentences: Path, listed: Path | None = None) -> Iterator[Row]:
+def rows(annotations: Path, sentences: Path, listed: Path | None = None) -> Iterator[TableRow]:
     """One row per picture that has boxes."""
     texts, trees = by_stem(sentences), by_stem(annotations)
     for stem in listed.read_text(encoding="utf-8").split() if listed else texts:
@@ -60,7 +60,7 @@ def rows(annotations: Path, sentences: Path, listed: Path | None = None) -> Iter
             if identity in found and phrase not in phrases[identity]:
                 phrases[identity].append(phrase)
         if phrases:
-            yield Row(stem, f"{stem}.jpg", {"things": [(found[key], said) for key, said in phrases.items()]})
+            yield TableRow(stem, f"{stem}.jpg", {"things": [(found[key], said) for key, said in phrases.items()]})
 
 
 def things(path: Path) -> dict[str, Box]:

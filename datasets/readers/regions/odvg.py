@@ -16,7 +16,7 @@ from ullava.datasets import boxes
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Box, Picture, Region, Sample
-from ullava.datasets.tables import Row, Table, open_table, read_lines, read_object
+from ullava.datasets.tables import Table, TableRow, open_table, read_lines, read_object
 
 
 @READERS.register("odvg")
@@ -49,13 +49,11 @@ class Odvg(TableReader):
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]
         sample_id, size = f"{self.name}/{row.id}", tuple(row.facts["size"])
-        regions = tuple(
-            Region(tuple(phrases), category, tuple(box)) for phrases, category, box in row.facts["regions"]
-        )
+        regions = tuple(Region(tuple(phrases), category, tuple(box)) for phrases, category, box in row.facts["regions"])
         return Sample(sample_id, (Picture(inside(self.images, row.picture, sample_id), size),), regions)
 
 
-def rows(path: Path, label_map: Path | None = None, *, unique_categories: bool) -> Iterator[Row]:
+def rows(path: Path, label_map: Path | None = None, *, unique_categories: bool) -> Iterator[TableRow]:
     """One row per record that has boxes; its id is the picture's path and the record's place in the file."""
     names = read_object(label_map) if label_map else {}
     for number, record in enumerate(read_lines(path)):
@@ -72,7 +70,7 @@ def rows(path: Path, label_map: Path | None = None, *, unique_categories: bool) 
             found += [([], category, box) for category, box in things]
         if found:
             facts = {"size": [record["height"], record["width"]], "regions": found}
-            yield Row(f"{Path(record['filename']).with_suffix('')}.{number}", record["filename"], facts)
+            yield TableRow(f"{Path(record['filename']).with_suffix('')}.{number}", record["filename"], facts)
 
 
 def phrased(grounding: dict[str, Any], where: str) -> list[tuple[list[str], None, Box]]:

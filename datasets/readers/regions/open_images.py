@@ -17,7 +17,7 @@ from ullava.datasets.masks import Foreground, Union
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Region, Sample
-from ullava.datasets.tables import Row, Table, open_table, read_object
+from ullava.datasets.tables import Table, TableRow, open_table, read_object
 
 CATEGORIES = "categories"  # the one key of an index that is no picture
 
@@ -87,17 +87,17 @@ class OpenImages(TableReader):
         return (inside(self.images, file, f"{self.name}/{row.id}"),)
 
 
-def rows(path: Path) -> Iterator[Row]:
+def rows(path: Path) -> Iterator[TableRow]:
     """One row per picture, in the order of ids."""
     tree = read_object(path, CATEGORIES)
     for identity, classes in sorted(tree.items()):
         if identity != CATEGORIES and classes:
             if not all(files and all(isinstance(file, str) for file in files) for files in classes.values()):
                 raise ValueError(f"{path}: {identity}: expected mask files of each class, found {str(classes)[:60]}")
-            yield Row(identity, f"{identity}.jpg", classes)
+            yield TableRow(identity, f"{identity}.jpg", classes)
 
 
-def categories(path: Path) -> Iterator[Row]:
+def categories(path: Path) -> Iterator[TableRow]:
     """One row per class."""
     for name in read_object(path, CATEGORIES)[CATEGORIES]:
-        yield Row(name, "", {})
+        yield TableRow(name, "", {})

@@ -18,7 +18,7 @@ from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import by_stem, inside
 from ullava.datasets.readers.regions.coco_parts import phrases_for
 from ullava.datasets.structures import Picture, Region, Sample
-from ullava.datasets.tables import Row, Table, open_table
+from ullava.datasets.tables import Table, TableRow, open_table
 
 CODES = {"license plate": "liplate", "paw": "pa"}  # names that the codes shorten
 SPOKEN = {"pottedplant": "potted plant"}
@@ -74,7 +74,7 @@ class PascalPart(TableReader):
         return Sample(sample_id, (Picture(inside(self.images, row.picture, sample_id), size),), tuple(regions))
 
 
-def rows(annotations: Path, classes: Path, listed: Path | None = None) -> Iterator[Row]:
+def rows(annotations: Path, classes: Path, listed: Path | None = None) -> Iterator[TableRow]:
     """One row per picture that has parts, in the order of stems or of the list."""
     files, names = by_stem(annotations, ".mat"), by_object(classes)
     lines = filter(str.strip, listed.read_text(encoding="utf-8").splitlines()) if listed else ()
@@ -88,7 +88,7 @@ def rows(annotations: Path, classes: Path, listed: Path | None = None) -> Iterat
                 if (name := category_of(kind, code, names)) and mask.any():
                     found[name].append((number, place))
         if found:
-            yield Row(stem, f"{stem}.jpg", {"size": list(things[0][1].shape), "said": list(found.items())})
+            yield TableRow(stem, f"{stem}.jpg", {"size": list(things[0][1].shape), "said": list(found.items())})
 
 
 def by_object(classes: Path) -> Mapping[str, list[str]]:

@@ -11,7 +11,7 @@ from ullava.datasets import boxes, images
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Box, Picture, Region, Sample
-from ullava.datasets.tables import Row, Table, open_table, read_records
+from ullava.datasets.tables import Table, TableRow, open_table, read_records
 
 Form = Literal["xyxy", "xywh", "inclusive", "from_one", "normalised", "thousandths", "padded_square"]
 
@@ -74,7 +74,7 @@ class PhraseBoxes(TableReader):
 
 def rows(
     path: Path, *, picture: str, phrase: str, box: str, scale: str | None, split: str | None, targets_only: bool
-) -> Iterator[Row]:
+) -> Iterator[TableRow]:
     """One row per picture, in the order of file names; a box and its phrases in the order of the file."""
     found: dict[str, dict] = defaultdict(lambda: defaultdict(list))
     for record in read_records(path):
@@ -88,4 +88,4 @@ def rows(
         if places or not targets_only:
             stated = [(*place, phrases) for place, phrases in places.items()]
             facts = {"boxes": stated, "absent": [] if targets_only else absent}
-            yield Row(str(Path(name).with_suffix("")), name, facts)
+            yield TableRow(str(Path(name).with_suffix("")), name, facts)

@@ -1,7 +1,7 @@
 """ReasonSeg: pictures, texts that ask for something in them, and polygons of it (LISA, arXiv:2308.00692).
 
-    ReasonSeg/train/a.jpg, a.json           text, is_sentence, shapes: see `datasets/formats/labelme.py`
-    ReasonSeg/explanatory/train.json        why it is the one asked for: image, query, outputs
+ReasonSeg/train/a.jpg, a.json           text, is_sentence, shapes: see `datasets/formats/labelme.py`
+ReasonSeg/explanatory/train.json        why it is the one asked for: image, query, outputs
 """
 
 from dataclasses import dataclass

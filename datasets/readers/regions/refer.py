@@ -15,7 +15,7 @@ from ullava.datasets.readers import coco
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Sample
-from ullava.datasets.tables import Row, Table, open_table, read_object, read_records
+from ullava.datasets.tables import Table, TableRow, open_table, read_object, read_records
 
 HARMLESS = {"bool", "bytes", "bytearray", "complex", "dict", "float", "frozenset", "int", "list", "set", "str", "tuple"}
 NO_TARGET = -1
@@ -62,7 +62,7 @@ class Refer(TableReader):
         return Sample(sample_id, (picture,), regions, absent=tuple(row.facts["absent"]))
 
 
-def rows(refs: Path, instances: Path, *, split: str | None, targets_only: bool, keywords: bool) -> Iterator[Row]:
+def rows(refs: Path, instances: Path, *, split: str | None, targets_only: bool, keywords: bool) -> Iterator[TableRow]:
     """One row per picture that has references of `split`, with or without a target."""
     tree = read_object(instances, "images", "annotations", "categories")
     annotations = {annotation["id"]: annotation for annotation in tree["annotations"]}
@@ -84,7 +84,7 @@ def rows(refs: Path, instances: Path, *, split: str | None, targets_only: bool, 
     for identity, picture in coco.pictures(tree).items():
         if identity in meant or identity in absent:
             facts = {"meant": meant.get(identity, []), "absent": list(absent.get(identity, ()))}
-            yield Row(str(identity), picture["file"], picture | facts)
+            yield TableRow(str(identity), picture["file"], picture | facts)
 
 
 def by_keyword(ref: dict[str, Any]) -> dict[str | None, list[str]]:

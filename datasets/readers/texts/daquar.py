@@ -11,7 +11,7 @@ from pathlib import Path
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import by_stem
 from ullava.datasets.structures import Picture, Sample, Turn
-from ullava.datasets.tables import Row, Table, open_table
+from ullava.datasets.tables import Table, TableRow, open_table
 
 ASKED = re.compile(r"(?P<question>.+?)\s+(?:in|on|of)?\s*(?:the\s+)?(?P<picture>image\d+)\s*\?*\s*$")
 
@@ -50,7 +50,7 @@ class Daquar(TableReader):
         return Sample(sample_id, (Picture(self.pictures[row.picture]),), turns=turns)
 
 
-def rows(questions: Path, listed: Path | None = None) -> Iterator[Row]:
+def rows(questions: Path, listed: Path | None = None) -> Iterator[TableRow]:
     """One row per picture, in the order of names."""
     chosen = set(listed.read_text(encoding="utf-8").split()) if listed else None
     found = defaultdict(list)
@@ -58,7 +58,7 @@ def rows(questions: Path, listed: Path | None = None) -> Iterator[Row]:
         if chosen is None or picture in chosen:
             found[picture].append((question, answer))
     for picture in sorted(found):
-        yield Row(picture, picture, {"turns": found[picture]})
+        yield TableRow(picture, picture, {"turns": found[picture]})
 
 
 def from_csv(path: Path) -> Iterator[tuple[str, str, str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Sample, Turn
-from ullava.datasets.tables import Row, Table, open_table
+from ullava.datasets.tables import Table, TableRow, open_table
 
 
 @READERS.register("flickr_captions")
@@ -43,7 +43,7 @@ class FlickrCaptions(TableReader):
         return Sample(sample_id, (picture,), turns=(Turn("", captions[0], captions),))
 
 
-def rows(path: Path, listed: Path | None = None, *, delimiter: str) -> Iterator[Row]:
+def rows(path: Path, listed: Path | None = None, *, delimiter: str) -> Iterator[TableRow]:
     """One row per picture, in the order of file names."""
     chosen = {Path(name).stem for name in listed.read_text(encoding="utf-8").split()} if listed else None
     found = defaultdict(list)
@@ -56,4 +56,4 @@ def rows(path: Path, listed: Path | None = None, *, delimiter: str) -> Iterator[
             found[columns[0].strip()].append(columns[-1].strip())
     for picture in sorted(found):
         if chosen is None or Path(picture).stem in chosen:
-            yield Row(Path(picture).stem, picture, {"captions": found[picture]})
+            yield TableRow(Path(picture).stem, picture, {"captions": found[picture]})

@@ -16,7 +16,7 @@ from ullava.configs.tokens import IMAGE, VIDEO
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import MARK, Picture, Sample, Turn, Video
-from ullava.datasets.tables import Row, Table, open_table, read_records
+from ullava.datasets.tables import Table, TableRow, open_table, read_records
 
 PLACEHOLDER = re.compile(rf"\s*(?:{MARK.pattern})\s*")
 MEDIA = {"image": IMAGE, "images": IMAGE, "video": VIDEO, "videos": VIDEO, "gif": VIDEO}  # key -> its mark in the text
@@ -110,7 +110,7 @@ def gap(placeholder: re.Match) -> str:
     return "\n" if "\n" in placeholder.group() else " "
 
 
-def rows(path: Path) -> Iterator[Row]:
+def rows(path: Path) -> Iterator[TableRow]:
     """One row per record; its id is the record's own, or its first medium's stem, and its place in the file."""
     for number, record in enumerate(read_records(path)):
         media = [(key, name) for key in MEDIA for name in as_list(record.get(key))]
@@ -119,7 +119,7 @@ def rows(path: Path) -> Iterator[Row]:
         said = [(line[who], line[what]) for line in record["messages" if "messages" in record else "conversations"]]
         said = [(SYSTEM, record[SYSTEM]), *said] if record.get(SYSTEM) else said
         identity = record.get("id") or Path(first).stem or "text"
-        yield Row(f"{identity}.{number}", first, {"media": media, "said": said})
+        yield TableRow(f"{identity}.{number}", first, {"media": media, "said": said})
 
 
 def as_list(stated: Any) -> list[Any]:

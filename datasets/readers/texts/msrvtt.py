@@ -9,7 +9,7 @@ from pathlib import Path
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Sample, Turn, Video
-from ullava.datasets.tables import Row, Table, open_table, read_object
+from ullava.datasets.tables import Table, TableRow, open_table, read_object
 
 
 @READERS.register("msrvtt")
@@ -41,7 +41,7 @@ class MsrVtt(TableReader):
         return Sample(sample_id, (video,), turns=(Turn("", captions[0], captions),))
 
 
-def rows(path: Path, *, split: str | None) -> Iterator[Row]:
+def rows(path: Path, *, split: str | None) -> Iterator[TableRow]:
     """One row per clip of `split` that has captions, in the file's order."""
     tree = read_object(path, "videos", "sentences")
     found = defaultdict(list)
@@ -49,4 +49,4 @@ def rows(path: Path, *, split: str | None) -> Iterator[Row]:
         found[sentence["video_id"]].append(sentence["caption"].strip())
     for video in tree["videos"]:
         if split in (None, video["split"]) and video["video_id"] in found:
-            yield Row(video["video_id"], video["video_id"], {"captions": found[video["video_id"]]})
+            yield TableRow(video["video_id"], video["video_id"], {"captions": found[video["video_id"]]})

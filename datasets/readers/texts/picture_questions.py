@@ -10,7 +10,7 @@ from pathlib import Path
 from ullava.datasets.readers.base import TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Sample, Turn
-from ullava.datasets.tables import Row, Table, open_table
+from ullava.datasets.tables import Table, TableRow, open_table
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class PictureQuestions(TableReader):
 
     @staticmethod
     @abstractmethod
-    def rows(path: Path) -> Iterator[Row]:
+    def rows(path: Path) -> Iterator[TableRow]:
         """One row per picture, its facts {"turns": [(question, answers), ...]}."""
 
     @cached_property

@@ -10,7 +10,7 @@ from pathlib import Path
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Sample, Turn
-from ullava.datasets.tables import Row, Table, open_table, read_lines
+from ullava.datasets.tables import Table, TableRow, open_table, read_lines
 
 
 @READERS.register("pope")
@@ -45,7 +45,7 @@ class Pope(TableReader):
         return Sample(sample_id, (Picture(inside(self.images, file, sample_id)),), turns=turns)
 
 
-def rows(path: Path) -> Iterator[Row]:
+def rows(path: Path) -> Iterator[TableRow]:
     """One row per picture, in the order of their first questions."""
     found = defaultdict(list)
     for number, asked in enumerate(read_lines(path), 1):
@@ -53,4 +53,4 @@ def rows(path: Path) -> Iterator[Row]:
             raise ValueError(f"{path}:{number}: label: expected yes or no, found {asked['label']!r}")
         found[asked["image"]].append((asked["text"], asked["label"]))
     for picture, turns in found.items():
-        yield Row(Path(picture).stem, picture, {"turns": turns})
+        yield TableRow(Path(picture).stem, picture, {"turns": turns})

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ullava.datasets.readers.base import READERS
 from ullava.datasets.readers.texts.picture_questions import PictureQuestions
-from ullava.datasets.tables import Row, read_object
+from ullava.datasets.tables import TableRow, read_object
 
 
 @READERS.register("text_vqa")
@@ -24,4 +24,4 @@ class TextVqa(PictureQuestions):
         for asked in read_object(path, "data")["data"]:
             found[asked["image_id"]].append((asked["question"], asked["answers"]))
         for picture in sorted(found):
-            yield Row(picture, picture, {"turns": found[picture]})
+            yield TableRow(picture, picture, {"turns": found[picture]})

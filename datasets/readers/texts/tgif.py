@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Sample, Turn, Video
-from ullava.datasets.tables import Row, Table, open_table
+from ullava.datasets.tables import Table, TableRow, open_table
 
 
 @READERS.register("tgif")
@@ -43,7 +43,7 @@ class Tgif(TableReader):
         return Sample(sample_id, (video,), turns=(Turn("", sentences[0], sentences),))
 
 
-def rows(path: Path, listed: Path | None = None) -> Iterator[Row]:
+def rows(path: Path, listed: Path | None = None) -> Iterator[TableRow]:
     """One row per GIF, in the order of the table."""
     chosen = {file_of(line) for line in listed.read_text(encoding="utf-8").split()} if listed else None
     found = defaultdict(list)
@@ -54,7 +54,7 @@ def rows(path: Path, listed: Path | None = None) -> Iterator[Row]:
         if chosen is None or file_of(address) in chosen:
             found[file_of(address)].append(sentence.strip())
     for file, sentences in found.items():
-        yield Row(Path(file).stem, file, {"sentences": sentences})
+        yield TableRow(Path(file).stem, file, {"sentences": sentences})
 
 
 def file_of(address: str) -> str:

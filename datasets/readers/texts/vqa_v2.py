@@ -9,7 +9,7 @@ from pathlib import Path
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Sample, Turn
-from ullava.datasets.tables import Row, Table, open_table, read_object
+from ullava.datasets.tables import Table, TableRow, open_table, read_object
 
 
 @READERS.register("vqa_v2")
@@ -42,7 +42,7 @@ class VqaV2(TableReader):
         return Sample(sample_id, (picture,), turns=turns)
 
 
-def rows(questions: Path, annotations: Path) -> Iterator[Row]:
+def rows(questions: Path, annotations: Path) -> Iterator[TableRow]:
     """One row per picture, in the order of picture ids."""
     answered = {a["question_id"]: a for a in read_object(annotations, "annotations")["annotations"]}
     found = defaultdict(list)
@@ -53,4 +53,4 @@ def rows(questions: Path, annotations: Path) -> Iterator[Row]:
         answers = [answer["answer"] for answer in given["answers"]]
         found[asked["image_id"]].append((asked["question"], given["multiple_choice_answer"], answers))
     for identity in sorted(found):
-        yield Row(str(identity), str(identity), {"turns": found[identity]})
+        yield TableRow(str(identity), str(identity), {"turns": found[identity]})

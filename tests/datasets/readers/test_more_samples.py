@@ -143,7 +143,7 @@ def test_every_sample_can_be_asked(name, task):
 
     asked, rng = TASKS.build(task, {}), np.random.default_rng(0)
     for sample in open_dataset(name, task if "by_task" in ENTRIES[name] else None):
-        assert asked.dialogue(sample, rng).turns and list(asked.exams(sample))
+        assert asked.dialogue(sample, rng).turns and list(asked.eval_dialogues(sample))
 
 
 @pytest.mark.parametrize("name", ["sharegpt_sample", "sharegpt_video_sample"])

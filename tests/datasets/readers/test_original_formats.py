@@ -61,7 +61,11 @@ def test_parts_are_the_union_of_all_codes_of_one_name(scenes, data_root):
         head, legs = by_name(sample)["head of the dog"], by_name(sample)["leg of the dog"]
         assert head.phrases == ("head of the dog", "dog head") and head.mask.size == whole.shape
         assert ((head.mask.draw() | legs.mask.draw()) == whole).all()
-        names = {promise.region.category for exam in TASKS.build("part", {}).exams(sample) for promise in exam.promises}
+        names = {
+            promise.region.category
+            for exam in TASKS.build("part", {}).eval_dialogues(sample)
+            for promise in exam.promises
+        }
         assert names == {"head of the dog", "leg of the dog"}
 
 
@@ -124,8 +128,8 @@ def test_an_expression_may_mean_several_things_or_none(scenes, data_root):
         assert every.phrases == (f"every {every.category}",) and (every.mask.draw() == pixels).all()
         assert every.box == boxes.box_of(pixels)
         several += hasattr(every.mask, "masks")
-        exams = list(TASKS.build("res", {"says": ["SEG"]}).exams(sample))
-        assert [exam.turns[0].answer for exam in exams if not exam.promises] == ["Sure. Mask: [NEG]."]
+        eval_dialogues = list(TASKS.build("res", {"says": ["SEG"]}).eval_dialogues(sample))
+        assert [exam.turns[0].answer for exam in eval_dialogues if not exam.promises] == ["Sure. Mask: [NEG]."]
     assert several
     assert not any(sample.absent for sample in open_dataset("grefcoco_val", "rec"))
 

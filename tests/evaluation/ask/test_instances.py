@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 from ullava.datasets.masks import Polygons, decode
 from ullava.datasets.structures import Answer, Picture
 from ullava.evaluation.ask.infer import told
-from ullava.evaluation.ask.instances import FORMATS, Writer, names_in, things
+from ullava.evaluation.ask.instances import FORMATS, Writer, instances, names_in
 
 SOFT = np.array([[0.9, 0.7, 0.1, 0.0], [0.6, 0.4, 0.1, 0.0]], np.float32)
 NONE = np.full((2, 4), 0.2, np.float32)
@@ -27,11 +27,11 @@ def picture(tmp_path):
 
 
 def test_the_nth_mask_box_and_name_are_one_thing():
-    cat, dog = things(SAID)
+    cat, dog = instances(SAID)
     assert (cat.name, cat.box) == ("cat", (0.0, 0.0, 2.0, 2.0))
     assert cat.confidence == pytest.approx((0.9 + 0.7 + 0.6) / 3)
     assert (dog.name, dog.box, dog.confidence, dog.mask.any()) == ("dog", None, None, False)
-    assert things(Answer("nothing")) == []
+    assert instances(Answer("nothing")) == []
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_every_form_of_answer_names_its_things(said, names):
 
 
 def test_a_mask_brings_its_own_box_where_no_head_gives_one():
-    (thing,) = things(Answer("[SEG]", {"mask": (SOFT,)}))
+    (thing,) = instances(Answer("[SEG]", {"mask": (SOFT,)}))
     assert thing.name == "" and thing.box == (0.0, 0.0, 2.0, 2.0)
 
 

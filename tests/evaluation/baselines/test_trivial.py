@@ -38,13 +38,13 @@ def region(name: str, drawn) -> Region:
 
 @pytest.fixture
 def score(monkeypatch):
-    """Scores the baselines of a task on `exams`, learned from `lessons`."""
+    """Scores the baselines of a task on `eval_dialogues`, learned from `lessons`."""
 
-    def of(task, exams, lessons, *, maps=None, **row):
+    def of(task, eval_dialogues, lessons, *, maps=None, **row):
         def open_dataset(name, wanted, own):
             if wanted != task and maps is None:
                 raise LookupError("no maps")
-            return maps if wanted != task else lessons if name.endswith("train") else exams
+            return maps if wanted != task else lessons if name.endswith("train") else eval_dialogues
 
         monkeypatch.setattr(questions, "open_dataset", open_dataset)
         monkeypatch.setattr(blind_masks, "open_dataset", open_dataset)
@@ -76,12 +76,12 @@ def test_a_class_prior_knows_where_its_class_was(score):
 @pytest.mark.parametrize("task", ["salient", "reasoning"])
 def test_the_one_object_of_a_sample_is_never_its_own_baseline(score, task):
     lessons = [sample(str(i), region("it", drawn)) for i, drawn in enumerate([LEFT, LEFT, LEFT, RIGHT])]
-    exams = [sample("d", region("it", LEFT))]
-    _, every = score(task, exams, lessons)
+    eval_dialogues = [sample("d", region("it", LEFT))]
+    _, every = score(task, eval_dialogues, lessons)
     assert list(every["scores"]) == ["mean_mask"]  # no label maps, so nobody knows the other objects
     assert every["scores"]["mean_mask"]["gIoU"] == 1  # most are at the left: IoU .6 there, .5 all over
     maps = [sample("d", region("square", LEFT), region("ring", RIGHT))]
-    _, every = score(task, exams, lessons, maps=maps)
+    _, every = score(task, eval_dialogues, lessons, maps=maps)
     assert every["scores"]["all_objects"]["gIoU"] == 0.5
 
 
@@ -127,8 +127,8 @@ def test_a_caption_of_another_picture_is_never_the_own_one(score):
     def told(name):
         return sample(name, turns=(Turn("", f"a picture of {name}{name}"),))
 
-    exams = [told(name) for name in "abcdefghij"]
-    row, every = score("captioning", exams, exams)
+    eval_dialogues = [told(name) for name in "abcdefghij"]
+    row, every = score("captioning", eval_dialogues, eval_dialogues)
     assert list(every["scores"]) == ["another_caption"]
     assert row["metrics"]["BLEU-1"] == pytest.approx(3 / 4)  # "a picture of" and another name, ten times
 

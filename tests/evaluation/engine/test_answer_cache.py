@@ -6,7 +6,7 @@ import pytest
 from ullava.configs.schema import EvaluationRow
 from ullava.datasets.structures import Answer, Dialogue, Sample, Turn
 from ullava.evaluation.engine import answer_cache as remembering
-from ullava.evaluation.engine.answer_cache import Remembering
+from ullava.evaluation.engine.answer_cache import AnswerCache
 
 
 class Asked:
@@ -31,7 +31,7 @@ QUESTIONS = [Dialogue(f"toy/{n}", Sample(f"toy/{n}"), (Turn("where?", ""),)) for
 
 def ask(rows):
     model = Asked()
-    asked = Remembering(model, rows)
+    asked = AnswerCache(model, rows)
     said = []
     for number in range(len(rows)):
         asked.begin(number)
@@ -52,7 +52,7 @@ def test_rows_that_ask_otherwise_are_asked_anew(changes):
 
 
 def test_nothing_is_kept_that_nobody_wants_again():
-    asked = Remembering(Asked(), [row(), row(limit=1)])
+    asked = AnswerCache(Asked(), [row(), row(limit=1)])
     asked.begin(0)
     asked(QUESTIONS, given=False)
     assert asked.kept == {}

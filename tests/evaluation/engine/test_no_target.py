@@ -16,7 +16,7 @@ from ullava.evaluation.engine.predictions import read_predictions
 from ullava.evaluation.engine.questions import Question
 from ullava.evaluation.engine.results import read_results
 from ullava.evaluation.evaluator import evaluate
-from ullava.evaluation.report.answer_defects import failures
+from ullava.evaluation.report.answer_defects import answer_defects
 from ullava.evaluation.report.best_worst import quality
 from ullava.evaluation.score.score import main as score
 
@@ -74,7 +74,7 @@ def test_what_is_drawn_beyond_the_promise_counts_against_it(run):
     assert metrics["gIoU"] == pytest.approx(1 / 3) and metrics["cIoU"] == pytest.approx(8 / 20)
     assert metrics["N-acc"] == 0 and metrics["T-acc"] == 1
     assert [quality(lines[name]) for name in QUESTIONS] == [0.5, 0.5, 0]
-    assert failures(lines["none"]) == ["wrong count", "unparseable"]
+    assert answer_defects(lines["none"]) == ["wrong count", "unparseable"]
 
 
 def test_silence_and_empty_masks_both_say_that_there_is_nothing(run):

@@ -85,9 +85,9 @@ def test_lisa_asks_of_reasoning_the_first_text_alone():
     from ullava.evaluation.engine.questions import Question
     from ullava.tasks.base import TASKS
 
-    exams = list(TASKS.build("res", {"says": ["SEG"]}).exams(referred(*TWO_THINGS)))
+    eval_dialogues = list(TASKS.build("res", {"says": ["SEG"]}).eval_dialogues(referred(*TWO_THINGS)))
     row = EvaluationRow(dataset="toy", task="reasoning", protocol="lisa")
-    arranged = open_protocol(row, None).arrange([Question(exam, exam) for exam in exams])
+    arranged = open_protocol(row, None).arrange([Question(exam, exam) for exam in eval_dialogues])
     assert [question.meant.id for question in arranged] == ["toy/0#0"]
 
 

@@ -35,8 +35,8 @@ def too_many(dialogue, rng):
 
 
 def rubbish(dialogue, rng):
-    marks = ["[SEG]", "[LOC]", "[tag]", "[/tag]", "<image>", "</s>", "\x00", "\n", '"', ";"]
-    return " ".join(rng.choice([*marks, "Sure.", "Mask:", "猫", "0.5, 0.5"], 12))
+    scored = ["[SEG]", "[LOC]", "[tag]", "[/tag]", "<image>", "</s>", "\x00", "\n", '"', ";"]
+    return " ".join(rng.choice([*scored, "Sure.", "Mask:", "猫", "0.5, 0.5"], 12))
 
 
 @dataclass

@@ -12,9 +12,9 @@ from PIL import Image
 
 from ullava.datasets.masks import encode
 from ullava.datasets.structures import Picture, Sample
-from ullava.evaluation.report import best_worst as exhibits
-from ullava.evaluation.report.all_answers import as_script, gallery
-from ullava.evaluation.report.answer_defects import failures
+from ullava.evaluation.report import best_worst as best_worst
+from ullava.evaluation.report.all_answers import all_answers, as_script
+from ullava.evaluation.report.answer_defects import answer_defects
 from ullava.evaluation.report.report import write_report
 
 SAYS = "Sure. Mask: [SEG]."
@@ -43,7 +43,7 @@ def line(name, predicted, *, answer=SAYS, task="res", readable=True, truth=LEFT,
     ],
 )
 def test_what_is_wrong_with_an_answer_has_a_name(said, kinds):
-    assert failures(said) == kinds
+    assert answer_defects(said) == kinds
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def toy(tmp_path, monkeypatch):
     """Sixty answers: one right, one that says nothing, and others that are wrong; two rows."""
     Image.fromarray(np.full((1, 2, 3), 90, np.uint8)).save(tmp_path / "a.png")
     samples = [Sample(f"toy/{n:02}", (Picture(tmp_path / "a.png"),)) for n in range(60)]
-    monkeypatch.setattr(exhibits, "open_dataset", lambda name, task, own: samples)
+    monkeypatch.setattr(best_worst, "open_dataset", lambda name, task, own: samples)
     lines = [line(f"toy/{n:02}#0", RIGHT) for n in range(2, 40)]
     lines += [line("toy/00#0", LEFT), line("toy/01#0", None, answer="</script><b>no", readable=False)]
     lines += [line(f"toy/{n}#0", LEFT, task="salient") for n in range(40, 60)]
@@ -62,7 +62,7 @@ def toy(tmp_path, monkeypatch):
 
 
 def test_the_worst_come_first_and_with_their_pictures(toy):
-    entries = gallery(toy / "predictions.jsonl", {}, pictures=3)
+    entries = all_answers(toy / "predictions.jsonl", {}, pictures=3)
     assert len(entries) == 60 and [entry["score"] for entry in entries] == [0.0] * 39 + [1.0] * 21
     shown = [entry["id"] for entry in entries if any(entry["pictures"])]
     assert shown == ["toy/01#0", "toy/02#0", "toy/03#0", "toy/40#0", "toy/41#0", "toy/42#0"]

@@ -1,4 +1,4 @@
-from ullava.evaluation.report.box_source_comparison import contest_table, verdict
+from ullava.evaluation.report.box_source_comparison import comparison_table, verdict
 
 
 def row(boxes, score, **changes):
@@ -13,7 +13,7 @@ def test_the_best_source_is_named_with_its_lead():
         "Of the ways to a box on toy res, detector is best by acc@0.5: 0.750 (95 %: 0.650 to 0.850), "
         "0.125 over mask2box (0.625), 0.250 over box (0.500)."
     )
-    lines = contest_table({"rows": rows}).splitlines()
+    lines = comparison_table({"rows": rows}).splitlines()
     assert [line.split()[2] for line in lines] == ["boxes", "detector", "mask2box", "box"]
 
 

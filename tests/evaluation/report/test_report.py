@@ -10,7 +10,7 @@ from PIL import Image
 
 from ullava.datasets.structures import Picture, Sample
 from ullava.evaluation.engine.predictions import encode
-from ullava.evaluation.report import best_worst as exhibits
+from ullava.evaluation.report import best_worst as best_worst
 from ullava.evaluation.report.best_worst import box_iou, choose, mask_iou, quality, texts, word_f1
 from ullava.evaluation.report.charts import Bar, bars, ceiling, curve, running_mean
 from ullava.evaluation.report.report import write_report
@@ -36,7 +36,7 @@ def toy(tmp_path, monkeypatch):
     """A dataset of five samples with one picture, in place of a catalogue."""
     Image.fromarray(np.full((2, 4, 3), 90, np.uint8)).save(tmp_path / "a.png")
     reader = [Sample(f"toy/{i}", (Picture(tmp_path / "a.png"),)) for i in range(5)]
-    monkeypatch.setattr(exhibits, "open_dataset", lambda name, task, own: reader)
+    monkeypatch.setattr(best_worst, "open_dataset", lambda name, task, own: reader)
     return tmp_path
 
 

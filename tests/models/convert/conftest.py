@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from transformers import CLIPVisionConfig, LlamaConfig
 
 from ullava.configs.tokens import LOC, SEG, STAGE_ONE, TAG
-from ullava.models.convert.kinds import KINDS, kind_of
+from ullava.models.convert.kinds import MODEL_KINDS, kind_of
 from ullava.models.convert.parts import Parts, shapes
 from ullava.models.tiny import tiny_sam
 
@@ -94,7 +94,7 @@ def clip(tmp_path_factory) -> str:
     return str(folder)
 
 
-@pytest.fixture(params=sorted(KINDS))
+@pytest.fixture(params=sorted(MODEL_KINDS))
 def kind(request) -> str:
     """Every kind of whole model."""
     return request.param

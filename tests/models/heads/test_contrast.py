@@ -38,7 +38,7 @@ def head(table):
     def make(**options):
         torch.manual_seed(0)
         head = ContrastHead(WIDTH, SEEN, View(32, "corner"), channels=6, hidden=16, **options)
-        head.meet(table)
+        head.bind_embeddings(table)
         return head
 
     return make

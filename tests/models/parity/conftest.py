@@ -24,9 +24,9 @@ from ullava.datasets.images import View
 from ullava.models.answering import Answerer
 from ullava.models.assembly import Assembled, reopen
 from ullava.models.batching.collator import Collator, stand
-from ullava.models.batching.example import PlacedMedium, PlacedPromise, Row
+from ullava.models.batching.example import Example, PlacedMedium, PlacedPromise
 from ullava.models.convert.folder import convert
-from ullava.models.convert.kinds import KINDS
+from ullava.models.convert.kinds import MODEL_KINDS
 from ullava.models.segmenters.sam import invert
 
 PARITY = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "parity"
@@ -98,7 +98,7 @@ class Golden:
         count = self.model.vision.patches
         return [v for i, value in zip(ids, values, strict=True) for v in [value] * (count if i == IMAGE_ID else 1)]
 
-    def rows(self, prefix: str = "", wanted: range | None = None) -> list[Row]:
+    def rows(self, prefix: str = "", wanted: range | None = None) -> list[Example]:
         """A batch of the reference as our rows."""
         inputs, rows, given = self.inputs, [], {}
         masks = inputs.get(f"{prefix}attention_mask", inputs.get(f"{prefix}attention_masks"))
@@ -112,7 +112,7 @@ class Golden:
             column = ids.index(self.patches[IMAGE]) if self.patches[IMAGE] in ids else None
             media = () if column is None else (self.medium(prefix, picture, column),)
             promises = tuple(self.promises(prefix, picture, ids, given))
-            rows.append(Row(f"{prefix}{row}", np.array(ids), np.array(labels) != -100, media, promises))
+            rows.append(Example(f"{prefix}{row}", np.array(ids), np.array(labels) != -100, media, promises))
         return [rows[n] for n in wanted] if wanted is not None else rows
 
     def promises(self, prefix: str, picture: int, ids: list[int], given: dict):
@@ -137,7 +137,7 @@ class Golden:
         offset = self.inputs.get(f"{prefix}offset")
         return len(self.inputs[f"{prefix}input_ids"]) if offset is None else len(offset) - 1
 
-    def read(self, rows: list[Row]):
+    def read(self, rows: list[Example]):
         """(batch, embeddings, last hidden states) of given rows."""
         batch = by_picture(self.collate(rows)) if KEY in self.tokens else self.collate(rows)
         embeds = self.model.embed(batch)
@@ -152,7 +152,7 @@ class Golden:
         return {
             "llm.last_hidden_at_labels": at,
             "llm.logits_at_labels": self.model.llm.lm_head(at[:logits])[:, : self.config["llm"]["vocab_size"]],
-            "loss.ce": self.model.say(states, batch).mean(),
+            "loss.ce": self.model.lm_loss(states, batch).mean(),
         }
 
     def masks(self, batch, states: Tensor, prefix: str = "") -> dict[str, Tensor]:
@@ -205,7 +205,7 @@ class Golden:
     def said(self, prompt: Tensor, media: tuple[PlacedMedium, ...], most: int | None = None):
         """(the first `most` ids, batch, states) of what we say to a prompt, the prompt's ids as they came."""
         answerer, ids = self.answerer, prompt.tolist()
-        row = Row("prompt", np.array(self.unrolled(ids)), np.zeros(len(self.unrolled(ids)), bool), media, ())
+        row = Example("prompt", np.array(self.unrolled(ids)), np.zeros(len(self.unrolled(ids)), bool), media, ())
         batch = answerer.collate_open([row])
         embeds = self.model.embed(batch)
         said = answerer.generate(embeds, batch.attention_mask)
@@ -344,7 +344,7 @@ def labels(batch) -> Tensor:
 
 def gradients(golden: Golden, kind: str, norms: dict[str, float | None], prefix="", tensors=True) -> None:
     """Holds our gradients against the published program's: the norm of each, and those that are given whole."""
-    table, faults = KINDS[kind].table, []
+    table, faults = MODEL_KINDS[kind].table, []
     parameters = dict(golden.model.named_parameters())
     for name, norm in norms.items():
         ours = [n.replace("sam.mask_decoder", "heads.mask.mask_decoder") for n in table.reads(name)]

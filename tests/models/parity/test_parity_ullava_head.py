@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ullava.configs.tokens import IMAGE, LOC, VIDEO
-from ullava.models.batching.example import PlacedMedium, Row
+from ullava.models.batching.example import Example, PlacedMedium
 
 pytestmark = pytest.mark.shared
 
@@ -97,7 +97,7 @@ def language_rows(ullava):
             if patch in ids:
                 media.append(medium(ullava, kind, seen[kind], ids.index(patch)))
                 seen[kind] += 1
-        rows.append(Row(f"core{n}", np.array(ids), (labels != -100).numpy(), tuple(media), ()))
+        rows.append(Example(f"core{n}", np.array(ids), (labels != -100).numpy(), tuple(media), ()))
     return rows
 
 
@@ -118,7 +118,7 @@ def test_parity_ullava_head_language_part(golden, tools):
     rows = language_rows(ullava)
     batch, embeds, states = ullava.read(rows)
     words = ullava.words(batch, states, logits=len(ullava.outputs["core.logits_at_labels"]))
-    films = ullava.model.watch([batch.videos])[0]
+    films = ullava.model.tower_features([batch.videos])[0]
     prompts = {"": ("core.gen_ids", IMAGE), "_video": ("core.genv_ids", VIDEO)}
     found = {
         "core.inputs_embeds.first_two_rows": embeds[:2], "core.last_hidden": states, "core.loss": words["loss.ce"],

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ullava.checking.check import check, check_whole, main
 from ullava.checking.config_checks import Opened
-from ullava.checking.data_issues import KINDS
+from ullava.checking.data_issues import ISSUES
 from ullava.checking.datasets import Inspected, balance, deeper, duplicates, findings, inspect
 from ullava.checking.records import Inspector, Looked
 from ullava.configs.load import CONFIGS, ConfigError, read_yaml
@@ -104,7 +104,7 @@ def test_every_planted_fault_is_found_by_record_and_no_other(copy, tmp_path):
     longer = {"max_length": 2048}  # LaSagnA's questions name all classes of a set
     path = write(tmp_path, data, held_out, datasets=of_several_hops(copy), training=longer)
     faults = list(planted.plant(planted.Garden.of(copy, rows())))
-    assert len(faults) == 35 and {fault.kind for fault in faults} == KINDS.keys() - {"duplicate", "task"}
+    assert len(faults) == 35 and {fault.kind for fault in faults} == ISSUES.keys() - {"duplicate", "task"}
     with pytest.raises(ConfigError):
         check_whole(path, depth="all")
     found = found_in(tmp_path)

@@ -5,7 +5,7 @@ import pytest
 from ullava.__main__ import dispatch
 from ullava.configs.load import CONFIGS, ConfigError, load
 from ullava.configs.schema import RunConfig
-from ullava.memory.memory import ADDED, Cluster, blueprint, footprint, total, weigh
+from ullava.memory.memory import ADDED, Cluster, blueprint, estimate_memory, total, weigh
 from ullava.memory.plan import plan, with_way
 
 LORA = CONFIGS / "train" / "ullava_stage2_lora.yaml"
@@ -20,7 +20,7 @@ def seven():
 
 def parts(seven, way, gpus, **training):
     network, config = seven
-    return footprint(network, with_way(config, way, **training), Cluster(gpus, 80))
+    return estimate_memory(network, with_way(config, way, **training), Cluster(gpus, 80))
 
 
 def test_weights_are_the_published_ones(seven):
@@ -84,7 +84,7 @@ def test_folders_that_are_here_need_no_size(recipe):
     config = RunConfig.model_validate(tree | {"data": [{"dataset": "a", "task": "vqa"}]})
     network, table = blueprint(config)
     assert {line.part for line in table if line.learning} == {"heads", "vision"}
-    found = footprint(network, config, Cluster(1, 1, cpu=True))
+    found = estimate_memory(network, config, Cluster(1, 1, cpu=True))
     assert "tower: vision" not in found and total(found) < 1
 
 

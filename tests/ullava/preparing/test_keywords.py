@@ -52,7 +52,7 @@ def test_the_embedded_worlds_explanations_give_keywords_that_the_reader_reads(ti
     for sample in reader:
         (region,) = sample.regions
         assert region.keyword and region.keyword in region.reason
-        assert TASKS.build("keyword", {}).exams(sample)
+        assert TASKS.build("keyword", {}).eval_dialogues(sample)
 
 
 def test_references_keep_everything_and_gain_keywords(tiny, tmp_path):

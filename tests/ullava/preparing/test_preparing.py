@@ -20,7 +20,7 @@ from ullava.datasets.readers.regions.label_map import LabelMap
 from ullava.datasets.readers.regions.refer import Refer
 from ullava.datasets.tiny_world.world import draw_world
 from ullava.preparing.__main__ import main
-from ullava.preparing.base import KINDS, fresh, write_records
+from ullava.preparing.base import PREPARATIONS, fresh, write_records
 from ullava.preparing.pascal_part import CATEGORIES
 
 SHARED = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[4] / "shared")) / "realdata"
@@ -64,7 +64,7 @@ def test_help_says_what_a_kind_reads_and_writes(kind, capsys):
     with pytest.raises(SystemExit):
         prepare(kind, "--help")
     said = capsys.readouterr().out
-    assert "reads: " in said and "writes: " in said and KINDS[kind].__doc__.splitlines()[0] in said
+    assert "reads: " in said and "writes: " in said and PREPARATIONS[kind].__doc__.splitlines()[0] in said
 
 
 @pytest.fixture

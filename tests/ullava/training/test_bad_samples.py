@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ullava.datasets.structures import Dialogue, Picture, Sample, Turn
-from ullava.tasks.mixture import Mixture, Row
+from ullava.tasks.mixture import Mixture, MixtureEntry
 from ullava.training.bad_samples import Quarantine, forget, told
-from ullava.training.train_dataset import Rows
+from ullava.training.train_dataset import TrainDataset
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ def feed(tmp_path):
     """Makes what the Trainer is fed of 40 records, and its list."""
 
     def make(*broken, unread=(), share=0.5, error=None, seed=1):
-        mixture = Mixture([Row(Reader(40, frozenset(unread)), Ask())], seed)
+        mixture = Mixture([MixtureEntry(Reader(40, frozenset(unread)), Ask())], seed)
         quarantine = Quarantine(tmp_path / "bad_samples.jsonl", ["toy"], 40, share)
-        return Rows(mixture, Writer(*broken, error=error), quarantine)
+        return TrainDataset(mixture, Writer(*broken, error=error), quarantine)
 
     return make
 
@@ -70,7 +70,7 @@ def listed(rows):
 
 def test_sound_samples_are_those_of_a_run_that_stops(feed):
     rows = feed(3, 9, unread=[17])
-    strict, mixture = Rows(rows.mixture, Writer()), rows.mixture
+    strict, mixture = TrainDataset(rows.mixture, Writer()), rows.mixture
     sound = [(0, k) for k in range(40) if mixture.place(0, k)[1] not in (3, 9, 17)]
     assert len(sound) == 37 and drawn(rows, sound) == drawn(strict, sound)
     assert not rows.quarantine.path.exists()

@@ -4,22 +4,22 @@ import pytest
 from accelerate.data_loader import BatchSamplerShard
 from torch.utils.data import BatchSampler
 
-from ullava.tasks.mixture import Mixture, Row
-from ullava.training.train_dataset import Places
+from ullava.tasks.mixture import Mixture, MixtureEntry
+from ullava.training.train_dataset import PositionSampler
 
 STEP = 8
 
 
 @pytest.fixture(scope="module")
 def mixture() -> Mixture:
-    return Mixture([Row(range(14), None), Row(range(7), None)], seed=3)  # 21 rows an epoch
+    return Mixture([MixtureEntry(range(14), None), MixtureEntry(range(7), None)], seed=3)  # 21 rows an epoch
 
 
 def fed(mixture: Mixture, ranks: int, epoch: int) -> list[list[tuple[int, int]]]:
     """The places of each step, of all ranks together, as accelerate shares them out."""
     shares = []
     for rank in range(ranks):
-        places = Places(mixture, STEP)
+        places = PositionSampler(mixture, STEP)
         places.set_epoch(epoch)
         shares.append(list(BatchSamplerShard(BatchSampler(places, STEP // ranks, False), ranks, rank)))
     return [[place for part in step for place in part] for step in zip(*shares, strict=True)]
@@ -38,5 +38,5 @@ def test_no_row_comes_twice_and_none_is_left_out(mixture, ranks):
 
 
 def test_two_bites_are_one_step(mixture):
-    bites = list(BatchSampler(Places(mixture, STEP), STEP // 2, False))
+    bites = list(BatchSampler(PositionSampler(mixture, STEP), STEP // 2, False))
     assert [one + other for one, other in zip(bites[::2], bites[1::2], strict=True)] == fed(mixture, 1, 0)

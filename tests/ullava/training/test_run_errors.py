@@ -13,8 +13,8 @@ from transformers.trainer_utils import get_last_checkpoint
 from ullava.configs.load import build
 from ullava.configs.schema import RunConfig
 from ullava.training import saving
-from ullava.training.run_errors import RunFault, Watch, fp16_warning, is_fault
-from ullava.training.run_lock import claimed
+from ullava.training.run_errors import LossWatch, RunError, fp16_warning, is_fault
+from ullava.training.run_lock import run_lock
 from ullava.training.train import train
 
 
@@ -138,7 +138,7 @@ def test_fault_of_a_folder_that_cannot_be_written(tmp_path, configure, monkeypat
     try:
         with (
             pytest.raises(ValueError, match=f"output_dir: {folder} cannot be written .*; name a folder on a disk"),
-            claimed(folder),
+            run_lock(folder),
         ):
             raise AssertionError("nobody may write there")
     finally:
@@ -168,7 +168,7 @@ def test_fault_of_a_number_stops_before_the_weights_change(tmp_path, configure, 
 
     monkeypatch.setattr("ullava.training.train.StageTrainer", Watched)
     with pytest.raises(
-        RunFault, match="step 1: expected finite numbers, but the losses are finite, but their gradients"
+        RunError, match="step 1: expected finite numbers, but the losses are finite, but their gradients"
     ):
         train(configure(tmp_path))
     assert torch.equal(seen["weights"], seen["before"])
@@ -191,10 +191,10 @@ def test_fault_or_overflow(norm, loss_is_finite, scaled, expected):
 
 
 def test_fault_is_not_what_nobody_knows(tmp_path):
-    Watch().judge(None, step=1, folder=tmp_path, scaled=False)
-    Watch().judge(torch.tensor(math.inf), step=1, folder=tmp_path, scaled=True)
-    with pytest.raises(RunFault):
-        Watch().judge(torch.tensor(math.inf), step=1, folder=tmp_path, scaled=False)
+    LossWatch().judge(None, step=1, folder=tmp_path, scaled=False)
+    LossWatch().judge(torch.tensor(math.inf), step=1, folder=tmp_path, scaled=True)
+    with pytest.raises(RunError):
+        LossWatch().judge(torch.tensor(math.inf), step=1, folder=tmp_path, scaled=False)
 
 
 @pytest.mark.parametrize(
