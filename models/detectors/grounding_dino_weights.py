@@ -190,8 +190,8 @@ def attention_heads(encoder: int, decoder: int, width: int, where: str) -> int:
     if len(likely) != 1:
         found = f"heads x points are {encoder} in its encoder, {decoder} in its decoder"
         raise ValueError(
-            f"{where}: {found}, which {'fits several numbers of heads' if likely else 'fits no usual number of heads'}; "
-            "name it: `attention_heads` in a YAML, --attention-heads of `ullava convert` (`nheads` in its program's configuration)"
+            f"{where}: {found}, which fits {'several numbers' if likely else 'no usual number'} of heads; "
+            "name it (`nheads` of its program): `attention_heads` in a YAML, --attention-heads of `ullava convert`"
         )
     return likely.pop()
 

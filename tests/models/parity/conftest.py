@@ -89,12 +89,12 @@ class Golden:
         return tuple(self.inputs[f"size_hw.{number}"].tolist()) if f"size_hw.{number}" in self.inputs else (1, 1)
 
     def picture_of(self, row: int, prefix: str = "") -> int:
-        """The picture that a row is about, whether it shows it or not: picture i owns rows offset[i] to offset[i + 1]."""
+        """The picture that a row is about, shown or not: picture i owns rows offset[i] to offset[i + 1]."""
         offset = self.inputs.get(f"{prefix}offset")
         return row if offset is None else int((offset[1:] <= row).sum())
 
     def vision_features(self, row: int, prefix: str = "") -> Tensor:
-        """(patches, W) of the picture that a row is about; the references see it even where the row does not show it."""
+        """(patches, W) of the picture that a row is about; the references see it even where it is not shown."""
         medium = self.medium(prefix, self.picture_of(row, prefix), 0)
         return self.model.vision.encode(torch.from_numpy(medium.pixels)[None], [medium.key])[0]
 

@@ -16,7 +16,7 @@ def losses(ullava, rows):
     """The reference's total with gradients, and every mean by its published name.
 
     Its box losses are a mean over each picture's boxes, summed, and divided by all boxes once more; boxes with corners
-    that have changed places are in no GIoU, but in both divisors. Ours are one number per promise; this is theirs again.
+    that have changed places are in no GIoU, but in both divisors. Ours are one number per promise; these are theirs.
     """
     batch = ullava.collate(rows)
     found, weights, model = ullava.model(batch), ullava.config["loss_weights"], ullava.model
