@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ullava.configs.registry import Registry, nearest
+from ullava.configs.registry import PLUGIN_HINT, Registry, nearest
 
 THINGS = Registry("thing")
 
@@ -31,7 +31,7 @@ def test_a_class_knows_the_name_it_is_registered_under():
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(LookupError) as caught:
         THINGS["cap"]
-    assert str(caught.value) == "no thing 'cap'; did you mean 'cup'? there are: cup, plain"
+    assert str(caught.value) == "no thing 'cap'; did you mean 'cup'? there are: cup, plain; " + PLUGIN_HINT
     assert not isinstance(caught.value, KeyError)  # whose message would be quoted
 
 

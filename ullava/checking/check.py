@@ -19,6 +19,7 @@ from ullava.checking.config_checks import (
     model_faults,
     open_rows,
     part_of,
+    plugin_faults,
     run_faults,
     source_faults,
     trained_faults,
@@ -74,7 +75,9 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Reading:
         config = build(schema, tree, str(path))
     except ConfigError as error:
         faults += str(error).splitlines()
+    brought = plugin_faults(tree)  # first of all: the names of a plugin are known once it is imported
     opened, found = open_rows(tree)
+    found = brought + found
     for one in opened:
         found += source_faults(one)
     if model := part_of(ModelConfig, tree.get("model")):

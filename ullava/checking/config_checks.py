@@ -15,7 +15,8 @@ from pydantic import BaseModel, ValidationError
 
 import ullava.models.heads  # noqa: F401, registers them
 import ullava.tasks  # noqa: F401, registers them
-from ullava.configs.load import CONFIGS
+from ullava.configs.load import CONFIGS, ConfigError
+from ullava.configs.plugins import load_plugins
 from ullava.configs.registry import nearest
 from ullava.configs.schema import DataRow, EvaluationRow, ModelConfig, Part, RunConfig
 from ullava.datasets.catalogue import open_dataset
@@ -65,6 +66,18 @@ def part_of(schema: type[BaseModel], tree: Any) -> BaseModel | None:
         return schema.model_validate(tree)
     except ValidationError:
         return None
+
+
+def plugin_faults(tree: Mapping[str, Any]) -> list[str]:
+    """Imports the YAML's plugins, so that their names are known; returns why one cannot be, or nothing."""
+    names = tree.get("plugins") or ()
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        return []  # the schema says so
+    try:
+        load_plugins(names)
+    except ConfigError as error:
+        return str(error).splitlines()
+    return []
 
 
 def open_rows(tree: Mapping[str, Any]) -> tuple[list[Opened], list[str]]:
@@ -139,7 +152,7 @@ def source_faults(opened: Opened) -> Iterator[str]:
     if isinstance(opened.row, EvaluationRow):
         name, options = source_of(opened.row.boxes)
         if name not in BOX_SOURCES:
-            yield f"{opened.place}: no box source {name!r}; {nearest(name, BOX_SOURCES)}"
+            yield f"{opened.place}: {BOX_SOURCES.unknown(name)}"
         elif opened.row.boxes and (fault := source_fault(name, opened.task)):
             yield f"{opened.place}: {fault}"
         for key in ("weights", "text"):
@@ -163,9 +176,7 @@ def model_faults(model: ModelConfig, opened: Sequence[Opened]) -> Iterator[str]:
         known_name(model.conversation)
     except LookupError as error:
         yield f"model.conversation: {error}"
-    for name in model.heads:
-        if name not in HEADS:
-            yield f"model.heads: no head {name!r}; {nearest(name, HEADS)}"
+    yield from (f"model.heads: {HEADS.unknown(name)}" for name in model.heads if name not in HEADS)
     yield from token_faults(model.heads, ((one.place, one.task) for one in opened))
 
 
@@ -187,6 +198,7 @@ def trained_faults(folder: str, opened: Sequence[Opened]) -> Iterator[str]:
     elif model is None:
         yield f"model: {folder}: holds no {CARD}; expected the folder of a run, a checkpoint or a merged model"
     else:
+        yield from (f"model: {folder}: {HEADS.unknown(name)}" for name in model.get("heads", {}) if name not in HEADS)
         yield from token_faults(model.get("heads", {}), ((one.place, one.task) for one in opened))
 
 

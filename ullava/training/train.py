@@ -17,6 +17,7 @@ from transformers import TrainingArguments, set_seed
 
 from ullava.configs.load import load
 from ullava.configs.messages import located, run_command
+from ullava.configs.plugins import load_plugins
 from ullava.configs.schema import RunConfig
 from ullava.models.assembly import PRECISIONS, Assembled, assemble
 from ullava.models.stages import REGISTERED, Learning, prepare
@@ -52,6 +53,7 @@ def train(config: RunConfig, *, allow_mismatch: bool = False) -> None:
     Raises:
         Stopped: a signal asked for it, and everything is saved; exits with 0.
     """
+    load_plugins(config.plugins)
     set_seed(config.training.seed)
     mixture = open_mixture(config)
     look_ahead(config, mixture)
