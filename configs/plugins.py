@@ -11,8 +11,9 @@ never imported because the folder is opened.
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import import_module
+from typing import Any
 
 from ullava.configs.yaml12 import ConfigError
 
@@ -41,6 +42,17 @@ def load_plugins(names: Iterable[str] = ()) -> None:
     for name, source in wanted.items():
         load(name, source)
     os.environ[VARIABLE] = ",".join(wanted)
+
+
+def load_plugins_of(tree: Mapping[str, Any]) -> None:
+    """Imports the plugins that a YAML's tree names, before the schema looks at it: a head may declare losses.
+
+    Raises:
+        ConfigError: see `load_plugins`. What is no list of names is left for the schema to refuse.
+    """
+    names = tree.get("plugins")
+    if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+        load_plugins(names)
 
 
 def listed(text: str) -> list[str]:

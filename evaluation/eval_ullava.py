@@ -16,7 +16,6 @@ if not __package__:  # run as a file: `ullava` lies beside this folder, not in i
 from ullava import __version__
 from ullava.configs.load import CONFIGS, load
 from ullava.configs.messages import located, run_command
-from ullava.configs.plugins import load_plugins
 from ullava.configs.schema import EvaluationConfig
 from ullava.evaluation.ask.precision import add_precision, precision_of
 from ullava.evaluation.engine import ranks
@@ -30,7 +29,7 @@ def main(arguments: Sequence[str], default: Path = RES) -> None:
     options = parse(arguments, default)
     dtype = precision_of(options)
     overrides = [*options.overrides, *([f"generation.precision={dtype}"] if dtype else [])]
-    config = load(options.cfg_path, EvaluationConfig, overrides)
+    config = load(options.cfg_path, EvaluationConfig, overrides, plugins=True)
     with located(str(options.cfg_path)):
         config = narrowed(config, options.only)
         results = score(config, options.cfg_path, allow_mismatch=options.allow_mismatch)
@@ -64,7 +63,6 @@ def score(config: EvaluationConfig, source: Path, *, allow_mismatch: bool = Fals
     from ullava.evaluation.evaluator import evaluate, open_rows  # torch and all: only once the YAML is known to be good
     from ullava.models.answering import open_answerer
 
-    load_plugins(config.plugins)
     ranks.join()
     open_rows(config.evaluate, config.datasets)
     run = {"model": config.model, "config": str(source), "ullava": __version__}

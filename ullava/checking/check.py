@@ -19,7 +19,6 @@ from ullava.checking.config_checks import (
     model_faults,
     open_rows,
     part_of,
-    plugin_faults,
     run_faults,
     source_faults,
     trained_faults,
@@ -28,6 +27,7 @@ from ullava.checking.datasets import DEPTHS, Depth, Inspected, balance, inspect,
 from ullava.checking.page import Checked, lines, summary, write
 from ullava.checking.pictures import DrawnExample, example
 from ullava.configs.load import ConfigError, apply, build, read_run
+from ullava.configs.plugins import load_plugins_of
 from ullava.configs.schema import DataRow, EvaluationConfig, ModelConfig, RunConfig, TrainingConfig
 from ullava.datasets.exclude import dropped
 from ullava.models.batching.processor import Processor
@@ -72,12 +72,14 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Reading:
     schema = EvaluationConfig if isinstance(tree.get("model"), str) and "data" not in tree else RunConfig
     config, faults = None, []
     try:
+        load_plugins_of(tree)
+    except ConfigError as error:
+        faults.append(f"{path}: {error}")
+    try:
         config = build(schema, tree, str(path))
     except ConfigError as error:
         faults += str(error).splitlines()
-    brought = plugin_faults(tree)  # first of all: the names of a plugin are known once it is imported
     opened, found = open_rows(tree)
-    found = brought + found
     for one in opened:
         found += source_faults(one)
     if model := part_of(ModelConfig, tree.get("model")):

@@ -15,8 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 import ullava.models.heads  # noqa: F401, registers them
 import ullava.tasks  # noqa: F401, registers them
-from ullava.configs.load import CONFIGS, ConfigError
-from ullava.configs.plugins import load_plugins
+from ullava.configs.load import CONFIGS
 from ullava.configs.registry import nearest
 from ullava.configs.schema import DataRow, EvaluationRow, ModelConfig, Part, RunConfig
 from ullava.datasets.catalogue import open_dataset
@@ -66,18 +65,6 @@ def part_of(schema: type[BaseModel], tree: Any) -> BaseModel | None:
         return schema.model_validate(tree)
     except ValidationError:
         return None
-
-
-def plugin_faults(tree: Mapping[str, Any]) -> list[str]:
-    """Imports the YAML's plugins, so that their names are known; returns why one cannot be, or nothing."""
-    names = tree.get("plugins") or ()
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
-        return []  # the schema says so
-    try:
-        load_plugins(names)
-    except ConfigError as error:
-        return str(error).splitlines()
-    return []
 
 
 def open_rows(tree: Mapping[str, Any]) -> tuple[list[Opened], list[str]]:

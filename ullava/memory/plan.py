@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 
 from ullava.configs.load import ConfigError, load
-from ullava.configs.plugins import load_plugins
 from ullava.configs.schema import RunConfig
 from ullava.models.ullava import Ullava
 
@@ -15,8 +14,7 @@ WAYS = {"none": None, "zero2": "zero2", "zero2_offload": "zero2_offload", "zero3
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints the table of parts, and the advice."""
     options = parse(arguments)
-    config = load(options.yaml, RunConfig, options.overrides)
-    load_plugins(config.plugins)
+    config = load(options.yaml, RunConfig, options.overrides, plugins=True)
     print("\n".join(plan(config, options.gpus, size=options.size, promises=options.promises)))
 
 

@@ -17,7 +17,6 @@ from transformers import TrainingArguments, set_seed
 
 from ullava.configs.load import load
 from ullava.configs.messages import located, run_command
-from ullava.configs.plugins import load_plugins
 from ullava.configs.schema import RunConfig
 from ullava.models.assembly import PRECISIONS, Assembled, assemble
 from ullava.models.stages import REGISTERED, Learning, prepare
@@ -39,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. training.batch_size=4 data.0.portion=2")
     parser.add_argument("--allow-mismatch", action="store_true", help="stand on other weights than the parent run")
     chosen = parser.parse_intermixed_args(arguments)
-    config = load(chosen.cfg_path, RunConfig, chosen.overrides)
+    config = load(chosen.cfg_path, RunConfig, chosen.overrides, plugins=True)
     with located(chosen.cfg_path):
         train(config, allow_mismatch=chosen.allow_mismatch)
 
@@ -53,7 +52,6 @@ def train(config: RunConfig, *, allow_mismatch: bool = False) -> None:
     Raises:
         Stopped: a signal asked for it, and everything is saved; exits with 0.
     """
-    load_plugins(config.plugins)
     set_seed(config.training.seed)
     mixture = open_mixture(config)
     look_ahead(config, mixture)
