@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 T = TypeVar("T")
-C = TypeVar("C")
+C = TypeVar("C", bound=type)
 PLUGIN_HINT = "if a plugin brings it, name its module under `plugins:` or in $ULLAVA_PLUGINS"
 SHOWN = Repr()  # of a value in a message; stops early, for nine lines of YAML can name a list of 10 ** 9 items
 SHOWN.maxlevel, SHOWN.maxlist, SHOWN.maxdict, SHOWN.maxstring, SHOWN.maxother = 4, 16, 16, 80, 80
@@ -57,22 +57,26 @@ class Registry(dict[str, T]):
     def register(self, name: str) -> Callable[[C], C]:
         """Returns a decorator that enters a class as `name`; the class knows its own name as `.name`.
 
-        An object that is no class (a phrasebook, a grammar) is entered in the same way: `BOOKS.register("mine")(book)`.
-
         Raises:
             ValueError: when it decorates; the name is taken by another entry.
         """
 
         def decorate(entry: C) -> C:
-            if name in self:
-                taken = self[name]
-                raise ValueError(f"{self.kind} {name!r} is already {getattr(taken, '__qualname__', taken)}")
-            self[name] = cast(T, entry)
-            if isinstance(entry, type):
-                entry.name = name  # pyright: ignore[reportAttributeAccessIssue], each contract declares it
+            self.add(name, cast(T, entry))
+            entry.name = name  # pyright: ignore[reportAttributeAccessIssue], each contract declares it
             return entry
 
         return decorate
+
+    def add(self, name: str, entry: T) -> None:
+        """Enters an object as `name`: a phrasebook, a grammar.
+
+        Raises:
+            ValueError: the name is taken by another entry.
+        """
+        if name in self:
+            raise ValueError(f"{self.kind} {name!r} is already {getattr(self[name], '__qualname__', self[name])}")
+        self[name] = entry
 
     def build(self, name: str, options: Mapping[str, Any], **given: Any) -> Any:
         """Makes an instance: `options` from a YAML are its constructor's arguments, checked against their annotations.

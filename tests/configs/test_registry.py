@@ -76,3 +76,11 @@ def test_a_class_without_options_takes_none():
 def test_a_built_thing_travels_to_a_worker():
     cup = THINGS.build("cup", {"volume": 1})
     assert pickle.loads(pickle.dumps(cup)) == cup
+
+
+def test_an_object_that_is_no_class_is_entered_as_it_is():
+    books = Registry("book")
+    books.add("mine", ("Where is it?",))
+    assert books["mine"] == ("Where is it?",)
+    with pytest.raises(ValueError, match="book 'mine' is already"):
+        books.add("mine", ())
