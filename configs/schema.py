@@ -168,6 +168,7 @@ class RunConfig(Section):
     """One stage of training."""
 
     output_dir: str
+    plugins: tuple[str, ...] = ()  # modules outside the package to import first; see docs/extending.md
     model: ModelConfig
     learn: dict[Part, float]  # part -> peak learning rate; what is not named is frozen
     new_embeddings_only: bool = False  # of the part `embeddings`, train only the rows of this stage's added tokens
@@ -185,6 +186,7 @@ class EvaluationConfig(Section):
     """One batch evaluation of one trained model."""
 
     output_dir: str
+    plugins: tuple[str, ...] = ()  # modules outside the package to import first; see docs/extending.md
     model: str  # folder of a run, a checkpoint or a merged model
     evaluate: tuple[EvaluationRow, ...] = Field(min_length=1)
     datasets: dict[str, Options] = {}
