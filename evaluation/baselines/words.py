@@ -38,10 +38,12 @@ class AnotherCaption(Baseline):
 
     name, reads = "another_caption", "text"
 
+    def prove(self, lessons):
+        if lessons is not None and len({lesson.meant.sample.media for lesson in lessons}) < 2:
+            raise ValueError(f"{self.row.trivial}: expected captions of at least two pictures, found one")
+
     def learn(self, lessons):
         self.captions = [(lesson.meant.sample.media, lesson.meant.turns[-1].answer) for lesson in lessons]
-        if len({media for media, _ in self.captions}) < 2:
-            raise ValueError(f"{self.row.trivial}: expected captions of at least two pictures, found one")
 
     def answer(self, dialogue):
         rng = self.rng(dialogue)
@@ -56,7 +58,7 @@ class RandomAttributes(Baseline):
 
     name, reads = "random_attributes", "text"
 
-    def suits(self):
+    def suits(self, questions):
         return self.row.dataset.startswith("tiny_")  # the embedded world, whose words we know
 
     def answer(self, dialogue):
