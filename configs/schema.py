@@ -64,8 +64,8 @@ class LossConfig(Section):
     detector_focal: float = 1.0  # focal loss of the head `detector`
     keyword_alignment: float = 1.0  # of the mask head's `fusion`: a [KEY] state against its word
     contrast: float = 1.0  # of the head `contrast`: a region against its whole phrase
-    multi_label: float = 1.0  # of the head `contrast`: a region against each of its words
-    resolution: Literal["original", "decoder"] = "original"  # masks are compared at the picture's size, or SAM's
+    multi_label: float = 1.0
+    resolution: Literal["original", "decoder"] = "original"
 
     def weights(self) -> dict[str, float]:
         """Loss name -> weight."""
@@ -168,6 +168,7 @@ class RunConfig(Section):
     """One stage of training."""
 
     output_dir: str  # folder of all that the run writes
+    plugins: tuple[str, ...] = ()  # modules outside the package to import first; see docs/extending.md
     model: ModelConfig
     learn: dict[Part, float]  # part -> peak learning rate; what is not named is frozen
     new_embeddings_only: bool = False  # of the part `embeddings`, train only the rows of this stage's added tokens
@@ -185,6 +186,7 @@ class EvaluationConfig(Section):
     """One batch evaluation of one trained model."""
 
     output_dir: str  # folder of all that the run writes
+    plugins: tuple[str, ...] = ()  # modules outside the package to import first; see docs/extending.md
     model: str  # folder of a run, a checkpoint or a merged model
     evaluate: tuple[EvaluationRow, ...] = Field(min_length=1)
     datasets: dict[str, Options] = {}  # own catalogue entries

@@ -138,8 +138,7 @@ def test_no_module_imports_itself_by_way_of_others():
 
 
 def test_what_the_tiny_world_draws_is_known_to_few():
-    allowed = ("datasets/tiny_world/", "ullava/demo/", "ullava/preparing/tiny_world.py", "ullava/pretraining/",
-               "evaluation/baselines/")  # fmt: skip
+    allowed = ("datasets/tiny_world/", "ullava/demo/", "ullava/preparing/tiny_world.py", "ullava/pretraining/")
     users = {place for _, place, name in imports() if name.startswith("ullava.datasets.tiny_world")}
     assert not [place for place in users if not place.startswith(allowed)]
 

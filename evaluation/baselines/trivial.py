@@ -9,12 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ullava.configs.registry import nearest
+from ullava.configs.registry import PLUGIN_HINT, nearest
 from ullava.configs.schema import EvaluationRow, GenerationConfig
-from ullava.evaluation.baselines.base import Baseline
-from ullava.evaluation.baselines.lists import EveryClass
-from ullava.evaluation.baselines.masks import AllObjects, ClassPrior, ConstantBox, MeanMask
-from ullava.evaluation.baselines.words import AnotherCaption, MajorityAnswer, RandomAttributes
+from ullava.evaluation.baselines.base import BASELINES, Baseline
 from ullava.evaluation.engine.box_sources import BOX_SOURCES, BoxSource, source_of
 from ullava.evaluation.engine.questions import open_questions, open_task
 from ullava.evaluation.engine.results import ResultRow
@@ -23,18 +20,6 @@ from ullava.evaluation.engine.scoring import QuestionScorer
 from ullava.evaluation.metrics.base import METRICS, Metric
 
 LEARNED_FROM = 4000  # samples of the training set, evenly spread: means do not move beyond
-MASKS, CAPTIONS = (AllObjects, MeanMask), (AnotherCaption, RandomAttributes)
-RIVALS: dict[str, tuple[str, tuple[type[Baseline], ...]]] = {  # task -> the score that ranks its baselines, and they
-    "res": ("gIoU", MASKS),
-    "reasoning": ("gIoU", MASKS),
-    "salient": ("gIoU", MASKS),
-    "semantic": ("mIoU", (AllObjects, ClassPrior)),
-    "multi_target": ("mIoU", (EveryClass,)),
-    "rec": ("acc@0.5", (ConstantBox,)),
-    "vqa": ("accuracy", (MajorityAnswer,)),
-    "captioning": ("CIDEr-D", CAPTIONS),
-    "video_captioning": ("CIDEr-D", CAPTIONS),
-}
 
 
 @dataclass(frozen=True)
@@ -45,6 +30,19 @@ class BlindBox(BoxSource):
 
     def __call__(self, question, answer):
         return answer.predictions.get("box", ())
+
+
+def baselines_of(task: str) -> list[type[Baseline]]:
+    """The baselines that answer a task's questions, in the order of their registration.
+
+    Raises:
+        LookupError: there is none; lists the tasks that have one.
+    """
+    found = [baseline for baseline in BASELINES.values() if task in baseline.tasks]
+    if not found:
+        known = {name for baseline in BASELINES.values() for name in baseline.tasks}
+        raise LookupError(f"task {task!r} has no trivial baseline; {nearest(task, known)}; {PLUGIN_HINT}")
+    return found
 
 
 def evaluate_trivial(
@@ -58,9 +56,7 @@ def evaluate_trivial(
     Raises:
         LookupError: the task has no baseline.
     """
-    if row.task not in RIVALS:
-        raise LookupError(f"task {row.task!r} has no trivial baseline; {nearest(row.task, RIVALS)}")
-    score, rivals = RIVALS[row.task]
+    rivals = baselines_of(row.task)
     plain = row.model_copy(update={"shuffled": False, "answers": "given", "protocol": PROTOCOL})
     task = open_task(plain)
     training = plain.model_copy(update={"dataset": row.trivial, "limit": LEARNED_FROM})
@@ -79,6 +75,9 @@ def evaluate_trivial(
             eval_dialogues, baseline, QuestionScorer(task, metrics, source, head), given=True, progress=False
         )
         rows[baseline.name] = summary(scored, metrics, {**head, "protocol": PROTOCOL, "boxes": None}, began)
+    if not rows:
+        raise LookupError(f"{row.dataset}: no trivial baseline of task {row.task!r} suits it; leave `trivial` out")
+    score = task.main_score or next(iter(next(iter(rows.values()))["metrics"]))
     strongest = max(rows, key=lambda name: rows[name]["metrics"].get(score, 0))
     scores = {name: scored["metrics"] for name, scored in rows.items()}
     return rows[strongest], {"strongest": strongest, "by": score, "learned_from": row.trivial, "scores": scores}

@@ -42,13 +42,16 @@ class Opened:
     source: str
 
 
-def open_detector(weights: str | Path, text: str | Path | None = None, *, key: str = "weights") -> Opened:
+def open_detector(
+    weights: str | Path, text: str | Path | None = None, *, attention_heads: int | None = None, key: str = "weights"
+) -> Opened:
     """Opens a GroundingDINO.
 
     Args:
         weights: folder of transformers, with its tokenizer; or a published file.
         text: folder of the text encoder (bert-base-uncased: config.json and the tokenizer's files); a published file
             needs it, a folder has its own.
+        attention_heads: of a published file that does not tell; None: as most do.
         key: where the YAML names it, for messages.
 
     Raises:
@@ -68,7 +71,7 @@ def open_detector(weights: str | Path, text: str | Path | None = None, *, key: s
             raise ValueError(f"{key}: {weights} holds a {kind!r}, expected {GroundingDinoConfig.model_type!r}")
         detector = load_weights(GroundingDinoForObjectDetection, str(weights), key, dtype=torch.float32)
     else:
-        detector = groundingdino.open_file(weights, text)
+        detector = groundingdino.open_file(weights, text, heads=attention_heads)
     with no_code(text, key):
         tokenizer = AutoTokenizer.from_pretrained(text, **NEVER)
     detector.model.special_tokens = stops(tokenizer, text, key)
@@ -79,7 +82,7 @@ def open_detector(weights: str | Path, text: str | Path | None = None, *, key: s
     return Opened(detector, tokenizer, *preparation(weights), source=str(weights))
 
 
-def convert(source: str, destination: str, *, text: str | None = None) -> None:
+def convert(source: str, destination: str, *, text: str | None = None, attention_heads: int | None = None) -> None:
     """Writes a published GroundingDINO as a folder that needs no other.
 
     Raises:
@@ -89,7 +92,7 @@ def convert(source: str, destination: str, *, text: str | None = None) -> None:
     target = Path(destination)
     if target.exists():
         raise FileExistsError(f"{destination}: exists already; name another folder, or remove this one")
-    opened = open_detector(source, text, key="groundingdino")
+    opened = open_detector(source, text, attention_heads=attention_heads, key="groundingdino")
     aside = target.with_name(f"{target.name}.partial")
     opened.detector.save_pretrained(aside)
     opened.tokenizer.save_pretrained(aside)

@@ -139,7 +139,7 @@ def source_faults(opened: Opened) -> Iterator[str]:
     if isinstance(opened.row, EvaluationRow):
         name, options = source_of(opened.row.boxes)
         if name not in BOX_SOURCES:
-            yield f"{opened.place}: no box source {name!r}; {nearest(name, BOX_SOURCES)}"
+            yield f"{opened.place}: {BOX_SOURCES.unknown(name)}"
         elif opened.row.boxes and (fault := source_fault(name, opened.task)):
             yield f"{opened.place}: {fault}"
         for key in ("weights", "text"):
@@ -163,9 +163,7 @@ def model_faults(model: ModelConfig, opened: Sequence[Opened]) -> Iterator[str]:
         known_name(model.conversation)
     except LookupError as error:
         yield f"model.conversation: {error}"
-    for name in model.heads:
-        if name not in HEADS:
-            yield f"model.heads: no head {name!r}; {nearest(name, HEADS)}"
+    yield from (f"model.heads: {HEADS.unknown(name)}" for name in model.heads if name not in HEADS)
     yield from token_faults(model.heads, ((one.place, one.task) for one in opened))
 
 
@@ -187,6 +185,7 @@ def trained_faults(folder: str, opened: Sequence[Opened]) -> Iterator[str]:
     elif model is None:
         yield f"model: {folder}: holds no {CARD}; expected the folder of a run, a checkpoint or a merged model"
     else:
+        yield from (f"model: {folder}: {HEADS.unknown(name)}" for name in model.get("heads", {}) if name not in HEADS)
         yield from token_faults(model.get("heads", {}), ((one.place, one.task) for one in opened))
 
 

@@ -49,7 +49,7 @@ def score(monkeypatch):
         monkeypatch.setattr(questions, "open_dataset", open_dataset)
         monkeypatch.setattr(blind_masks, "open_dataset", open_dataset)
         asked = EvaluationRow(**{"dataset": "toy_test", "task": task, "trivial": "toy_train"} | row)
-        return evaluate_trivial(asked, GenerationConfig(), own={})
+        return evaluate_trivial(asked, GenerationConfig(), own={"toy_test": {}})
 
     return of
 
