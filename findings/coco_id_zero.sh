@@ -5,7 +5,7 @@ place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 cd "$place"
 "${PYTHON:-python3}" -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check pycocotools==2.0.11 numpy==2.4.6
+venv/bin/pip install --quiet --no-compile --disable-pip-version-check pycocotools==2.0.11 numpy==2.4.6
 venv/bin/python - <<'EOF'
 import contextlib
 import io

@@ -9,11 +9,11 @@ export TORCH_EXTENSIONS_DIR="$place/extensions" DS_ACCELERATOR=cpu
 export RANK=0 LOCAL_RANK=0 WORLD_SIZE=1 MASTER_ADDR=127.0.0.1 MASTER_PORT="$((20000 + RANDOM % 20000))"
 "${PYTHON:-python3}" -m venv venv
 export PATH="$place/venv/bin:$PATH"
-pip install --quiet --disable-pip-version-check \
+pip install --quiet --no-compile --disable-pip-version-check \
   ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} \
   torch==2.13.0 transformers==5.24.0 accelerate==1.15.0 numpy==2.4.6 setuptools==84.2.1 wheel==0.45.1 ninja==1.13.2 \
   py-cpuinfo==9.0.0
-pip install --quiet --disable-pip-version-check --no-build-isolation deepspeed==0.19.8
+pip install --quiet --no-compile --disable-pip-version-check --no-build-isolation deepspeed==0.19.8
 python - 2> log <<'EOF' || { cat log; exit 1; }
 import sys
 from importlib.metadata import version

@@ -5,7 +5,7 @@ place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 cd "$place"
 "${PYTHON:-python3}" -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check \
+venv/bin/pip install --quiet --no-compile --disable-pip-version-check \
   ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} \
   torch==2.13.0 transformers==5.24.0 scipy==1.17.1 numpy==2.4.6
 venv/bin/python - <<'EOF'

@@ -6,9 +6,9 @@ trap 'rm -rf "$place"' EXIT
 cd "$place"
 "${PYTHON:-python3}" -m venv then
 "${PYTHON:-python3}" -m venv now
-then/bin/pip install --quiet --disable-pip-version-check \
+then/bin/pip install --quiet --no-compile --disable-pip-version-check \
   transformers==4.31.0 tokenizers==0.13.3 sentencepiece==0.2.1 protobuf==4.25.8 numpy==1.26.4
-now/bin/pip install --quiet --disable-pip-version-check \
+now/bin/pip install --quiet --no-compile --disable-pip-version-check \
   transformers==5.24.0 tokenizers==0.23.3 sentencepiece==0.2.1 protobuf==7.36.2 numpy==2.4.6
 
 then/bin/python - <<'EOF'

@@ -5,7 +5,7 @@ place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 cd "$place"
 "${PYTHON:-python3}" -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check \
+venv/bin/pip install --quiet --no-compile --disable-pip-version-check \
   ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} \
   torch==2.13.0 peft==0.21.2 transformers==5.24.0 accelerate==1.15.0 numpy==2.4.6
 venv/bin/python - <<'EOF'

@@ -5,7 +5,7 @@ place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 cd "$place"
 "${PYTHON:-python3}" -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check pysodmetrics==1.6.2 numpy==2.3.4 \
+venv/bin/pip install --quiet --no-compile --disable-pip-version-check pysodmetrics==1.6.2 numpy==2.3.4 \
   opencv-python-headless==4.14.0.94 scikit-image==0.25.2 scikit-learn==1.9.1 scipy==1.17.1
 venv/bin/python -W ignore - <<'EOF'
 import math
