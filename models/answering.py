@@ -179,11 +179,14 @@ def last_id(tokenizer: PreTrainedTokenizerBase, closing: str) -> int | None:
     return ends.pop() if known else None
 
 
-def open_answerer(folder: str, generation: GenerationConfig, *, allow_mismatch: bool = False) -> Answerer:
+def open_answerer(
+    folder: str, generation: GenerationConfig, *, allow_mismatch: bool = False, device: str | torch.device | None = None
+) -> Answerer:
     """Opens a run, a checkpoint or a merged folder to be asked.
 
     Args:
         allow_mismatch: stand on other foundations than it was trained on.
+        device: where the network lives; None: the GPU where there is one.
 
     Raises:
         FileNotFoundError, ValueError: there is no such folder, or it does not hold what it says.
@@ -192,16 +195,19 @@ def open_answerer(folder: str, generation: GenerationConfig, *, allow_mismatch: 
     if generation.precision in QUANTISED:
         open_bitsandbytes(generation.precision)
     assembled = reopen(folder, precision=generation.precision, allow_mismatch=allow_mismatch)
-    cast(assembled, generation.precision)
+    cast(assembled, generation.precision, device)
     for tower in assembled.model.towers.values():
         tower.at_once = 1  # so that a picture's features do not depend on the company in which it is first asked about
     return Answerer(assembled, generation)
 
 
-def cast(assembled: Assembled, precision: str) -> None:
-    """Brings every weight to the precision, but those of precise heads, whose coordinates need float32; picks the
-    device."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+def cast(assembled: Assembled, precision: str, device: str | torch.device | None = None) -> None:
+    """Brings every weight to the precision, and to the device; precise heads, whose coordinates need it, stay float32.
+
+    Args:
+        device: None: the GPU where there is one.
+    """
+    device = str(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     precise = tuple(f"heads.{name}." for name, head in assembled.model.heads.items() if head.precise)
     for name, parameter in assembled.model.named_parameters():
         kept = torch.float32 if name.startswith(precise) else PRECISIONS[precision]

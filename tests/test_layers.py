@@ -24,11 +24,11 @@ FLOORS = {  # room -> its sub-rooms and modules from the ground up: each may imp
     "models": (
         "stages", "losses", "lora", "weights", "folders", "text", "batching", "backbones", "segmenters", "detectors",
         "heads", "ullava", "vocabulary", "inheritance", "processor_from_config", "assembly", "convert", "quantisation",
-        "answering", "auto",
+        "answering", "given_pictures", "asking", "auto_config", "auto_processor", "auto",
     ),
     "evaluation": ("metrics", "engine", "baselines", "report", "score", "ask", "evaluator"),
     "ullava": ("checking", "memory", "training", "converting", "generating", "preparing", "pretraining", "demo",
-               "serving", "__main__"),
+               "serving", "auto", "__main__"),
 }  # fmt: skip
 COMMANDS = {ROOT / "configs" / "messages.py", ROOT / "evaluation" / "ask" / "chat.py"}  # how one ends; how one listens
 LIGHT = {"configs", "datasets", "tasks"}  # rooms that work without the network's packages
