@@ -26,10 +26,13 @@ FLOORS = {  # room -> its sub-rooms and modules from the ground up: each may imp
         "heads", "ullava", "assembly", "processor_from_config", "convert", "quantisation", "answering", "auto",
     ),
     "evaluation": ("metrics", "engine", "baselines", "report", "score", "ask", "evaluator"),
-    "ullava": ("checking", "memory", "training", "converting", "generating", "preparing", "pretraining", "demo",
-               "serving", "__main__"),
+    "ullava": ("checking", "memory", "training", "generating", "preparing", "pretraining", "demo", "serving",
+               "commands", "__main__"),
 }  # fmt: skip
-COMMANDS = {ROOT / "configs" / "messages.py", ROOT / "evaluation" / "ask" / "chat.py"}  # how one ends; how one listens
+COMMANDS = {  # how one ends, how one listens, and what two of them say while they work
+    ROOT / "configs" / "messages.py", ROOT / "evaluation" / "ask" / "chat.py",
+    ROOT / "ullava" / "training" / "train.py", ROOT / "ullava" / "demo" / "demo.py",
+}  # fmt: skip
 LIGHT = {"configs", "datasets", "tasks"}  # rooms that work without the network's packages
 NETWORK = {"torch", "transformers", "peft", "accelerate", "safetensors", "deepspeed"}
 VAGUE = {"utils", "util", "tools", "common", "misc", "helpers", "helper"}
