@@ -40,7 +40,7 @@ def main(arguments: Sequence[str], default: str = RES) -> None:
     path, overrides = yaml_of(options, default)
     dtype = precision_of(options)
     overrides += [f"generation.precision={dtype}"] if dtype else []
-    config = load(path, EvaluationConfig, overrides)
+    config = load(path, EvaluationConfig, overrides, plugins=True)
     with located(str(path)):
         config = narrowed(config, options.only)
         results = score(config, path, allow_mismatch=options.allow_mismatch)
@@ -81,9 +81,11 @@ def score(config: EvaluationConfig, source: Path, *, allow_mismatch: bool = Fals
     from ullava.evaluation.engine.progress import identify
     from ullava.evaluation.evaluator import evaluate, open_rows  # torch and all: only once the YAML is known to be good
     from ullava.models.answering import open_answerer
+    from ullava.models.folders.manifest import open_card
 
     ranks.join()
-    open_rows(config.evaluate, config.datasets)
+    card = open_card(config.model)  # where there is none, `open_answerer` says so
+    open_rows(config.evaluate, config.datasets, config.generation, card.config.heads if card else None)
     run: dict[str, Any] = {"model": config.model, "config": str(source), "ullava": __version__}
     run["generation"] = config.generation.model_dump()
     answerer = open_answerer(config.model, config.generation, allow_mismatch=allow_mismatch)

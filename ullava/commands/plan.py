@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     options = parse(arguments)
     path, overrides = yaml_of(options)
-    config = load(path, RunConfig, overrides)
+    config = load(path, RunConfig, overrides, plugins=True)
     from ullava.memory.plan import plan
 
     print("\n".join(plan(config, options.gpus, size=options.size, promises=options.promises)))

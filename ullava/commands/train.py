@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_mismatch(parser)
     options = parser.parse(arguments)
     path, overrides = yaml_of(options, DEFAULT)
-    config = load(path, RunConfig, overrides)
+    config = load(path, RunConfig, overrides, plugins=True)
     from ullava.training.train import train  # torch and all: only once the YAML is known to be good
 
     with located(str(path)):
