@@ -81,9 +81,11 @@ def score(config: EvaluationConfig, source: Path, *, allow_mismatch: bool = Fals
     from ullava.evaluation.engine.progress import identify
     from ullava.evaluation.evaluator import evaluate, open_rows  # torch and all: only once the YAML is known to be good
     from ullava.models.answering import open_answerer
+    from ullava.models.folders.hub import local_folder
     from ullava.models.folders.manifest import open_card
 
     ranks.join()
+    config = config.model_copy(update={"model": local_folder(config.model, "model")})
     card = open_card(config.model)  # where there is none, `open_answerer` says so
     open_rows(config.evaluate, config.datasets, config.generation, card.config.heads if card else None)
     run: dict[str, Any] = {"model": config.model, "config": str(source), "ullava": __version__}

@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import ullava
+from ullava.configs.load import find_shipped
 from ullava.configs.schema import ModelConfig
+from ullava.models.folders.hub import find_moved
 
 CARD = "ullava.json"
 PACKAGES = ("torch", "transformers", "tokenizers", "peft", "safetensors", "numpy", "bitsandbytes", "deepspeed")
@@ -171,9 +173,9 @@ def write_card(
 
 
 def place(folder: str | Path, base: str) -> str:
-    """Where a foundation lies: inside a merged folder, or where its path says."""
+    """Where a foundation lies: inside a merged folder, where its path says, in the package, or in this hub cache."""
     inside = Path(folder, base)
-    return str(inside) if inside.exists() else base
+    return str(inside) if inside.exists() else find_moved(find_shipped(base))
 
 
 def foundations(config: ModelConfig) -> dict[str, str]:

@@ -41,8 +41,13 @@ def convert(options: Namespace, source: str) -> None:
     """Converts `source` by what reads its kind."""
     from ullava.models.convert.folder import convert, convert_sam
     from ullava.models.convert.projector import convert_projector
+    from ullava.models.folders.hub import local_folder
     from ullava.models.weights.files import PICKLES
 
+    source = local_folder(source, "source")
+    for option in ("vision", "llm", "base", "text"):
+        if name := getattr(options, option):
+            setattr(options, option, local_folder(name, f"--{option}"))
     destination, trust = options.destination, options.trust
     if options.kind == "sam":
         convert_sam(source, destination, heads=options.sam_heads, trust=trust)

@@ -25,7 +25,9 @@ def main(arguments: Sequence[str]) -> None:
     require(options.kind, KINDS)
     place = source_of(options, parser, "source")
     from ullava.models.convert.export import export_sam, export_ullava
+    from ullava.models.folders.hub import local_folder
 
+    place = local_folder(place, "source")
     if options.kind == "sam":
         export_sam(place, options.destination)
     else:

@@ -19,6 +19,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse(arguments)
     run = source_of(options, parser, "run")
     from ullava.models.convert.merge import merge
+    from ullava.models.folders.hub import local_folder
 
-    merge(run, options.destination, allow_mismatch=options.allow_mismatch)
+    merge(local_folder(run, "run"), options.destination, allow_mismatch=options.allow_mismatch)
     print(f"wrote {options.destination}")

@@ -19,7 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     path, overrides = yaml_of(options)
     config = load(path, RunConfig, overrides, plugins=True)
     from ullava.memory.plan import plan
+    from ullava.models.folders.resolve import resolve_folders
 
+    model = resolve_folders(config.model, weights=False, strict=options.size is None)
+    config = config.model_copy(update={"model": model})
     print("\n".join(plan(config, options.gpus, size=options.size, promises=options.promises)))
 
 
