@@ -17,7 +17,9 @@ from ullava.models.backbones.language_model import open_llm
 from ullava.models.backbones.projector import projector
 from ullava.models.backbones.vision_tower import open_vision
 from ullava.models.batching.processor import Processor
+from ullava.models.folders.hub import local_folder
 from ullava.models.folders.manifest import Card, check_foundations, known, open_card, read_card
+from ullava.models.folders.resolve import resolve_folders
 from ullava.models.heads.base import HEADS, Head, Parts, in_order, looking
 from ullava.models.inheritance import inherit, take_over
 from ullava.models.lora import add_lora
@@ -71,6 +73,7 @@ def assemble(
         FileNotFoundError, LookupError, ValueError: a folder, name or checkpoint that does not fit; says the key.
     """
     torch.manual_seed(seed)
+    config = resolve_folders(config)
     parent = read_card(config.llm, allow_mismatch=allow_mismatch)
     config = inherit(config, parent)
     if parent:
@@ -96,6 +99,7 @@ def blueprint(config: ModelConfig, *, learns: Collection[str] = ()) -> Ullava:
     Raises:
         FileNotFoundError, LookupError, ValueError: a folder or name that does not fit; says the key.
     """
+    config = resolve_folders(config, weights=False)
     parent = open_card(config.llm)
     config = inherit(config, parent)
     folder = Path(parent.folder if parent else config.llm)
@@ -183,6 +187,7 @@ def reopen(folder: str | Path, *, precision: str = "fp32", allow_mismatch: bool 
     Raises:
         FileNotFoundError, ValueError: there is no such folder, or it does not hold what it says.
     """
+    folder = local_folder(str(folder), "model")
     card = known(folder, allow_mismatch=allow_mismatch)
     config = card.config.model_copy(update={"llm": str(folder)})
     return assemble(config, precision=precision, allow_mismatch=allow_mismatch, grow=False)  # no row more than there

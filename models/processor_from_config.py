@@ -12,7 +12,9 @@ from ullava.configs.schema import ModelConfig
 from ullava.datasets.images import View
 from ullava.models.backbones.tower_layout import TowerLayout, read_layout
 from ullava.models.batching.processor import Processor
+from ullava.models.folders.hub import local_folder
 from ullava.models.folders.manifest import open_card
+from ullava.models.folders.resolve import resolve_folders
 from ullava.models.heads.base import HEADS, looking
 from ullava.models.inheritance import inherit
 from ullava.models.text.chat_template import ChatTemplate
@@ -27,6 +29,7 @@ def processor_from_config(config: ModelConfig, *, max_length: int = 512) -> Proc
     Raises:
         FileNotFoundError, LookupError, ValueError: a folder or name that does not fit; says the key.
     """
+    config = resolve_folders(config, weights=False)
     parent = open_card(config.llm)
     config = inherit(config, parent)
     tokenizer = open_tokenizer(parent.folder if parent else config.llm)
@@ -41,6 +44,7 @@ def processor_from_config(config: ModelConfig, *, max_length: int = 512) -> Proc
 
 def processor_from_folder(folder: str | Path, *, max_length: int = 512) -> Processor:
     """The processor of the run, the checkpoint or the merged model in `folder`; as `processor_from_config`."""
+    folder = local_folder(str(folder), "model", weights=False)
     card = open_card(folder)
     if card is None:
         raise FileNotFoundError(f"{folder}: no folder of a run, a checkpoint or a merged model")

@@ -2,11 +2,8 @@
 
 The page is one file that needs no network: pictures are data addresses, charts are SVG, its script is its own, and it
 follows the reader's light or dark. `best_worst` chooses the answers in front; `all_answers` holds every one.
-
-    ullava report runs/mine/evaluation --train runs/mine
 """
 
-import argparse
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +13,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ullava.configs.load import read_run
 from ullava.configs.schema import LossConfig
 from ullava.evaluation.engine.results import ResultRow, Results, read_results, said_how
 from ullava.evaluation.report.all_answers import PICTURES, all_answers
@@ -42,23 +38,6 @@ class Stage:
     name: str
     curves: tuple[Markup, ...]
     learned: Table | None
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Writes report.html beside an evaluation's results.json."""
-    parser = argparse.ArgumentParser(prog="ullava report", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("run", type=Path, help="folder of an evaluation: results.json and predictions.jsonl")
-    parser.add_argument("--train", nargs="+", type=Path, default=[], metavar="RUN", help="trainings, for their curves")
-    parser.add_argument("--pictures", type=int, default=PICTURES, help="of each row, the worst; default: %(default)s")
-    options = parser.parse_args(list(arguments))
-    files = [options.run / name for name in ("results.json", "predictions.jsonl")]
-    for file in (*files, *(run / "log.jsonl" for run in options.train)):
-        if not file.is_file():
-            raise FileNotFoundError(f"{file}: no such file; `ullava eval` writes results, `ullava train` a log")
-    config = read_results(files[0])["run"].get("config")
-    own = read_run(config).get("datasets") or {} if config and Path(config).is_file() else {}
-    logs = {str(run): run for run in options.train}
-    print(f"wrote {write_report(options.run / 'report.html', *files, logs, own, pictures=options.pictures)}")
 
 
 def write_report(

@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import ullava
+from ullava.configs.load import find_shipped
 from ullava.configs.schema import ModelConfig
+from ullava.models.folders.hub import find_moved
 
 CARD = "ullava.json"
 PACKAGES = ("torch", "transformers", "tokenizers", "peft", "safetensors", "numpy", "bitsandbytes", "deepspeed")
@@ -175,11 +177,13 @@ def place(folder: str | Path, base: str) -> str:
     """Where a foundation lies, whatever the working directory is.
 
     A card's relative path is looked up inside its folder (a merged model), then from each folder above it: so a
-    project's runs find its foundations from anywhere, and after the whole project was moved. What is nowhere there is
-    left to the working directory.
+    project's runs find its foundations from anywhere, and after the whole project was moved. What is nowhere there lies
+    where its path says from the working directory, in the package, or in this machine's hub cache.
     """
     located = locate(folder, base)
-    if located is None or (located != Path(folder, base) and Path(base).exists() and located.samefile(base)):
+    if located is None:
+        return find_moved(find_shipped(base))
+    if located != Path(folder, base) and Path(base).exists() and located.samefile(base):
         return base
     return str(located)
 
