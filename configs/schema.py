@@ -1,6 +1,7 @@
 """What a run is made of: every key a YAML may hold, with its unit and default. No key is read anywhere else."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -66,10 +67,27 @@ class LossConfig(Section):
     contrast: float = 1.0  # of the head `contrast`: a region against its whole phrase
     multi_label: float = 1.0
     resolution: Literal["original", "decoder"] = "original"
+    others: dict[str, float] = {}  # of heads from elsewhere; a YAML may write them beside ours
+    declared: ClassVar[dict[str, float]] = {}  # such a loss -> its weight where the YAML is silent
+
+    @classmethod
+    def declare(cls, weights: Mapping[str, float]) -> None:
+        """Makes known the losses of a head, and what they weigh where a YAML is silent."""
+        cls.declared.update({name: weight for name, weight in weights.items() if name not in cls.model_fields})
+
+    @model_validator(mode="before")
+    @classmethod
+    def knows_declared_losses(cls, section: Any) -> Any:
+        """Takes the weights of declared losses; what nobody declares is refused like any unknown key."""
+        if not isinstance(section, dict):
+            return section
+        others = {name: weight for name, weight in section.items() if name in cls.declared}
+        kept = {name: weight for name, weight in section.items() if name not in others}
+        return kept | {"others": {**(kept.get("others") or {}), **others}} if others else kept
 
     def weights(self) -> dict[str, float]:
         """Loss name -> weight."""
-        return self.model_dump(exclude={"resolution"})
+        return self.declared | self.model_dump(exclude={"resolution", "others"}) | self.others
 
 
 class DataRow(Section):

@@ -27,14 +27,14 @@ class Opened:
 
     Attributes:
         detector: the network, float32, frozen.
-        tokenizer: of its text encoder.
+        tokenizer: of its text encoder; None where only the configuration was read.
         mean, std: of pixels in 0..1.
         shortest, longest: pixels of a picture's sides, at which it was trained.
         source: where it lay.
     """
 
     detector: GroundingDinoForObjectDetection
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: PreTrainedTokenizerBase | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
     shortest: int
@@ -66,9 +66,7 @@ def open_detector(
         )
     text = find_text(weights, text, key)
     if weights.is_dir():
-        kind = read_settings(str(weights), "config.json", key).get("model_type")
-        if kind != GroundingDinoConfig.model_type:
-            raise ValueError(f"{key}: {weights} holds a {kind!r}, expected {GroundingDinoConfig.model_type!r}")
+        check_kind(weights, key)
         detector = load_weights(GroundingDinoForObjectDetection, str(weights), key, dtype=torch.float32)
     else:
         detector = groundingdino.open_file(weights, text, heads=attention_heads)
@@ -80,6 +78,25 @@ def open_detector(
         detector.model.text_backbone.set_attn_implementation("sdpa")
     detector.requires_grad_(False).eval()
     return Opened(detector, tokenizer, *preparation(weights), source=str(weights))
+
+
+def outline_detector(weights: str | Path, *, key: str = "weights") -> Opened:
+    """A GroundingDINO with random weights, from a folder's configuration alone; it has no tokenizer.
+
+    Raises:
+        FileNotFoundError, ValueError: the folder has no config.json, or not that of a GroundingDINO.
+    """
+    check_kind(Path(weights), key)
+    detector = GroundingDinoForObjectDetection(GroundingDinoConfig.from_pretrained(str(weights), **NEVER))
+    detector.requires_grad_(False).eval()
+    return Opened(detector, None, *preparation(Path(weights)), source=str(weights))
+
+
+def check_kind(weights: Path, key: str) -> None:
+    """Refuses a folder whose config.json is not that of a GroundingDINO."""
+    kind = read_settings(str(weights), "config.json", key).get("model_type")
+    if kind != GroundingDinoConfig.model_type:
+        raise ValueError(f"{key}: {weights} holds a {kind!r}, expected {GroundingDinoConfig.model_type!r}")
 
 
 def convert(source: str, destination: str, *, text: str | None = None, attention_heads: int | None = None) -> None:
@@ -95,6 +112,7 @@ def convert(source: str, destination: str, *, text: str | None = None, attention
     opened = open_detector(source, text, attention_heads=attention_heads, key="groundingdino")
     aside = target.with_name(f"{target.name}.partial")
     opened.detector.save_pretrained(aside)
+    assert opened.tokenizer is not None  # it was read
     opened.tokenizer.save_pretrained(aside)
     prepared = {
         "image_processor_type": "GroundingDinoImageProcessor", "image_mean": opened.mean, "image_std": opened.std,
