@@ -1,8 +1,8 @@
 """Every command in the pages' bash blocks is run as it stands there, in a small root; or listed below, with a reason.
 
-A page's commands run one after the other in one folder, so that a page reads as a walk. The folder holds what the lines
-name: a picture, drawings, a run of one step, files to be scored. A recipe of full size is its small twin there, and what
-is added to a line only makes it short. Of a line that is not run, the verb and the options are parsed.
+A page's commands run one after the other in one folder, so that a page reads as a walk. The folder holds what they name:
+a picture, drawings, a run of one step, files to be scored. A recipe of full size is its small twin there, and what is
+added to a line only makes it short. Of a line that is not run, the verb and the options are parsed.
 """
 
 import argparse
@@ -39,7 +39,7 @@ NOT_RUN = {  # how a line begins -> why it is not run
     "ullava check --replay ": "a run that failed; tests/ullava/training runs it",
     "ullava prepare pseudo_masks ": "painted pictures; tests/test_family_commands.py runs it",
     "ullava eval configs/tiny/boxes_eval.yaml": "a trained detector; tests/test_recipes.py runs it",
-    "python evaluation/eval_ullava_grounding.py --cfg_path configs/eval/eval_rec.yaml --boxes": "tests/evaluation runs it",
+    "python evaluation/eval_ullava_grounding.py --cfg_path configs/eval/eval_rec.yaml --boxes": "tests/evaluation",
 }  # fmt: skip
 SHORT = {
     "train": ["training.max_steps=1", "training.batch_size=2", "evaluate=[]", "best=null", "training.report_to=[]"],
