@@ -1,7 +1,7 @@
 """Every command in the pages' bash blocks is run as it stands there, in a small root; or listed below, with a reason.
 
-A page's commands run one after the other in one folder, so that a page reads as a walk. The folder holds what they name:
-a picture, drawings, a run of one step, files to be scored. A recipe of full size is its small twin there, and what is
+A page's commands run one after the other in one folder, so that a page reads as a walk. The folder holds what they
+name: a picture, drawings, a run of one step, files to be scored. A recipe of full size is its small twin there, and what is
 added to a line only makes it short. Of a line that is not run, the verb and the options are parsed.
 """
 

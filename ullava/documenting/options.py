@@ -9,7 +9,7 @@ from ullava.documenting.comments import argument_texts
 from ullava.documenting.tables import REQUIRED, Key, in_words, written
 
 FROM_ELSEWHERE = {"resolution", "dtype"}  # arguments by keyword that another key of the YAML decides
-WEIGHTS = "folder of weights, or a published file"
+WEIGHTS = {"text": "folder of the text encoder, beside a published file"}  # other options: a folder or a file
 
 
 def options_of(cls: type) -> list[Key]:
@@ -23,7 +23,7 @@ def options_of(cls: type) -> list[Key]:
     texts: dict[str, str] = {}
     for one in reversed(cls.__mro__[:-1]):
         texts |= argument_texts(inspect.getdoc(one) or "", arguments)
-    texts |= dict.fromkeys(foundations, WEIGHTS)
+    texts |= {name: WEIGHTS.get(name, "folder of weights, or a published file") for name in foundations}
     hints = get_type_hints(cls.__init__) | dict.fromkeys(foundations, str)
     return [Key(name, in_words(hints.get(name, Any)), known[name], texts.get(name, "")) for name in known]
 
