@@ -1,8 +1,8 @@
 """Every command in the pages' bash blocks is run as it stands there, in a small root; or listed below, with a reason.
 
 A page's commands run one after the other in one folder, so that a page reads as a walk. The folder holds what they
-name: a picture, drawings, a run of one step, files to be scored. A recipe of full size is its small twin there, and what is
-added to a line only makes it short. Of a line that is not run, the verb and the options are parsed.
+name: a picture, drawings, a run of one step, files to be scored. A recipe of full size is its small twin there, and
+what is added to a line only makes it short. Of a line that is not run, the verb and the options are parsed.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import shlex
 import shutil
 from collections.abc import Callable
 from http.server import ThreadingHTTPServer
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -39,15 +40,13 @@ NOT_RUN = {  # how a line begins -> why it is not run
     "ullava check --replay ": "a run that failed; tests/ullava/training runs it",
     "ullava prepare pseudo_masks ": "painted pictures; tests/test_family_commands.py runs it",
     "ullava eval configs/tiny/boxes_eval.yaml": "a trained detector; tests/test_recipes.py runs it",
-    "python evaluation/eval_ullava_grounding.py --cfg_path configs/eval/eval_rec.yaml --boxes": "tests/evaluation",
 }  # fmt: skip
 SHORT = {
     "train": ["training.max_steps=1", "training.batch_size=2", "evaluate=[]", "best=null", "training.report_to=[]"],
     "eval": ["generation.max_new_tokens=2", "generation.batch_size=4"],
     "infer": ["--max_new_tokens", "2"], "ask": ["--max_new_tokens", "2"], "chat": ["--max_new_tokens", "2"],
 }  # fmt: skip
-SCRIPTS = {"train_ullava_core.py": "train", "eval_ullava.py": "eval", "eval_ullava_grounding.py": "eval"}
-TWIN_ROWS = {"eval_vqa": ("vqa", "pope_random"), "eval_rec": ("rec", "tiny_test"), "eval_res": ("res", "tiny_test")}
+TWIN_ROWS = {"eval_vqa": ("vqa", "pope_random"), "eval_rec": ("res", "tiny_test"), "eval_res": ("res", "tiny_test")}
 WALKS = [page for page in PAGES if commands(page)]
 
 
@@ -60,14 +59,16 @@ def reason(command: str) -> str | None:
     return next((why for begins, why in NOT_RUN.items() if command.startswith(begins)), None)
 
 
-def words_of(command: str) -> list[str]:
-    """A line as words after `ullava`; of u-LLaVA's scripts, those of the verb that does the same."""
-    program, *words = shlex.split(command)
-    if program == "python":
-        verb = SCRIPTS[Path(words[0]).name]
-        return [verb, *words[1:]]
-    assert program == "ullava", command
-    return words
+def call(command: str) -> None:
+    """Runs a line in this process, made short."""
+    program, name, *words = shlex.split(command)
+    script = Path(name).stem
+    verb = name if program == "ullava" else "train" if script == "train_ullava_core" else "eval"
+    more = [] if {"--help", "--dry_run"} & set(words) else SHORT.get(verb, [])
+    if program == "python" and verb == "eval":
+        import_module(f"ullava.evaluation.{script}").main([*words, *more])
+    else:
+        dispatch([verb, *words, *more])
 
 
 @pytest.fixture(scope="module")
@@ -178,10 +179,8 @@ def test_lines_that_are_run_run(page, here, monkeypatch, capsys):
     monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", lambda server: None)
     for command in commands(page):
         if reason(command) is None:
-            words = words_of(command)
-            more = [] if {"--help", "--dry_run"} & set(words) else SHORT.get(words[0], [])
             try:
-                dispatch([*words, *more])
+                call(command)
             except SystemExit as end:  # --help
                 assert not end.code, command
             except Exception as error:
@@ -195,9 +194,9 @@ def test_lines_that_are_not_run_can_be_parsed(page, monkeypatch):
     stop_after_parsing(monkeypatch)
     for command in commands(page):
         why = reason(command)
-        if why and command.startswith(("ullava ", "python evaluation/")):
+        if why and command.startswith("ullava "):
             with pytest.raises(Parsed):
-                dispatch(words_of(command))
+                dispatch(shlex.split(command)[1:])
         elif why and (shell := re.search(r"(?:\./)?(shells/\w+\.sh)", command)):
             assert os.access(ROOT / shell[1], os.X_OK), command
 
@@ -206,7 +205,7 @@ def test_every_reason_is_needed():
     lines = [command for page in PAGES for command in commands(page)]
     assert all(any(line.startswith(begins) for line in lines) for begins in NOT_RUN)
     assert sum(reason(line) is None for line in lines) > 30
-    assert {words_of(line)[0] for line in lines if line.startswith("ullava ")} <= set(VERBS)
+    assert {line.split()[1] for line in lines if line.startswith("ullava ")} <= set(VERBS)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
