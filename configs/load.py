@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ullava.configs.legacy import modern
+from ullava.configs.plugins import load_plugins_of
 from ullava.configs.registry import nearest
 from ullava.configs.yaml12 import ConfigError, Yaml12Loader, read_yaml, short
 
@@ -26,8 +27,12 @@ def read_run(path: str | Path) -> dict[str, Any]:
     return modern(read_yaml(path), Path(path))
 
 
-def load(path: str | Path, schema: type[S], overrides: Sequence[str] = ()) -> S:
+def load(path: str | Path, schema: type[S], overrides: Sequence[str] = (), *, plugins: bool = False) -> S:
     """Returns the `schema` instance written in `path`, after `key.sub=value` overrides (`data.0.portion=0.5`).
+
+    Args:
+        plugins: whether to import the modules that the YAML names under `plugins:`. A command does so for the YAML that
+            its user names, and never for one that lies in the folder of a run.
 
     Raises:
         ConfigError: every fault of the file and the overrides, one per line.
@@ -39,10 +44,16 @@ def load(path: str | Path, schema: type[S], overrides: Sequence[str] = ()) -> S:
             apply(tree, override)
         except ConfigError as error:
             faults.append(str(error))
+    if plugins:
+        try:
+            load_plugins_of(tree)
+        except ConfigError as error:
+            faults.append(f"{path}: {error}")
     try:
         config = build(schema, tree, str(path))
     except ConfigError as error:
         faults.append(str(error))
+        raise ConfigError("\n".join(faults)) from None
     if faults:
         raise ConfigError("\n".join(faults))
     return config
@@ -122,7 +133,7 @@ def keys_at(schema: Any, parents: Sequence[str | int]) -> list[str]:
             schema = schema.model_fields[key].annotation
         sections = [s for s in (schema, *get_args(schema)) if isinstance(s, type) and issubclass(s, BaseModel)]
         schema = sections[0] if sections else schema
-    return list(schema.model_fields) if hasattr(schema, "model_fields") else []
+    return [*schema.model_fields, *getattr(schema, "declared", ())] if hasattr(schema, "model_fields") else []
 
 
 def data_root() -> Path:

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str], default: Path = RES) -> None:
     options = parse(arguments, default)
     dtype = precision_of(options)
     overrides = [*options.overrides, *([f"generation.precision={dtype}"] if dtype else [])]
-    config = load(options.cfg_path, EvaluationConfig, overrides)
+    config = load(options.cfg_path, EvaluationConfig, overrides, plugins=True)
     with located(str(options.cfg_path)):
         config = narrowed(config, options.only)
         results = score(config, options.cfg_path, allow_mismatch=options.allow_mismatch)

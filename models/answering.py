@@ -199,10 +199,12 @@ def open_answerer(folder: str, generation: GenerationConfig, *, allow_mismatch: 
 
 
 def cast(assembled: Assembled, precision: str) -> None:
-    """Brings every weight to the precision, but the box head, whose coordinates need float32; picks the device."""
+    """Brings every weight to the precision, but those of precise heads, whose coordinates need float32; picks the
+    device."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    precise = tuple(f"heads.{name}." for name, head in assembled.model.heads.items() if head.precise)
     for name, parameter in assembled.model.named_parameters():
-        kept = torch.float32 if name.startswith(("heads.box.", "heads.detector.")) else PRECISIONS[precision]
+        kept = torch.float32 if name.startswith(precise) else PRECISIONS[precision]
         parameter.data = parameter.data.to(kept)
     if precision in QUANTISED:
         quantise(assembled.model.llm, precision, device)

@@ -10,35 +10,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ullava.configs.messages import located
-from ullava.configs.registry import nearest
+from ullava.configs.registry import PLUGIN_HINT, nearest
 from ullava.configs.schema import GenerationConfig
-from ullava.evaluation.baselines.base import Baseline
-from ullava.evaluation.baselines.lists import EveryClass
-from ullava.evaluation.baselines.masks import AllObjects, ClassPrior, ConstantBox, MeanMask
-from ullava.evaluation.baselines.words import AnotherCaption, MajorityAnswer, RandomAttributes
+from ullava.evaluation.baselines.base import BASELINES, Baseline
 from ullava.evaluation.engine.box_sources import BOX_SOURCES, BoxSource, source_of
 from ullava.evaluation.engine.opening import OpenedRow, open_row
 from ullava.evaluation.engine.results import ResultRow
 from ullava.evaluation.engine.rows import PROTOCOL, score_all, summary
 from ullava.evaluation.engine.scoring import QuestionScorer
 from ullava.evaluation.metrics.base import METRICS, Metric
+from ullava.tasks.base import Task
 
 LEARNED_FROM = 4000  # samples of the training set, evenly spread: means do not move beyond
-MASKS, CAPTIONS = (AllObjects, MeanMask), (AnotherCaption, RandomAttributes)
-BOXES: tuple[str, tuple[type[Baseline], ...]] = ("acc@0.5", (ConstantBox,))
-RIVALS: dict[str, tuple[str, tuple[type[Baseline], ...]]] = {  # task -> the score that ranks its baselines, and they
-    "res": ("gIoU", MASKS),
-    "keyword": ("gIoU", MASKS),
-    "part": ("gIoU", MASKS),
-    "reasoning": ("gIoU", MASKS),
-    "salient": ("gIoU", MASKS),
-    "semantic": ("mIoU", (AllObjects, ClassPrior)),
-    "multi_target": ("mIoU", (EveryClass,)),
-    "rec": BOXES,
-    "vqa": ("accuracy", (MajorityAnswer,)),
-    "captioning": ("CIDEr-D", CAPTIONS),
-    "video_captioning": ("CIDEr-D", CAPTIONS),
-}
 
 
 @dataclass(frozen=True)
@@ -51,6 +34,23 @@ class BlindBox(BoxSource):
         return answer.predictions.get("box", ())
 
 
+def baselines_of(task: Task) -> list[type[Baseline]]:
+    """The baselines that answer a task's questions, in the order of their registration: masks where it says masks.
+
+    Raises:
+        LookupError: there is none; lists the tasks that have one.
+    """
+    kinds = [kind for kind in BASELINES.values() if task.name in kind.tasks]
+    if not kinds:
+        known = {name for kind in BASELINES.values() for name in kind.tasks}
+        raise LookupError(f"task {task.name!r} has no trivial baseline; {nearest(task.name, known)}; {PLUGIN_HINT}")
+    unsaid = "box" if "mask" in task.heads else "mask"
+    said = [kind for kind in kinds if kind.reads != unsaid]
+    if not said:
+        raise LookupError(f"the baselines of task {task.name!r} give masks, which its answers lack; set `says`")
+    return said
+
+
 @dataclass(frozen=True)
 class Trivial:
     """The baselines of a row, and what they are asked.
@@ -58,7 +58,7 @@ class Trivial:
     Attributes:
         opened: the row as they are asked: its own questions, not shuffled, of given answers, by our protocol.
         lessons: the questions of the dataset that they learn from.
-        score: name of the one that ranks them.
+        score: name of the one that ranks them; "": the first that they have.
         baselines: each with the metrics that it is held against.
     """
 
@@ -83,11 +83,8 @@ def open_trivial(opened: OpenedRow, generation: GenerationConfig, own: Mapping[s
     """
     row, task = opened.row, opened.task
     with located("trivial"):
-        if row.task not in RIVALS:
-            raise LookupError(f"task {row.task!r} has no trivial baseline; {nearest(row.task, RIVALS)}")
-        score, kinds = RIVALS[row.task]
-        if kinds == MASKS and "mask" not in task.heads:
-            score, kinds = BOXES
+        kinds = baselines_of(task)
+        score = "acc@0.5" if all(kind.reads == "box" for kind in kinds) else task.main_score
         plain = row.model_copy(update={"shuffled": False, "answers": "given", "protocol": PROTOCOL})
         same = row.protocol == PROTOCOL and not row.shuffled
         asked = replace(opened, row=plain) if same else open_row(plain, own, seed=generation.seed)
@@ -127,11 +124,14 @@ def evaluate_trivial(trivial: Trivial) -> tuple[ResultRow, dict[str, Any]]:
         scorer = QuestionScorer(opened.task, metrics, source, head)
         scored = score_all(questions, baseline, scorer, given=True, progress=False)
         rows[baseline.name] = summary(scored, metrics, {**head, "protocol": PROTOCOL, "boxes": None}, began)
-    strongest = max(rows, key=lambda name: rows[name]["metrics"].get(trivial.score, 0))
+    if not rows:
+        raise LookupError(f"{row.dataset}: no trivial baseline of task {row.task!r} suits it; leave `trivial` out")
+    score = trivial.score or next(iter(next(iter(rows.values()))["metrics"]))
+    strongest = max(rows, key=lambda name: rows[name]["metrics"].get(score, 0))
     scores = {name: scored["metrics"] for name, scored in rows.items()}
     learned_from = trivial.lessons.row.dataset
     return rows[strongest], {
-        "strongest": strongest, "by": trivial.score, "learned_from": learned_from, "scores": scores,
+        "strongest": strongest, "by": score, "learned_from": learned_from, "scores": scores,
     }  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from ullava.datasets.structures import Answer, Box, Dialogue, Picture
 from ullava.tasks.base import Task
 from ullava.tasks.regions import HEAD_OF
 
-BOX_SOURCES = Registry("box source")
+BOX_SOURCES: Registry[type["BoxSource"]] = Registry("box source")
 NAMED = re.compile(re.escape(TAG) + "(.+?)" + re.escape(END_TAG))
 THRESHOLD = 0.5  # of a mask's probabilities: logit 0, as LISA's evaluation
 

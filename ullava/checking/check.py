@@ -28,6 +28,7 @@ from ullava.checking.datasets import DEPTHS, Depth, Inspected, balance, inspect,
 from ullava.checking.page import Checked, lines, summary, write
 from ullava.checking.pictures import DrawnExample, example
 from ullava.configs.load import ConfigError, apply, build, read_run
+from ullava.configs.plugins import load_plugins_of
 from ullava.configs.schema import DataRow, EvaluationConfig, ModelConfig, RunConfig, TrainingConfig
 from ullava.datasets.exclude import dropped
 from ullava.models.batching.processor import Processor
@@ -71,6 +72,10 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Reading:
         raise ConfigError(f"{path}: expected a training (model, learn, data) or an evaluation (model, evaluate)")
     schema = EvaluationConfig if isinstance(tree.get("model"), str) and "data" not in tree else RunConfig
     config, faults = None, []
+    try:
+        load_plugins_of(tree)
+    except ConfigError as error:
+        faults.append(f"{path}: {error}")
     try:
         config = build(schema, tree, str(path))
     except ConfigError as error:

@@ -183,9 +183,7 @@ def model_faults(model: ModelConfig) -> Iterator[str]:
         known_name(model.conversation)
     except LookupError as error:
         yield f"model.conversation: {error}"
-    for name in model.heads:
-        if name not in HEADS:
-            yield f"model.heads: no head {name!r}; {nearest(name, HEADS)}"
+    yield from (f"model.heads: {HEADS.unknown(name)}" for name in model.heads if name not in HEADS)
 
 
 def trained_faults(folder: str) -> Iterator[str]:
@@ -195,6 +193,8 @@ def trained_faults(folder: str) -> Iterator[str]:
         yield f"model: {folder}: no such folder; train it first, or name the folder of another run"
     elif model is None:
         yield f"model: {folder}: holds no {CARD}; expected the folder of a run, a checkpoint or a merged model"
+    else:
+        yield from (f"model: {folder}: {HEADS.unknown(name)}" for name in model.get("heads", {}) if name not in HEADS)
 
 
 def heads_of(written: Any, model: ModelConfig | None) -> Collection[str] | None:

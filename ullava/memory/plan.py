@@ -14,7 +14,7 @@ WAYS = {"none": None, "zero2": "zero2", "zero2_offload": "zero2_offload", "zero3
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints the table of parts, and the advice."""
     options = parse(arguments)
-    config = load(options.yaml, RunConfig, options.overrides)
+    config = load(options.yaml, RunConfig, options.overrides, plugins=True)
     print("\n".join(plan(config, options.gpus, size=options.size, promises=options.promises)))
 
 

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. training.batch_size=4 data.0.portion=2")
     parser.add_argument("--allow-mismatch", action="store_true", help="stand on other weights than the parent run")
     chosen = parser.parse_intermixed_args(arguments)
-    config = load(chosen.cfg_path, RunConfig, chosen.overrides)
+    config = load(chosen.cfg_path, RunConfig, chosen.overrides, plugins=True)
     with located(chosen.cfg_path):
         train(config, allow_mismatch=chosen.allow_mismatch)
 

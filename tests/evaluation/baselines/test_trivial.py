@@ -9,13 +9,15 @@ from ullava.configs.schema import EvaluationRow, GenerationConfig
 from ullava.datasets.masks import RunLengths, encode
 from ullava.datasets.structures import Picture, Region, Sample, Turn
 from ullava.evaluation.baselines import masks as blind_masks
+from ullava.evaluation.baselines.base import BASELINES
 from ullava.evaluation.baselines.masks import best_box, best_cut
-from ullava.evaluation.baselines.trivial import RIVALS, evaluate_trivial, open_trivial
+from ullava.evaluation.baselines.trivial import evaluate_trivial, open_trivial
 from ullava.evaluation.baselines.words import stems
 from ullava.evaluation.engine import questions
 from ullava.evaluation.engine.opening import open_row
 
 SIZE = (4, 8)
+OWN = {"toy_test": {}}  # the catalogue entry that a baseline may ask for its attributes
 
 
 def mask(rows: slice, columns: slice) -> RunLengths:
@@ -51,7 +53,7 @@ def score(monkeypatch):
         monkeypatch.setattr(blind_masks, "open_dataset", open_dataset)
         asked = EvaluationRow(**{"dataset": "toy_test", "task": task, "trivial": "toy_train"} | row)
         generation = GenerationConfig()
-        return evaluate_trivial(open_trivial(open_row(asked, {}), generation, {}))
+        return evaluate_trivial(open_trivial(open_row(asked, OWN), generation, OWN))
 
     return of
 
@@ -144,7 +146,7 @@ def test_random_attributes_keep_the_number_of_things(score):
 
 
 def test_a_task_without_baseline_says_so(score, monkeypatch):
-    monkeypatch.delitem(RIVALS, "rec")
+    monkeypatch.delitem(BASELINES, "constant_box")
     both = sample("a", region("one", LEFT))
     with pytest.raises(LookupError, match="trivial: task 'rec' has no trivial baseline; .*captioning"):
         score("rec", [both], [both])
