@@ -15,6 +15,7 @@ from ullava.models.heads.base import HEADS, Head, looking
 from ullava.models.heads.standardise import Standardise
 from ullava.models.stages import REGISTERED
 
+
 @dataclass(frozen=True)  # no slots: ZeRO-3 asks for vars() of what modules return
 class Losses:
     """The weighted total, and every unweighted mean: what is minimised and what is logged."""

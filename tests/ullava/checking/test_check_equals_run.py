@@ -1,7 +1,6 @@
 """What `check` calls sound runs to its end, and what it refuses is refused by the run before its first step."""
 
 import shutil
-import warnings
 from collections import Counter
 from itertools import count
 from pathlib import Path
@@ -9,16 +8,14 @@ from pathlib import Path
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from yaml_trees import Tree, yaml_trees
 
 from ullava.checking.check import check
-from ullava.configs.load import ConfigError
 from ullava.configs.messages import CURABLE, OURS
 from ullava.datasets.tiny_world import draw_world
 from ullava.evaluation import eval_ullava
 from ullava.training import train
 from ullava.training.trainer import StageTrainer
-from yaml_trees import Tree, yaml_trees
 
 LEAST_SOUND = 60
 

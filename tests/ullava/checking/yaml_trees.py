@@ -103,10 +103,9 @@ SECTIONS: dict[str, list[Any]] = {  # key -> values; {zoo} is the folder of the 
 def yaml_trees(draw: st.DrawFn, bases: dict[str, Tree], zoo: Path) -> Tree:
     """A tree: one of the bases, with up to three of its keys changed."""
     tree = copy.deepcopy(bases[draw(st.sampled_from(sorted(bases)))])
-    evaluates = isinstance(tree["model"], str)
+    sections = ["evaluate", "generation"] if isinstance(tree["model"], str) else ["evaluate", "data", "other", "other"]
     for _ in range(draw(st.integers(0, 3))):
-        section = draw(st.sampled_from(("evaluate", "evaluate", *(() if evaluates else ("data", "other", "other", "other")))
-                                       if not evaluates else ("evaluate", "evaluate", "generation")))  # fmt: skip
+        section = draw(st.sampled_from(sections))
         if section in ("evaluate", "data"):
             keys = ROW if section == "evaluate" else DATA
             key = draw(st.sampled_from(sorted(keys)))
