@@ -133,7 +133,7 @@ def keys_at(schema: Any, parents: Sequence[str | int]) -> list[str]:
             schema = schema.model_fields[key].annotation
         sections = [s for s in (schema, *get_args(schema)) if isinstance(s, type) and issubclass(s, BaseModel)]
         schema = sections[0] if sections else schema
-    return list(schema.model_fields) if hasattr(schema, "model_fields") else []
+    return [*schema.model_fields, *getattr(schema, "declared", ())] if hasattr(schema, "model_fields") else []
 
 
 def data_root() -> Path:

@@ -29,7 +29,8 @@ FLOORS = {  # room -> its sub-rooms and modules from the ground up: each may imp
     "tasks": ("base", "phrases", "answers"),
     "models": (
         "stages", "losses", "lora", "weights", "folders", "text", "batching", "backbones", "segmenters", "detectors",
-        "heads", "ullava", "assembly", "processor_from_config", "convert", "quantisation", "answering", "auto",
+        "heads", "ullava", "vocabulary", "inheritance", "processor_from_config", "assembly", "convert", "quantisation",
+        "answering", "auto",
     ),
     "evaluation": ("metrics", "engine", "baselines", "report", "score", "ask", "evaluator"),
     "ullava": ("checking", "memory", "training", "converting", "generating", "preparing", "pretraining", "demo",

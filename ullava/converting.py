@@ -19,6 +19,9 @@ def convert(arguments: list[str]) -> str:
     parser.add_argument("--llm", help="folder of the language model, for LLaVA's mm_projector.bin")
     parser.add_argument("--base", help="folder of the language model that delta weights are added to")
     parser.add_argument("--text", help="folder of a GroundingDINO's text encoder (bert-base-uncased)")
+    parser.add_argument(
+        "--attention-heads", type=int, help="of a GroundingDINO whose file does not tell (its `nheads`)"
+    )
     parser.add_argument("--sam-heads", type=int, help="of the mask decoder's attention; default: published SAM's")
     parser.add_argument("--trust", action="store_true", help="read pickles that may run code, DeepSpeed's folders")
     options = parser.parse_args(arguments)
@@ -34,7 +37,7 @@ def convert(arguments: list[str]) -> str:
     elif options.kind == "groundingdino":
         from ullava.models.detectors.opening import convert as convert_detector
 
-        convert_detector(source, destination, text=options.text)
+        convert_detector(source, destination, text=options.text, attention_heads=options.attention_heads)
     elif options.kind == "llava" and Path(source).suffix in (*PICKLES, ".safetensors"):
         if not (options.llm and options.vision):
             raise ValueError(f"{source}: a projector alone; say --llm FOLDER and --vision FOLDER")

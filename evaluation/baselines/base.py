@@ -36,8 +36,18 @@ class Baseline(ABC):
     def __init__(self, row: EvaluationRow, own: Mapping[str, Any], generation: GenerationConfig):
         self.row, self.own, self.generation = row, own, generation
 
-    def suits(self) -> bool:
-        """Whether it means anything for this row."""
+    def prove(self, lessons: Sequence[Question] | None) -> None:  # noqa: B027, most are content with any
+        """Opens what it needs besides the lessons, and looks whether these teach it anything.
+
+        Args:
+            lessons: None where they are not read yet, for each costs the decoding of a picture.
+
+        Raises:
+            ValueError, LookupError, FileNotFoundError: they do not, or something is not there.
+        """
+
+    def suits(self, questions: Sequence[Question]) -> bool:
+        """Whether it means anything for these questions."""
         return True
 
     def learn(self, lessons: Sequence[Question]) -> None:  # noqa: B027, some have nothing to learn

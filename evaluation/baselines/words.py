@@ -42,10 +42,12 @@ class AnotherCaption(Baseline):
     reads = "text"
     tasks = ("captioning", "video_captioning")
 
+    def prove(self, lessons):
+        if lessons is not None and len({lesson.meant.sample.media for lesson in lessons}) < 2:
+            raise ValueError(f"{self.row.trivial}: expected captions of at least two pictures, found one")
+
     def learn(self, lessons):
         self.captions = [(lesson.meant.sample.media, lesson.meant.turns[-1].answer) for lesson in lessons]
-        if len({media for media, _ in self.captions}) < 2:
-            raise ValueError(f"{self.row.trivial}: expected captions of at least two pictures, found one")
 
     def answer(self, dialogue):
         rng = self.rng(dialogue)
@@ -62,7 +64,7 @@ class RandomAttributes(Baseline):
     reads = "text"
     tasks = ("captioning", "video_captioning")
 
-    def suits(self):
+    def suits(self, questions):
         return bool(self.groups)
 
     @cached_property

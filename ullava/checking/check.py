@@ -14,13 +14,14 @@ from typing import Any
 
 from ullava.checking.config_checks import (
     Opened,
+    best_fault,
     count,
     dataset_faults,
+    heads_of,
     model_faults,
     open_rows,
     part_of,
     run_faults,
-    source_faults,
     trained_faults,
 )
 from ullava.checking.datasets import DEPTHS, Depth, Inspected, balance, inspect, issues
@@ -79,15 +80,16 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Reading:
         config = build(schema, tree, str(path))
     except ConfigError as error:
         faults += str(error).splitlines()
-    opened, found = open_rows(tree)
-    for one in opened:
-        found += source_faults(one)
-    if model := part_of(ModelConfig, tree.get("model")):
-        found += model_faults(model, opened)
+    model = part_of(ModelConfig, tree.get("model"))
+    opened, scores, found = open_rows(tree, heads_of(tree.get("model"), model))
+    if model:
+        found += model_faults(model)
     if isinstance(config, EvaluationConfig):
-        found += trained_faults(config.model, opened)
+        found += trained_faults(config.model)
     if isinstance(config, RunConfig):
         found += run_faults(config)
+        if not found and (fault := best_fault(config.best, scores)):  # a row that does not open has no scores
+            found.append(fault)
     return Reading(str(path), tree, config, opened, faults + [f"{path}: {fault}" for fault in found])
 
 

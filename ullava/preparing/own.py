@@ -1,41 +1,48 @@
-"""Own data, drawn with LabelMe or CVAT or exported for COCO or YOLO: what our readers read, and a catalogue entry.
+"""Own data, drawn with LabelMe or CVAT or exported for COCO or YOLO, or masks: ready to be trained on and asked about.
 
-Each program's files become the same three: objects.json (MS COCO's form), classes.json (all of a class in one mask, in
-u-LLaVA's form), and where phrases are given, phrases.json (u-LLaVA's form). The entry says which task takes which.
+Each program's files become the same few (own_data/files.py), a catalogue entry that says which task takes which, and a
+recipe: train.yaml, eval.yaml, and the commands that run them.
 """
 
-import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import yaml
-
-from ullava.configs.legacy import Spelt
 from ullava.configs.load import data_root
 from ullava.configs.registry import listing
-from ullava.datasets import boxes, masks
-from ullava.preparing.base import PREPARATIONS, Kind, fresh, progress, write_records, write_tree
-from ullava.preparing.own_coco import read_coco
-from ullava.preparing.own_cvat import read_cvat
-from ullava.preparing.own_labelme import read_labelme
-from ullava.preparing.own_pages import Page, Split
-from ullava.preparing.own_yolo import read_yolo
+from ullava.datasets import boxes
+from ullava.preparing.base import PREPARATIONS, Kind, fresh, progress
+from ullava.preparing.own_data.catalogue import entries, usual_part
+from ullava.preparing.own_data.coco import read_coco
+from ullava.preparing.own_data.counts import count_table
+from ullava.preparing.own_data.cvat import read_cvat
+from ullava.preparing.own_data.files import write
+from ullava.preparing.own_data.labelme import read_labelme
+from ullava.preparing.own_data.masks import read_masks
+from ullava.preparing.own_data.material import choose_material
+from ullava.preparing.own_data.pages import Page, Split, drawn
+from ullava.preparing.own_data.recipes import Recipe, dump, write_recipe
+from ullava.preparing.own_data.yolo import read_yolo
 
-PROGRAMS = {"labelme": read_labelme, "cvat": read_cvat, "coco": read_coco, "yolo": read_yolo}
+Reader = Callable[[Path, Path | None, str], Iterator[Split]]
+PROGRAMS: dict[str, Reader] = {
+    "labelme": read_labelme, "cvat": read_cvat, "coco": read_coco, "yolo": read_yolo, "masks": read_masks,
+}  # fmt: skip
 
 
 @PREPARATIONS.register("own")
 class Own(Kind):
-    """Makes a dataset of pictures that you annotated yourself."""
+    """Makes a dataset of pictures that you annotated yourself, and the recipe that trains on it."""
 
     reads = (
         "labelme: a folder of JSON files; cvat: an XML file (CVAT for images 1.1); coco: a JSON file of objects; "
-        "yolo: data.yaml, or a folder with images/, labels/ and classes.txt"
+        "yolo: data.yaml, or a folder with images/, labels/ and classes.txt; masks: a folder with images/ and masks/, "
+        "files of the same names, masks/CLASS/ for a class each"
     )
-    writes = "objects.json, classes.json, phrases.json (where there are any), and catalogue.yaml, which names them"
+    writes = (
+        "objects.json, classes.json, phrases.json (where there are any), catalogue.yaml, which names them, and "
+        "train.yaml and eval.yaml, ready to run"
+    )
 
     def ask(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", help="how the dataset shall be called in a YAML")
@@ -45,24 +52,48 @@ class Own(Kind):
         parser.add_argument(
             "--phrase", default="description", help="attribute that says which one it is; default: %(default)s"
         )
-        parser.add_argument("--held-out", type=int, metavar="N", help="every N-th picture goes to NAME_val")
+        parser.add_argument("--label", help="with --from masks: what masks in no folder of a class show; default: NAME")
+        parser.add_argument(
+            "--held-out", type=int, metavar="N",
+            help="every N-th picture goes to NAME_val, the others to NAME_train; 0: none; default: a few of 10 or more",
+        )  # fmt: skip
+        parser.add_argument("--model", help="what the recipe goes on from: a run, or opened published weights")
         parser.add_argument("--output", type=Path, help="folder to write; default: NAME under the data root")
 
     def prepare(self, options: Namespace) -> str:
         output = options.output or data_root() / options.name
-        catalogue, lines = {}, []
+        catalogue, splits, lines = {}, [], []
+        wording = options.label or options.name.replace("_", " ") if options.program == "masks" else options.phrase
         with fresh(output) as scratch:
             scratch.mkdir()
-            for split in PROGRAMS[options.program](options.source, options.images, options.phrase):
+            for split in PROGRAMS[options.program](options.source, options.images, wording):
                 name = "_".join(filter(None, (options.name, split.name)))
                 pages = checked(split)
+                every = options.held_out
+                if every is None and not split.name:
+                    every = usual_part(split.images, pages)
                 files = write(scratch, split.name, pages)
-                catalogue |= entries(name, output, files, split.images, options.held_out)
-                lines.append(f"{name}: {len(pages)} pictures, {sum(len(page.instances) for page in pages)} objects")
-            text = yaml.dump(catalogue, Dumper=Spelt, sort_keys=False, default_flow_style=None, width=120)
-            (scratch / "catalogue.yaml").write_text(text, encoding="utf-8")
-        known = f"ULLAVA_CATALOGUE={output / 'catalogue.yaml'} makes {', '.join(catalogue)} known to every command"
-        return "\n".join([*lines, f"wrote {output}; {known}"])
+                found = entries(name, output, files, split.images, every)
+                catalogue |= found
+                splits.append((split, pages, found))
+                lines += count_table(name, pages, files, split.left_out)
+            (scratch / "catalogue.yaml").write_text(dump(catalogue), encoding="utf-8")
+            material = choose_material(options.name, splits)
+            recipe = write_recipe(material, output, options.model) if material else None
+            if recipe:
+                (scratch / "train.yaml").write_text(recipe.train, encoding="utf-8")
+                (scratch / "eval.yaml").write_text(recipe.evaluate, encoding="utf-8")
+        return "\n".join([*lines, f"wrote {output}", *ending(recipe, output, list(catalogue))])
+
+
+def ending(recipe: Recipe | None, output: Path, names: Sequence[str]) -> list[str]:
+    """Lines on what comes next."""
+    if recipe is None:
+        following = ["no recipe: nothing can be asked for; give objects a mask, or phrases that say which one is meant"]
+    else:
+        following = ["next:", *(f"  {command}" for command in recipe.commands)]
+    known = f"ULLAVA_CATALOGUE={output / 'catalogue.yaml'} makes {', '.join(names)} known to every other YAML"
+    return [*following, known]
 
 
 def checked(split: Split) -> list[Page]:
@@ -73,106 +104,14 @@ def checked(split: Split) -> list[Page]:
     """
     pages, faults = list(progress(split.pages, split.name or "reading", unit="picture")), []
     for page in pages:
-        for number, thing in enumerate(page.instances):
-            x0, y0, x1, y1 = boxes.clip(thing.box, page.size)
+        for number, instance in enumerate(page.instances):
+            x0, y0, x1, y1 = boxes.clip(instance.box, page.size)
             if x1 <= x0 or y1 <= y0:
-                faults.append(f"{page.file}: object {number} ({thing.label}) lies outside of the picture")
-            elif thing.segmentation and not drawn(thing, page).any():
-                faults.append(f"{page.file}: object {number} ({thing.label}) covers no pixel")
+                faults.append(f"{page.file}: object {number} ({instance.label}) lies outside of the picture")
+            elif instance.segmentation and not drawn(instance, page).any():
+                faults.append(f"{page.file}: object {number} ({instance.label}) covers no pixel")
     if faults:
         raise ValueError(listing(f"{len(faults)} objects cannot be used; mend or delete them", faults))
     if not any(page.instances for page in pages):
         raise ValueError(f"{split.images}: no objects; expected one at least")
     return pages
-
-
-def drawn(thing: Any, page: Page) -> np.ndarray:
-    """The mask of a thing, (H, W) bool."""
-    return masks.from_coco(thing.segmentation, page.size).draw()
-
-
-def write(folder: Path, split: str, pages: list[Page]) -> dict[str, str]:
-    """Writes a split's files; returns their names by what they hold."""
-    masked = all(thing.segmentation for page in pages for thing in page.instances)
-    said = any(thing.phrases for page in pages for thing in page.instances)
-    kinds = ["objects"] + ["classes"] * masked + ["phrases"] * said
-    files = {kind: "_".join(filter(None, (kind, split))) + ".json" for kind in kinds}
-    write_tree(folder / files["objects"], coco_tree(pages))
-    if masked:
-        write_records(folder / files["classes"], map(classes, filter(things_of, pages)))
-    if said:
-        write_records(folder / files["phrases"], phrases(pages))
-    return files
-
-
-def things_of(page: Page) -> tuple:
-    """What lies in a picture."""
-    return page.instances
-
-
-def coco_tree(pages: Iterable[Page]) -> dict[str, list[dict]]:
-    """All objects in MS COCO's form."""
-    tree: dict[str, list[dict]] = {"images": [], "annotations": [], "categories": []}
-    numbers: dict[str, int] = {}
-    for image, page in enumerate(pages, 1):
-        height, width = page.size
-        tree["images"].append({"id": image, "file_name": page.file, "height": height, "width": width})
-        for thing in page.instances:
-            area = int(drawn(thing, page).sum()) if thing.segmentation else boxes.area(thing.box)
-            tree["annotations"].append({
-                "id": len(tree["annotations"]) + 1, "image_id": image,
-                "category_id": numbers.setdefault(thing.label, len(numbers) + 1), "iscrowd": 0, "area": area,
-                "bbox": list(boxes.to_xywh(thing.box)), "segmentation": thing.segmentation,
-            })  # fmt: skip
-    tree["categories"] = [{"id": number, "name": name} for name, number in numbers.items()]
-    return tree
-
-
-def classes(page: Page) -> dict[str, Any]:
-    """Everything of one class in one mask: who asks for a class means all of it."""
-    height, width = page.size
-    covered: dict[str, np.ndarray] = {}
-    for thing in page.instances:
-        covered[thing.label] = covered.get(thing.label, False) | drawn(thing, page)
-    size = {"height": height, "width": width}
-    stated = [
-        {"segmentation": masks.encode(mask), "bbox": list(boxes.to_xywh(boxes.box_of(mask))), **size}
-        for mask in covered.values()
-    ]
-    return {"image_path": page.file, "classes": list(covered), "annotations": stated}
-
-
-def phrases(pages: Iterable[Page]) -> Iterator[dict[str, Any]]:
-    """Yields what is said of single objects."""
-    for page in pages:
-        height, width = page.size
-        for thing in page.instances:
-            if thing.phrases:
-                yield {
-                    "image_path": page.file, "height": height, "width": width, "category": thing.label,
-                    "bbox": list(boxes.to_xywh(thing.box)), "segmentation": thing.segmentation,
-                    "sentences": list(thing.phrases),
-                }  # fmt: skip
-
-
-def entries(name: str, folder: Path, files: dict[str, str], images: Path, held_out: int | None) -> dict[str, Any]:
-    """The catalogue entries of a split; of two where some of its pictures are held out."""
-    place = {kind: portable(folder / file) for kind, file in files.items()}
-    if "phrases" in files:
-        asked = {"reader": "ullava_referring", "annotations": place["phrases"]}
-    else:  # a class that is there once can be asked for by its name
-        asked = {"reader": "coco_instances", "annotations": place["objects"], "unique_categories": True}
-    tasks = {"rec": asked}
-    if "classes" in files:
-        tasks |= {"res": asked, "semantic": {"reader": "ullava_parts", "annotations": place["classes"]}}
-    entry = {"images": portable(images), "by_task": tasks}
-    if not held_out:
-        return {name: entry}
-    parts = {f"{name}_train": "train", f"{name}_val": "held_out"}
-    return {part: entry | {"every": held_out, "part": which} for part, which in parts.items()}
-
-
-def portable(path: Path) -> str:
-    """A path as the catalogue takes it: below the data root from there, any other whole."""
-    root, whole = os.path.abspath(data_root()), os.path.abspath(path)
-    return os.path.relpath(whole, root) if Path(whole).is_relative_to(root) else whole

@@ -6,9 +6,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ullava.configs.load import read_yaml
+from ullava.datasets import boxes
 from ullava.datasets.readers import coco
 from ullava.datasets.readers.regions.yolo import Yolo
-from ullava.preparing.own_pages import Instance, Page, Split
+from ullava.datasets.structures import Picture
+from ullava.preparing.own_data.pages import Instance, Page, Split
 
 SPLITS = ("train", "val", "test")
 
@@ -24,22 +26,22 @@ def read_yolo(source: Path, pictures: Path | None, phrase: str) -> Iterator[Spli
         yield split("", pictures or source / "images", source / "labels", [name.strip() for name in names])
         return
     path = source / "data.yaml" if source.is_dir() else source
-    told = read_yaml(path)
-    if "names" not in told:
-        raise ValueError(f"{path}: expected `names`, the classes; found {', '.join(told)}")
-    home = path.parent / str(told.get("path") or ".")
+    tree = read_yaml(path)
+    if "names" not in tree:
+        raise ValueError(f"{path}: expected `names`, the classes; found {', '.join(tree)}")
+    home = path.parent / str(tree.get("path") or ".")
     home = home if home.is_dir() else path.parent  # `path` often is another machine's
     for name in SPLITS:
-        if told.get(name):
-            images = folder_of(home, told[name], f"{path}: {name}")
-            yield split(name, images, labels_of(images), listed(told["names"]))
+        if tree.get(name):
+            images = folder_of(home, tree[name], f"{path}: {name}")
+            yield split(name, images, labels_of(images), class_names(tree["names"]))
 
 
-def folder_of(home: Path, told: Any, where: str) -> Path:
-    """The folder of a split's pictures."""
-    if not isinstance(told, str) or not (home / told).is_dir():
-        raise FileNotFoundError(f"{where}: expected a folder below {home}, found {str(told)[:60]!r}")
-    return home / told
+def folder_of(home: Path, stated: Any, where: str) -> Path:
+    """The folder of a split's pictures, as data.yaml states it."""
+    if not isinstance(stated, str) or not (home / stated).is_dir():
+        raise FileNotFoundError(f"{where}: expected a folder below {home}, found {str(stated)[:60]!r}")
+    return home / stated
 
 
 def labels_of(images: Path) -> Path:
@@ -51,7 +53,7 @@ def labels_of(images: Path) -> Path:
     return Path(*parts)
 
 
-def listed(names: Any) -> list[str]:
+def class_names(names: Any) -> list[str]:
     """Classes in the order of their numbers; "-" where a number has none."""
     if isinstance(names, list):
         return [str(name) for name in names]
@@ -77,6 +79,10 @@ def pages(images: Path, labels: Path, classes: Sequence[str]) -> Iterator[Page]:
         listed.write_text("\n".join(classes), encoding="utf-8")
         for sample in Yolo("yolo", images, labels, listed):
             picture = sample.media[0]
-            stated = [(region, coco.state(region, sample.id)["segmentation"]) for region in sample.regions]
-            instances = tuple(Instance(region.category, region.box, segmentation) for region, segmentation in stated)
-            yield Page(picture.path.relative_to(images).as_posix(), picture.size, instances)
+            assert isinstance(picture, Picture) and picture.size, sample.id  # the reader opened it for its size
+            instances = []
+            for region in sample.regions:
+                stated = coco.state(region, sample.id)
+                box = region.box or boxes.from_xywh(stated["bbox"])
+                instances.append(Instance(stated["category"], box, stated["segmentation"]))
+            yield Page(picture.path.relative_to(images).as_posix(), picture.size, tuple(instances))
