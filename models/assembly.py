@@ -122,7 +122,9 @@ class Way:
     weightless: bool = False
 
 
-def put_together(config: ModelConfig, parent: Card | None, tokenizer: PreTrainedTokenizerBase | None, way: Way) -> Ullava:
+def put_together(
+    config: ModelConfig, parent: Card | None, tokenizer: PreTrainedTokenizerBase | None, way: Way
+) -> Ullava:
     """The network itself.
 
     Args:

@@ -15,6 +15,7 @@ from ullava.models.heads.base import HEADS, Head, looking
 from ullava.models.heads.standardise import Standardise
 from ullava.models.stages import REGISTERED
 
+
 @dataclass(frozen=True)  # no slots: ZeRO-3 asks for vars() of what modules return
 class Losses:
     """The weighted total, and every unweighted mean: what is minimised and what is logged."""
@@ -50,7 +51,8 @@ def group_of(head: Head, loss: str, counts: Mapping[str, Any]) -> str:
     if loss not in head.losses_named:
         raise LookupError(f"head {head.name!r} gives the loss {loss!r}; declare it in its losses_named")
     if (group := head.losses_named[loss]) not in counts:
-        raise LookupError(f"head {head.name!r}: losses_named[{loss!r}]: nothing counts {group!r}; {nearest(group, counts)}")
+        place = f"head {head.name!r}: losses_named[{loss!r}]"
+        raise LookupError(f"{place}: nothing counts {group!r}; {nearest(group, counts)}")
     return group
 
 
@@ -95,7 +97,9 @@ class Ullava(nn.Module):
     @property
     def towers(self) -> dict[str, Any]:
         """Everything that stands outside the module tree while it is frozen, by the part that it is."""
-        return {"vision": self.vision} | {HEADS[name].tower_part: self.heads[name].tower for name in looking(self.heads)}
+        return {"vision": self.vision} | {
+            HEADS[name].tower_part: self.heads[name].tower for name in looking(self.heads)
+        }
 
     def let_learn(self, part: str) -> None:
         """Registers a tower that learns: from now on it has gradients, is saved, and runs on every rank."""
