@@ -27,7 +27,7 @@ from ullava.models.batching.collator import Collator, stand
 from ullava.models.batching.example import Example, PlacedMedium, PlacedPromise
 from ullava.models.convert.folder import convert
 from ullava.models.convert.kinds import MODEL_KINDS
-from ullava.models.segmenters.sam import invert
+from ullava.models.segmenters.base import invert
 
 PARITY = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "parity"
 IMAGE_ID = -200  # LLaVA's placeholder of a picture
@@ -195,12 +195,7 @@ class Golden:
         head = self.model.heads["mask"]
         if not len(prompts):
             return prompts.new_zeros(0, 1)
-        return head.mask_decoder(
-            image_embeddings=features[None], image_positional_embeddings=head.places,
-            sparse_prompt_embeddings=prompts[None, :, None],
-            dense_prompt_embeddings=head.no_mask.expand(features[None].shape),
-            multimask_output=False,
-        )[1][0]  # fmt: skip
+        return head.segmenter.decode((features[None],), prompts[None, :, None]).quality[0, :, None]
 
     def said(self, prompt: Tensor, media: tuple[PlacedMedium, ...], most: int | None = None):
         """(the first `most` ids, batch, states) of what we say to a prompt, the prompt's ids as they came."""
