@@ -46,7 +46,7 @@ def inherit(config: ModelConfig, parent: Card | None) -> ModelConfig:
 def take_over(model: Ullava, parent: Card, *, weightless: bool = False) -> None:
     """Puts what a parent run has learned into a network; into a weightless one only the places for it."""
     if parent.config.lora:
-        add_lora(model.llm, parent.config.lora)
+        add_lora(model.backbone.lora_scope, parent.config.lora)
     if not weightless:
         checkpoints.load_learned(model, parent)
     elif (parent.folder / checkpoints.LEARNED).is_file():

@@ -31,7 +31,8 @@ from ullava.models.folders.hub import find_moved
 CARD = "ullava.json"
 PACKAGES = ("torch", "transformers", "tokenizers", "peft", "safetensors", "numpy", "bitsandbytes", "deepspeed")
 FOUNDED = {  # (head, its option) -> name of the foundation
-    ("mask", "sam"): "sam", ("detector", "weights"): "detector", ("detector", "text"): "detector_text",
+    ("mask", "sam"): "sam", ("mask", "weights"): "segmenter",
+    ("detector", "weights"): "detector", ("detector", "text"): "detector_text",
 }  # fmt: skip
 AUTO = {"model_type": "ullava", "architectures": ["UllavaForCausalLM"]}  # config.json, for transformers' Auto classes
 ROOT = Path(__file__).resolve().parents[2]
