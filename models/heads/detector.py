@@ -149,6 +149,7 @@ class DetectorHead(Head):
         Our own: transformers' loss writes the wrong class columns from the third picture of a batch on, and reaches no
         parameter that proposes.
         """
+        # findings/grounding_dino_loss_columns.sh, findings/grounding_dino_proposals.sh
         found, kept = predicted.found, list(batch.promised[LOC].with_box)
         truth = self.targets(batch)
         stages = [*zip(found.logits, found.boxes, strict=True), (found.proposal_logits, found.proposal_boxes)]
@@ -165,6 +166,7 @@ class DetectorHead(Head):
     def targets(self, batch: Batch) -> Tensor:
         """(M, 4) corners as fractions of each picture, from those in the vision tower's square."""
         promised = batch.promised[LOC]
+        # Fractions of each picture, not of the padded batch: findings/detr_boxes_in_a_batch.sh
         sizes = [promised.sizes[n] for n in promised.with_box]
         rows = [(*self.view.placement((height, width)), (width, height) * 2) for height, width in sizes]
         scale, shift, sides = promised.boxes.new_tensor(np.array(rows)).view(-1, 3, 4).unbind(1)

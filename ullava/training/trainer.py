@@ -60,6 +60,7 @@ class StageTrainer(ResumableTrainer):
             data_collator=Collator(assembled.processor.tokenizer.pad_token_id, assembled.model.tokens),
             callbacks=[Log(Path(config.output_dir, "log.jsonl")), Resuming(self), Stopping(self)],
         )  # fmt: skip
+        # findings/trainer_accumulation.sh
         self.loss_is_scaled_for_ga = True
         if "tensorboard" in config.training.report_to:
             from ullava.training.board import Board  # two seconds, which only this costs
@@ -111,6 +112,7 @@ class StageTrainer(ResumableTrainer):
         return 0
 
     def _prepare_inputs(self, inputs: Batch) -> Batch:
+        # Moved, never cast: findings/deepspeed_rounds_boxes.sh
         return inputs.to(self.args.device)
 
     def compute_loss(self, model, inputs: Batch, return_outputs=False, num_items_in_batch: Mapping | None = None):
