@@ -15,6 +15,7 @@ from ullava.configs.registry import nearest
 from ullava.configs.schema import LossConfig, ModelConfig
 from ullava.models.backbones.language_model import open_llm
 from ullava.models.backbones.projector import projector
+from ullava.models.backbones.tower_llm import TowerLLM
 from ullava.models.backbones.vision_tower import open_vision
 from ullava.models.batching.processor import Processor
 from ullava.models.folders.hub import local_folder
@@ -85,7 +86,7 @@ def assemble(
     tokenizer = legacy(tokenizer) if config.tokenization == "legacy" else tokenizer
     frames = [model.heads[name].tower.view for name in looking(config.heads)]
     processor = make_processor(
-        config, tokenizer, speech, layout_of(config), frame=frames[0] if frames else None, max_length=max_length
+        config, tokenizer, speech, model.backbone.layout, frame=frames[0] if frames else None, max_length=max_length
     )
     return Assembled(model, processor, config, own_rows(config, tokenizer))
 
@@ -126,7 +127,9 @@ class Way:
     weightless: bool = False
 
 
-def put_together(config: ModelConfig, parent: Card | None, tokenizer: PreTrainedTokenizerBase | None, way: Way) -> Ullava:
+def put_together(
+    config: ModelConfig, parent: Card | None, tokenizer: PreTrainedTokenizerBase | None, way: Way
+) -> Ullava:
     """The network itself.
 
     Args:
@@ -143,7 +146,8 @@ def put_together(config: ModelConfig, parent: Card | None, tokenizer: PreTrained
     )  # fmt: skip
     width = llm.get_input_embeddings().weight.shape[1]
     heads = build_heads(config, Parts(width, vision.view), way)  # before the projector: a seed draws in this order
-    model = Ullava(llm, vision, projector(config.projector, vision.width, width), heads, way.losses.weights())
+    backbone = TowerLLM(llm, vision, projector(config.projector, vision.width, width), layout_of(config))
+    model = Ullava(backbone, heads, way.losses.weights())
     if parent:
         take_over(model, parent, weightless=way.weightless)
     if way.grow and tokenizer:
@@ -153,7 +157,7 @@ def put_together(config: ModelConfig, parent: Card | None, tokenizer: PreTrained
     for head in heads.values():
         head.bind_embeddings(llm.get_input_embeddings())  # whose rows are all there now
     if config.lora and not (parent and parent.config.lora):
-        add_lora(llm, config.lora)
+        add_lora(backbone.lora_scope, config.lora)
     return model
 
 

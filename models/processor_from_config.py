@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from ullava.configs.schema import ModelConfig
 from ullava.datasets.images import View
 from ullava.models.backbones.tower_layout import TowerLayout, read_layout
+from ullava.models.batching.layout import MediaLayout
 from ullava.models.batching.processor import Processor
 from ullava.models.folders.hub import local_folder
 from ullava.models.folders.manifest import open_card
@@ -61,7 +62,7 @@ def make_processor(
     config: ModelConfig,
     tokenizer: PreTrainedTokenizerBase,
     speech: Conversation | ChatTemplate,
-    layout: TowerLayout,
+    layout: MediaLayout,
     *,
     frame: View | None,
     max_length: int,
@@ -74,7 +75,6 @@ def make_processor(
         frame: how a picture lies in the frame that heads look at; None: none does.
     """
     return Processor(
-        tokenizer, speech, view=layout.view, patches=layout.patches, frames=layout.frames, sampling=layout.sampling,
-        mask_view=frame, framed={HEADS[name].token for name in looking(config.heads)}, spelling=spelling_of(config),
-        max_length=max_length,
+        tokenizer, speech, layout=layout, mask_view=frame, spelling=spelling_of(config), max_length=max_length,
+        framed={HEADS[name].token for name in looking(config.heads)},
     )  # fmt: skip

@@ -23,6 +23,7 @@ from ullava.checking.config_checks import (
     trained_faults,
 )
 from ullava.checking.datasets import Depth, Inspected, balance, inspect, issues
+from ullava.checking.network_checks import network_faults
 from ullava.checking.page import Checked, lines, summary, write
 from ullava.checking.pictures import DrawnExample, example
 from ullava.configs.load import ConfigError, apply, build, read_run
@@ -88,6 +89,8 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Reading:
         found += run_faults(config)
         if not found and (fault := best_fault(config.best, scores)):  # a row that does not open has no scores
             found.append(fault)
+        if not found:  # what is missing or misspelt would be told a second time
+            found += network_faults(config)
     return Reading(str(path), tree, config, opened, faults + [f"{path}: {fault}" for fault in found])
 
 

@@ -19,8 +19,8 @@ def plan(config: RunConfig, gpus: str, *, size: str | None = None, promises: int
     """
     from ullava.memory.memory import (  # torch and all: once the YAML is known to be good
         Cluster,
-        blueprint,
         estimate_memory,
+        outline,
         total,
     )
 
@@ -30,7 +30,7 @@ def plan(config: RunConfig, gpus: str, *, size: str | None = None, promises: int
     if promises < 0:
         raise ConfigError(f"--promises: expected 0 or more, found {promises}")
     cluster = Cluster(int(count), float(gigabytes))
-    model, table = blueprint(config, size)
+    model, table = outline(config, size)
     how = config.training
     yield f"{cluster.count} x {cluster.gigabytes:g} GiB; on each {how.batch_size} x {how.accumulate} rows of "\
         f"{how.max_length} tokens and {promises} masks; {how.precision}, checkpointing "\

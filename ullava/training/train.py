@@ -16,7 +16,7 @@ from transformers import TrainingArguments, set_seed
 
 from ullava.configs.schema import RunConfig
 from ullava.models.assembly import PRECISIONS, Assembled, assemble
-from ullava.models.stages import REGISTERED, Learning, prepare
+from ullava.models.stages import Learning, let_towers_learn, prepare
 from ullava.tasks.mixture import Mixture
 from ullava.training.bad_samples import forget, told
 from ullava.training.distributed import held_up, read_deepspeed, spread
@@ -93,10 +93,7 @@ def choose(assembled: Assembled, config: RunConfig) -> tuple[list[dict], list[Le
     What learns stays float32, and so does what is ours and frozen: rounded weights would be saved, and boxes be coarse.
     """
     model = assembled.model
-    for part in [tower for tower in REGISTERED if tower in config.learn]:  # in one order on every rank
-        if part not in model.towers:
-            raise LookupError(f"learn.{part}: this model has no such tower; name heads.mask first")
-        model.let_learn(part)
+    let_towers_learn(model, config.learn)
     rows = assembled.new_rows if config.new_embeddings_only else None
     groups, table = prepare(model, config.learn, rows=rows)
     for name, parameter in model.named_parameters():
