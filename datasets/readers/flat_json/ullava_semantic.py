@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ullava.datasets.masks import LabelPixels
+from ullava.datasets.formats.mask_pictures import LabelPixels
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.readers.flat_json import ullava_json

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from ullava.datasets import images
-from ullava.datasets.masks import Foreground, Union
+from ullava.datasets.formats.mask_pictures import Foreground
+from ullava.datasets.masks import Union
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Region, Sample

@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 
 from ullava.datasets.formats import part_names
-from ullava.datasets.masks import Foreground
+from ullava.datasets.formats.mask_pictures import Foreground
 from ullava.datasets.readers.base import READERS, Reader
 from ullava.datasets.readers.files import files, inside
 from ullava.datasets.structures import Picture, Region, Sample

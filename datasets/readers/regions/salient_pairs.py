@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ullava.datasets.masks import Foreground
+from ullava.datasets.formats.mask_pictures import Foreground
 from ullava.datasets.readers.base import READERS, Reader
 from ullava.datasets.readers.files import by_stem, chosen, paired
 from ullava.datasets.structures import Picture, Region, Sample
