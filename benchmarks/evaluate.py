@@ -34,6 +34,7 @@ from benchmarks.sizes import SIZES, Size, recipe, samples
 from ullava.configs.messages import run_command
 from ullava.configs.schema import EvaluationRow, GenerationConfig
 from ullava.datasets.structures import Answer, Dialogue
+from ullava.evaluation.engine.opening import open_row
 from ullava.evaluation.engine.rows import evaluate_row
 from ullava.models.answering import Answerer, Said, cast
 from ullava.models.assembly import Assembled, reopen
@@ -136,7 +137,7 @@ def score(name: str, answerer: Answerer, row: EvaluationRow, own: Mapping[str, A
         torch.cuda.reset_peak_memory_stats(device)
     with remembering(answerer.model, name != PUBLISHED):
         began = now()
-        scored, _ = evaluate_row(row, noting, own=own, progress=False)
+        scored, _ = evaluate_row(open_row(row, own, seed=noting.generation.seed), noting, progress=False)
         figures.rounds.append(now() - began)
     figures.texts, figures.scores, figures.memory = noting.texts, scored["metrics"], peak_memory(device)
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from ullava.configs.plugins import load_plugins
+
 CURABLE = (ValueError, LookupError, OSError, ImportError)  # a ConfigError is a ValueError
 OURS = (KeyError, IndexError, UnicodeError)  # kinds of the above that no message of ours uses: a defect, not bad input
 
@@ -33,13 +35,16 @@ def plain(error: Exception) -> str:
 
 
 def run_command(main: Callable[[list[str]], None], arguments: Sequence[str] | None = None) -> None:
-    """Runs `main(arguments)`; turns an error that names its cure into its message and exit status 1.
+    """Imports the modules in `$ULLAVA_PLUGINS`, then runs `main(arguments)`.
+
+    An error that names its cure becomes its message and exit status 1.
 
     `--debug`, anywhere among the arguments, shows the traceback instead.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     try:
+        load_plugins()
         main([argument for argument in arguments if argument != "--debug"])
     except KeyboardInterrupt:
         sys.exit(130)

@@ -3,15 +3,17 @@
 import difflib
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import import_module
 from pkgutil import iter_modules
 from reprlib import Repr
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, cast, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 T = TypeVar("T")
+C = TypeVar("C", bound=type)
+PLUGIN_HINT = "if a plugin brings it, name its module under `plugins:` or in $ULLAVA_PLUGINS"
 SHOWN = Repr()  # of a value in a message; stops early, for nine lines of YAML can name a list of 10 ** 9 items
 SHOWN.maxlevel, SHOWN.maxlist, SHOWN.maxdict, SHOWN.maxstring, SHOWN.maxother = 4, 16, 16, 80, 80
 
@@ -31,33 +33,50 @@ def listing(head: str, faults: Iterable[str], limit: int = 8) -> str:
     return "; ".join([head, *faults[:limit], *more])
 
 
-class Registry(dict):
-    """Maps names to classes, and says what it knows when asked for something it does not.
+class Registry(dict[str, T]):
+    """Maps names to what a YAML may ask for by name, and says what it knows when asked for something it does not.
+
+    Modules outside the package fill it in the same way as those inside (configs/plugins.py).
 
     Example:
-        TASKS = Registry("task")
+        TASKS: Registry[type[Task]] = Registry("task")
 
         @TASKS.register("res")
         class ReferringSegmentation(Task): ...
 
         TASKS.build("res", {"rounds": 3})
+
+    Args:
+        kind: what its entries are, as messages call one of them.
     """
 
     def __init__(self, kind: str):
         super().__init__()
         self.kind = kind
 
-    def register(self, name: str) -> Callable[[type], type]:
-        """Decorates a class: it is known as `name` from here on, and knows its own name as `.name`."""
+    def register(self, name: str) -> Callable[[C], C]:
+        """Returns a decorator that enters a class as `name`; the class knows its own name as `.name`.
 
-        def decorate(cls: type) -> type:
-            if name in self:
-                raise ValueError(f"{self.kind} {name!r} is already {self[name].__qualname__}")
-            self[name] = cls
-            cls.name = name
-            return cls
+        Raises:
+            ValueError: when it decorates; the name is taken by another entry.
+        """
+
+        def decorate(entry: C) -> C:
+            self.add(name, cast(T, entry))
+            entry.name = name  # pyright: ignore[reportAttributeAccessIssue], each contract declares it
+            return entry
 
         return decorate
+
+    def add(self, name: str, entry: T) -> None:
+        """Enters an object as `name`: a phrasebook, a grammar.
+
+        Raises:
+            ValueError: the name is taken by another entry.
+        """
+        if name in self:
+            raise ValueError(f"{self.kind} {name!r} is already {getattr(self[name], '__qualname__', self[name])}")
+        self[name] = entry
 
     def build(self, name: str, options: Mapping[str, Any], **given: Any) -> Any:
         """Makes an instance: `options` from a YAML are its constructor's arguments, checked against their annotations.
@@ -71,10 +90,14 @@ class Registry(dict):
             LookupError: no such name.
             ValueError: an unknown, missing or wrong option; one per line.
         """
-        return make(self[name], options, f"{self.kind} {name!r}", **given)
+        return make(cast(Callable[..., Any], self[name]), options, f"{self.kind} {name!r}", **given)
 
-    def __missing__(self, name: str):
-        raise LookupError(f"no {self.kind} {name!r}; {nearest(name, self)}")
+    def unknown(self, name: str) -> str:
+        """The message about a name that is not registered: the known ones, and how a plugin's name becomes known."""
+        return f"no {self.kind} {name!r}; {nearest(name, self)}; {PLUGIN_HINT}"
+
+    def __missing__(self, name: str) -> T:
+        raise LookupError(self.unknown(name))
 
 
 def make(maker: Callable[..., T], options: Mapping[str, Any], where: str, **given: Any) -> T:
@@ -101,12 +124,13 @@ def make(maker: Callable[..., T], options: Mapping[str, Any], where: str, **give
     return maker(**checked, **given)
 
 
-def import_modules(package: str) -> None:
+def import_modules(package: str, *, leave: Collection[str] = ()) -> None:
     """Imports every module of a package, in the order of their names, so that each registers what it defines.
 
     Args:
         package: its dotted name, in its own `__init__.py` `__name__`.
+        leave: modules that register nothing and are heavy.
     """
     for module in sorted(iter_modules(sys.modules[package].__path__), key=lambda module: module.name):
-        if module.name != "__main__":
+        if module.name not in ("__main__", *leave):
             import_module(f"{package}.{module.name}")

@@ -1,6 +1,7 @@
 """What a run is made of: every key a YAML may hold, with its unit and default. No key is read anywhere else."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -32,9 +33,9 @@ class VisionConfig(Section):
 class LoraConfig(Section):
     """Low-rank adapters of the language model (arXiv:2106.09685)."""
 
-    rank: int = Field(8, ge=1)
-    alpha: float = 16
-    dropout: float = Field(0.05, ge=0, lt=1)
+    rank: int = Field(8, ge=1)  # of the two factors
+    alpha: float = 16  # their product is scaled by alpha / rank
+    dropout: float = Field(0.05, ge=0, lt=1)  # of the adapter's input
     targets: tuple[str, ...] = ("q_proj", "v_proj")  # names of linear layers inside the language model
 
 
@@ -43,33 +44,50 @@ class ModelConfig(Section):
 
     llm: str  # folder of a causal language model, or of an ullava run to go on from
     vision: VisionConfig | None = None  # None: as the run that `llm` names
-    projector: Literal["linear", "mlp2"] = "linear"
+    projector: Literal["linear", "mlp2"] = "linear"  # one linear layer, or two with GELU between
     conversation: str = "vicuna_v1"  # a name in models/text/conversation.py
     lora: LoraConfig | None = None
     heads: dict[str, Options] = {}  # head name -> its options
     tokens: dict[str, str] = {}  # our name of a token -> this checkpoint's spelling, e.g. {SEG: "<ins>"}
     tokenization: Literal["legacy", "native"] | None = None  # None: as the run that `llm` names, else native
-    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"  # of the language model
     from_scratch: tuple[Literal["llm", "vision", "sam"], ...] = ()  # built from config.json with random weights
 
 
 class LossConfig(Section):
     """Weights of the losses (u-LLaVA, arXiv:2311.05348, section 3), and where masks are compared."""
 
-    lm: float = 1.0
-    mask_bce: float = 2.0
-    mask_dice: float = 0.5
-    box_l1: float = 1.0
-    box_giou: float = 1.0
-    detector_focal: float = 1.0
-    keyword_alignment: float = 1.0
-    contrast: float = 1.0
-    multi_label: float = 1.0
-    resolution: Literal["original", "decoder"] = "original"
+    lm: float = 1.0  # cross-entropy of the tokens of the answers
+    mask_bce: float = 2.0  # binary cross-entropy of masks, mean over pixels
+    mask_dice: float = 0.5  # Dice loss of masks
+    box_l1: float = 1.0  # L1 distance of boxes
+    box_giou: float = 1.0  # 1 - generalised IoU of boxes
+    detector_focal: float = 1.0  # focal loss of the head `detector`
+    keyword_alignment: float = 1.0  # of the mask head's `fusion`: a [KEY] state against its word
+    contrast: float = 1.0  # of the head `contrast`: a region against its whole phrase
+    multi_label: float = 1.0  # of the head `contrast`: a region against each of its words
+    resolution: Literal["original", "decoder"] = "original"  # masks are compared at the picture's size, or SAM's
+    others: dict[str, float] = {}  # of heads from elsewhere; a YAML may write them beside ours
+    declared: ClassVar[dict[str, float]] = {}  # such a loss -> its weight where the YAML is silent
+
+    @classmethod
+    def declare(cls, weights: Mapping[str, float]) -> None:
+        """Makes known the losses of a head, and what they weigh where a YAML is silent."""
+        cls.declared.update({name: weight for name, weight in weights.items() if name not in cls.model_fields})
+
+    @model_validator(mode="before")
+    @classmethod
+    def knows_declared_losses(cls, section: Any) -> Any:
+        """Takes the weights of declared losses; what nobody declares is refused like any unknown key."""
+        if not isinstance(section, dict):
+            return section
+        others = {name: weight for name, weight in section.items() if name in cls.declared}
+        kept = {name: weight for name, weight in section.items() if name not in others}
+        return kept | {"others": {**(kept.get("others") or {}), **others}} if others else kept
 
     def weights(self) -> dict[str, float]:
         """Loss name -> weight."""
-        return self.model_dump(exclude={"resolution"})
+        return self.declared | self.model_dump(exclude={"resolution", "others"}) | self.others
 
 
 class DataRow(Section):
@@ -95,16 +113,16 @@ class SamplingConfig(Section):
 class EvaluationRow(Section):
     """One line of the results."""
 
-    dataset: str
-    task: str
-    answers: Literal["generated", "given"] = "generated"
+    dataset: str  # a name in the catalogue
+    task: str  # a name in the task registry
+    answers: Literal["generated", "given"] = "generated"  # given: the written answers are read instead
     limit: int | None = Field(None, ge=1)  # at most this many samples, evenly spread over the dataset
     shuffled: bool = False  # control: each question is asked of another sample's picture
     protocol: Literal["ullava_trainer", "ullava", "lisa", "lasagna"] = "ullava_trainer"  # whose rules: ours, or theirs
     boxes: str | dict[str, Options] | None = None  # where boxes come from: a source, or {source: its options}
     trivial: str | None = None  # also score the baselines that never look, learned from this training dataset
     metrics: tuple[str, ...] | None = None  # instead of the task's own: [generalised_iou], [vqa_choice]
-    options: Options = {}
+    options: Options = {}  # of the task
 
     @model_validator(mode="before")
     @classmethod
@@ -125,49 +143,50 @@ class EvaluationRow(Section):
 class TrainingConfig(Section):
     """How long, how fast, how precisely."""
 
-    epochs: float = Field(1.0, gt=0)
+    epochs: float = Field(1.0, gt=0)  # passes over the mixture
     max_steps: int | None = None  # optimizer steps; ends the run before its epochs do
     batch_size: int = Field(16, ge=1)  # samples per device
-    accumulate: int = Field(1, ge=1)
+    accumulate: int = Field(1, ge=1)  # batches to one optimizer step
     max_length: int = Field(512, ge=16)  # tokens of a row, patches included; whole turns are cut beyond
-    precision: Literal["bf16", "fp16", "fp32"] = "bf16"
+    precision: Literal["bf16", "fp16", "fp32"] = "bf16"  # of frozen weights and autocast; what learns is float32
     deepspeed: str | None = None  # a name in configs/deepspeed/ or a path
     fsdp: bool = False  # share out the weights by PyTorch's FSDP instead
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup_ratio: float = Field(0.03, ge=0, le=1)
-    weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    max_grad_norm: float = 1.0
-    gradient_checkpointing: bool = False
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"  # of the learning rate, after its rise
+    warmup_ratio: float = Field(0.03, ge=0, le=1)  # share of the steps in which the learning rate rises
+    weight_decay: float = 0.0  # of AdamW
+    betas: tuple[float, float] = (0.9, 0.999)  # of AdamW
+    max_grad_norm: float = 1.0  # longer gradients are scaled down to this norm
+    gradient_checkpointing: bool = False  # keep few activations and compute the others twice
     cache_features: bool = False  # keep the frozen towers' features of every picture in memory
-    workers: int = Field(4, ge=0)
+    workers: int = Field(4, ge=0)  # processes that read data; 0: the main one does
     on_bad_sample: Literal["stop", "quarantine"] = "stop"  # quarantine: bad_samples.jsonl says what stood in for what
     bad_share: float = Field(0.01, ge=0, lt=1)  # with quarantine: stop when a larger share of the records is bad
-    seed: int = 42
+    seed: int = 42  # of every random draw
     log_every: int = Field(10, ge=1)  # optimizer steps
     save_every: int | None = None  # optimizer steps; None: at each epoch's end
     keep: int = Field(2, ge=1)  # checkpoints that stay, the best one apart
-    report_to: tuple[str, ...] = ("tensorboard",)
+    report_to: tuple[str, ...] = ("tensorboard",)  # loggers of transformers; log.jsonl is always written
 
 
 class GenerationConfig(Section):
     """How answers are generated and scored."""
 
     batch_size: int = Field(16, ge=1)  # questions per device
-    max_new_tokens: int = Field(128, ge=1)
-    num_beams: int = Field(1, ge=1)
+    max_new_tokens: int = Field(128, ge=1)  # an answer is cut beyond
+    num_beams: int = Field(1, ge=1)  # 1: no beam search
     temperature: float = Field(0.0, ge=0)  # 0: greedy
-    top_p: float = Field(1.0, gt=0, le=1)
-    precision: Precision = "fp32"
+    top_p: float = Field(1.0, gt=0, le=1)  # with a temperature: nucleus sampling
+    precision: Precision = "fp32"  # 8bit and 4bit quantise the language model only
     options: Options = {}  # any more of transformers' `generate`, e.g. {repetition_penalty: 1.2}
-    workers: int = Field(2, ge=0)
-    seed: int = 42
+    workers: int = Field(2, ge=0)  # processes that read data; 0: the main one does
+    seed: int = 42  # of every random draw
 
 
 class RunConfig(Section):
     """One stage of training."""
 
-    output_dir: str
+    output_dir: str  # folder of all that the run writes
+    plugins: tuple[str, ...] = ()  # modules outside the package to import first; see docs/extending.md
     model: ModelConfig
     learn: dict[Part, float]  # part -> peak learning rate; what is not named is frozen
     new_embeddings_only: bool = False  # of the part `embeddings`, train only the rows of this stage's added tokens
@@ -184,8 +203,9 @@ class RunConfig(Section):
 class EvaluationConfig(Section):
     """One batch evaluation of one trained model."""
 
-    output_dir: str
+    output_dir: str  # folder of all that the run writes
+    plugins: tuple[str, ...] = ()  # modules outside the package to import first; see docs/extending.md
     model: str  # folder of a run, a checkpoint or a merged model
     evaluate: tuple[EvaluationRow, ...] = Field(min_length=1)
-    datasets: dict[str, Options] = {}
+    datasets: dict[str, Options] = {}  # own catalogue entries
     generation: GenerationConfig = GenerationConfig()

@@ -10,6 +10,7 @@ An entry names a `reader` and its options; beside them it may hold
     exclude: [refcoco_val, ...]           without the pictures of these datasets, whatever task they serve (exclude.py)
     first: 16                             of all this, the first so many samples
     licence, url, size, tree              where to get it, what it weighs, how it lies on disk
+    attributes: [[red, blue], ...]        words of its captions that can stand for each other, for a baseline
 """
 
 import dataclasses
@@ -27,7 +28,7 @@ from ullava.datasets.exclude import Without
 from ullava.datasets.readers.base import READERS, Reader
 from ullava.datasets.splits import PARTS, Beginning, Part
 
-ABOUT = ("licence", "url", "size", "tree", "splits", "note")  # for readers of the file, and for messages
+ABOUT = ("licence", "url", "size", "tree", "splits", "note", "attributes")  # for readers of the file, and for messages
 PLACES = ("root", "layouts", "by_task", "every", "part", "exclude", "first", "reader")
 VOCABULARIES = Path(__file__).parent / "vocabularies"
 SHARED = CONFIGS.parent.parent / "shared"  # default of $ULLAVA_SHARED

@@ -4,40 +4,91 @@ Works with whatever answers dialogues: a model, its trainer at an epoch's end, o
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ullava.configs.messages import located
-from ullava.configs.schema import EvaluationRow
-from ullava.datasets.catalogue import open_dataset
-from ullava.evaluation.baselines.trivial import evaluate_trivial
+from ullava.configs.schema import EvaluationRow, GenerationConfig
+from ullava.evaluation.baselines.trivial import Trivial, evaluate_trivial, open_trivial
 from ullava.evaluation.engine import ranks
 from ullava.evaluation.engine.answer_cache import AnswerCache
+from ullava.evaluation.engine.generation_options import generation_faults
+from ullava.evaluation.engine.opening import OpenedRow, open_row
 from ullava.evaluation.engine.predictions import replacing
 from ullava.evaluation.engine.progress import EvaluationProgress
-from ullava.evaluation.engine.protocols import open_protocol
-from ullava.evaluation.engine.questions import class_names, open_task
 from ullava.evaluation.engine.results import Results, write_results
-from ullava.evaluation.engine.rows import Answerer, evaluate_row, open_boxes, open_metrics
+from ullava.evaluation.engine.rows import Answerer, evaluate_row
 from ullava.evaluation.engine.soft_masks import FOLDER, replacing_folder
 from ullava.evaluation.report.results_page import write_page
 
 
-def open_rows(rows: Sequence[EvaluationRow], own: Mapping[str, Any]) -> None:
-    """Opens every row, so that a misspelt one ends the run before an hour's work and not after it.
+@dataclass(frozen=True)
+class OpenedEvaluation:
+    """A row of an evaluation, and the baselines that it is scored beside; None where it names no `trivial`."""
+
+    row: OpenedRow
+    trivial: Trivial | None
+
+    def score_names(self) -> set[str]:
+        """What `best:` may name of it: "dataset/task/score"."""
+        head = self.row.head
+        names = {f"{head['dataset']}/{head['task']}/{score}" for score in self.row.score_names()}
+        if self.trivial:
+            metrics = [metric for _, held in self.trivial.baselines for metric in held]
+            scores = {score for metric in metrics for score in metric.score([])}
+            names |= {f"{self.row.row.dataset}_trivial/{head['task']}/{score}" for score in scores}
+        return names
+
+
+def open_evaluation(
+    row: EvaluationRow,
+    own: Mapping[str, Any],
+    generation: GenerationConfig,
+    heads: Collection[str] | None = None,
+) -> OpenedEvaluation:
+    """Opens whatever a row names: the one way for `check`, training and evaluation. What opens is asked to its end.
+
+    Args:
+        own: the run's own catalogue entries.
+        generation: how the answers will be generated.
+        heads: names of the model's heads; None: not known.
+
+    Raises:
+        LookupError, ValueError, FileNotFoundError: see `open_row` and `open_trivial`.
+    """
+    opened = open_row(row, own, seed=generation.seed, heads=heads)
+    return OpenedEvaluation(opened, open_trivial(opened, generation, own) if row.trivial else None)
+
+
+def open_rows(
+    rows: Sequence[EvaluationRow],
+    own: Mapping[str, Any],
+    generation: GenerationConfig,
+    heads: Collection[str] | None = None,
+) -> set[str]:
+    """Opens every row before the first step, so that a misspelt one ends the run in seconds and not after an hour.
+
+    Weights that only a row needs, such as a detector's, are loaded, too.
+
+    Returns:
+        Names of all scores that the rows will give, as `best:` writes them.
 
     Raises:
         LookupError, ValueError, FileNotFoundError: a name, an option or a path that is not there; says the row.
     """
+    faults = list(generation_faults(generation))
+    if faults:
+        raise ValueError("\n".join(faults))
+    names: set[str] = set()
     for number, row in enumerate(rows):
         with located(f"evaluate[{number}]"):
-            task = open_task(row)
-            open_boxes(row, task, open_metrics(task, row))
-            for dataset in filter(None, (row.dataset, row.trivial)):
-                open_dataset(dataset, row.task, own)
-            open_protocol(row, class_names(row, own))
+            opened = open_evaluation(row, own, generation, heads)
+            opened.row.source.load()
+            names |= opened.score_names()
+    return names
 
 
 def evaluate(
@@ -70,7 +121,8 @@ def evaluate(
         for number, row in enumerate(rows):
             asked.begin(number)
             with located(f"evaluate[{number}]"):
-                result, scored = evaluate_row(row, asked, own=own, keep_lines=keep, saved=saved, progress=progress)
+                opened = open_evaluation(row, own, answerer.generation)
+                result, scored = evaluate_row(opened.row, asked, keep_lines=keep, saved=saved, progress=progress)
             if classes := result.pop("classes", None):
                 name = f"{result['dataset']}/{row.task}/{row.answers}"
                 results["run"].setdefault("classes", {})[name] = classes
@@ -79,10 +131,10 @@ def evaluate(
                 if question.soft:
                     question.line["predicted"]["soft"] = soft.write(f"{number:02d}_{question.place:06d}", question.soft)
                 file.write(json.dumps(question.line, ensure_ascii=False) + "\n")
-            if row.trivial:
-                strongest, all_of_them = evaluate_trivial(row, answerer.generation, own=own)
+            if opened.trivial:
+                strongest, comparison = evaluate_trivial(opened.trivial)
                 results["rows"].append(strongest)
-                results["run"].setdefault("trivial", {})[f"{row.dataset}/{row.task}"] = all_of_them
+                results["run"].setdefault("trivial", {})[f"{row.dataset}/{row.task}"] = comparison
         if writes:
             write_results(results, output / "results.json")
             write_page(results, output / "results.md")

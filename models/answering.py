@@ -8,6 +8,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import transformers
@@ -95,10 +96,8 @@ class Answerer:
     def generate(self, embeds: Tensor, attention_mask: Tensor) -> Said:
         """Greedy or sampled ids after (B, L, D) prompts padded at the left."""
         how = self.generation
-        sampling = {"temperature": how.temperature, "top_p": how.top_p, "top_k": 0} if how.temperature else {}
-        told = {"max_new_tokens": how.max_new_tokens, "num_beams": how.num_beams, "do_sample": bool(sampling)}
         result = self.model.llm.generate(
-            inputs_embeds=embeds, attention_mask=attention_mask, **told | sampling | how.options,
+            inputs_embeds=embeds, attention_mask=attention_mask, **generation_keywords(how),
             eos_token_id=self.stop_ids, pad_token_id=self.processor.tokenizer.pad_token_id,
             stop_strings=self.stop_strings, tokenizer=self.processor.tokenizer if self.stop_strings else None,
             return_dict_in_generate=True, use_cache=True, synced_gpus=False,
@@ -165,6 +164,13 @@ class Answerer:
         return [Answer(*one) for one in zip(texts, *kept, strict=True)]
 
 
+def generation_keywords(how: GenerationConfig) -> dict[str, Any]:
+    """What `generate` is told by a YAML."""
+    sampling = {"temperature": how.temperature, "top_p": how.top_p, "top_k": 0} if how.temperature else {}
+    told = {"max_new_tokens": how.max_new_tokens, "num_beams": how.num_beams, "do_sample": bool(sampling)}
+    return told | sampling | how.options
+
+
 def last_id(tokenizer: PreTrainedTokenizerBase, closing: str) -> int | None:
     """The token by which an answer with this closing ends, whatever its last word; None where there is no such one."""
     ends = {tokenizer(word + closing, add_special_tokens=False)["input_ids"][-1] for word in ("it", "it.", "it)")}
@@ -173,11 +179,14 @@ def last_id(tokenizer: PreTrainedTokenizerBase, closing: str) -> int | None:
     return ends.pop() if known else None
 
 
-def open_answerer(folder: str, generation: GenerationConfig, *, allow_mismatch: bool = False) -> Answerer:
+def open_answerer(
+    folder: str, generation: GenerationConfig, *, allow_mismatch: bool = False, device: str | torch.device | None = None
+) -> Answerer:
     """Opens a run, a checkpoint or a merged folder to be asked.
 
     Args:
         allow_mismatch: stand on other foundations than it was trained on.
+        device: where the network lives; None: the GPU where there is one.
 
     Raises:
         FileNotFoundError, ValueError: there is no such folder, or it does not hold what it says.
@@ -186,17 +195,22 @@ def open_answerer(folder: str, generation: GenerationConfig, *, allow_mismatch: 
     if generation.precision in QUANTISED:
         open_bitsandbytes(generation.precision)
     assembled = reopen(folder, precision=generation.precision, allow_mismatch=allow_mismatch)
-    cast(assembled, generation.precision)
+    cast(assembled, generation.precision, device)
     for tower in assembled.model.towers.values():
         tower.at_once = 1  # so that a picture's features do not depend on the company in which it is first asked about
     return Answerer(assembled, generation)
 
 
-def cast(assembled: Assembled, precision: str) -> None:
-    """Brings every weight to the precision, but the box head, whose coordinates need float32; picks the device."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+def cast(assembled: Assembled, precision: str, device: str | torch.device | None = None) -> None:
+    """Brings every weight to the precision, and to the device; precise heads, whose coordinates need it, stay float32.
+
+    Args:
+        device: None: the GPU where there is one.
+    """
+    device = str(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    precise = tuple(f"heads.{name}." for name, head in assembled.model.heads.items() if head.precise)
     for name, parameter in assembled.model.named_parameters():
-        kept = torch.float32 if name.startswith(("heads.box.", "heads.detector.")) else PRECISIONS[precision]
+        kept = torch.float32 if name.startswith(precise) else PRECISIONS[precision]
         parameter.data = parameter.data.to(kept)
     if precision in QUANTISED:
         quantise(assembled.model.llm, precision, device)

@@ -1,24 +1,26 @@
 """The processor of a network that is not there: what it would be fed, known without its weights.
 
-`ullava check` measures and shows rows with it. It reads configurations and a tokenizer only, and hashes nothing.
+`ullava check` measures and shows rows with it, and `assemble` takes its own from here. It reads configurations and a
+tokenizer only, and hashes nothing.
 """
 
 from pathlib import Path
 
-from transformers import SamConfig, SamVisionConfig
+from transformers import PreTrainedTokenizerBase
 
 from ullava.configs.schema import ModelConfig
 from ullava.datasets.images import View
-from ullava.datasets.moments import Sampling
-from ullava.models.assembly import SPELT, add_words, inherit, new_words
-from ullava.models.backbones.vision_tower import TOWERS, read_settings
+from ullava.models.backbones.tower_layout import TowerLayout, read_layout
 from ullava.models.batching.processor import Processor
-from ullava.models.detectors.opening import preparation
+from ullava.models.folders.hub import local_folder
 from ullava.models.folders.manifest import open_card
-from ullava.models.folders.trust import NEVER
-from ullava.models.heads.base import HEADS
-from ullava.models.text.conversation import conversation
+from ullava.models.folders.resolve import resolve_folders
+from ullava.models.heads.base import HEADS, looking
+from ullava.models.inheritance import inherit
+from ullava.models.text.chat_template import ChatTemplate
+from ullava.models.text.conversation import Conversation, conversation
 from ullava.models.text.tokenization import legacy, open_tokenizer
+from ullava.models.vocabulary import add_words, new_words, spelling_of
 
 
 def processor_from_config(config: ModelConfig, *, max_length: int = 512) -> Processor:
@@ -27,46 +29,52 @@ def processor_from_config(config: ModelConfig, *, max_length: int = 512) -> Proc
     Raises:
         FileNotFoundError, LookupError, ValueError: a folder or name that does not fit; says the key.
     """
+    config = resolve_folders(config, weights=False)
     parent = open_card(config.llm)
     config = inherit(config, parent)
     tokenizer = open_tokenizer(parent.folder if parent else config.llm)
     speech = conversation(config.conversation, tokenizer)
     add_words(tokenizer, *new_words(config))
     tokenizer = legacy(tokenizer) if config.tokenization == "legacy" else tokenizer
-    view, patches = sight(config)
-    return Processor(
-        tokenizer, speech, view=view, patches=patches, frames=config.vision.frames,
-        sampling=Sampling(config.vision.sampling, config.vision.fps), mask_view=mask_sight(config),
-        framed={HEADS[name].token for name in ("mask", "detector") if name in config.heads},
-        spelling={SPELT[name]: spelt for name, spelt in config.tokens.items()}, max_length=max_length,
-    )  # fmt: skip
+    frames = [HEADS[name].frame(config.heads[name] or {}) for name in looking(config.heads)]
+    return make_processor(
+        config, tokenizer, speech, layout_of(config), frame=frames[0] if frames else None, max_length=max_length
+    )
 
 
 def processor_from_folder(folder: str | Path, *, max_length: int = 512) -> Processor:
     """The processor of the run, the checkpoint or the merged model in `folder`; as `processor_from_config`."""
+    folder = local_folder(str(folder), "model", weights=False)
     card = open_card(folder)
     if card is None:
         raise FileNotFoundError(f"{folder}: no folder of a run, a checkpoint or a merged model")
     return processor_from_config(card.config.model_copy(update={"llm": str(folder)}), max_length=max_length)
 
 
-def sight(config: ModelConfig) -> tuple[View, int]:
-    """What the vision tower sees of a picture, and how many patches it makes of it."""
-    folder, key = config.vision.tower, "model.vision.tower"
-    kind = read_settings(folder, "config.json", key).get("model_type")
-    if kind not in TOWERS:
-        raise ValueError(f"{key}: {folder} holds a {kind!r}, expected one of {', '.join(sorted(TOWERS))}")
-    shape = TOWERS[kind][1].from_pretrained(folder, **NEVER)
-    return View(shape.image_size, config.vision.aspect), (shape.image_size // shape.patch_size) ** 2
+def layout_of(config: ModelConfig) -> TowerLayout:
+    """What becomes of a picture or film in a row, for the backbone that `config` names."""
+    assert config.vision is not None  # `inherit` sees to it
+    return read_layout(config.vision)
 
 
-def mask_sight(config: ModelConfig) -> View | None:
-    """What SAM sees, or else the detector; None where neither is."""
-    if "mask" in config.heads:
-        folder = Path(config.heads["mask"]["sam"])
-        shape = SamVisionConfig() if folder.is_file() else SamConfig.from_pretrained(folder, **NEVER).vision_config
-        return View(shape.image_size, "corner", background=(0, 0, 0))
-    if "detector" in config.heads:
-        *_, longest = preparation(Path(config.heads["detector"]["weights"]))
-        return View(longest, "corner", background=(0, 0, 0))
-    return None
+def make_processor(
+    config: ModelConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    speech: Conversation | ChatTemplate,
+    layout: TowerLayout,
+    *,
+    frame: View | None,
+    max_length: int,
+) -> Processor:
+    """The processor of a network, whether that is there or not.
+
+    Args:
+        config: with what only the parent knows, see `inherit`.
+        tokenizer: with the tokens that the stage may say.
+        frame: how a picture lies in the frame that heads look at; None: none does.
+    """
+    return Processor(
+        tokenizer, speech, view=layout.view, patches=layout.patches, frames=layout.frames, sampling=layout.sampling,
+        mask_view=frame, framed={HEADS[name].token for name in looking(config.heads)}, spelling=spelling_of(config),
+        max_length=max_length,
+    )  # fmt: skip

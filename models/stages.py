@@ -29,6 +29,15 @@ REGISTERED = {  # tower -> its name among the parameters
 }  # fmt: skip
 
 
+def register_tower(part: str) -> None:
+    """Makes `part` one that `learn:` may name: all parameters of a tower that stands under this name when it learns."""
+    if part not in REGISTERED:
+        REGISTERED[part] = part
+        heads = PARTS.pop("heads")
+        PARTS[part] = rf"^{re.escape(part)}\."
+        PARTS["heads"] = heads  # the last one
+
+
 def part_of(name: str) -> str:
     """The part that owns the parameter `name`."""
     for part, pattern in PARTS.items():

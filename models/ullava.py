@@ -8,16 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ullava.configs.registry import nearest
 from ullava.models.backbones.vision_tower import VisionTower
 from ullava.models.batching.batch import Batch, Media
-from ullava.models.heads.base import Head
+from ullava.models.heads.base import HEADS, Head, looking
 from ullava.models.heads.standardise import Standardise
 from ullava.models.stages import REGISTERED
-
-GROUPS = {  # loss -> what it is a mean over
-    "mask_bce": "mask", "mask_dice": "mask", "box_l1": "box", "box_giou": "box", "detector_focal": "box",
-    "keyword_alignment": "keyword", "contrast": "named", "multi_label": "named",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)  # no slots: ZeRO-3 asks for vars() of what modules return
@@ -26,9 +22,6 @@ class Losses:
 
     total: Tensor
     parts: Mapping[str, Tensor]
-
-
-FRAMED = {"mask": "sam_encoder", "detector": "detector_backbone"}  # head -> the part that its tower is
 
 
 def names(media: Media) -> list[str]:
@@ -47,6 +40,19 @@ def over_time(features: Tensor) -> Tensor:
 def as_divisor(count: int | Tensor) -> int | Tensor:
     """At least one, so that a step without promises has a loss of zero."""
     return count.clamp(min=1) if isinstance(count, Tensor) else max(count, 1)
+
+
+def group_of(head: Head, loss: str, counts: Mapping[str, Any]) -> str:
+    """What a loss is a mean over, a key of `counts`.
+
+    Raises:
+        LookupError: the head's class does not declare the loss, or names nothing that is counted.
+    """
+    if loss not in head.losses_named:
+        raise LookupError(f"head {head.name!r} gives the loss {loss!r}; declare it in its losses_named")
+    if (group := head.losses_named[loss]) not in counts:
+        raise LookupError(f"head {head.name!r}: losses_named[{loss!r}]: nothing counts {group!r}; {nearest(group, counts)}")
+    return group
 
 
 class Ullava(nn.Module):
@@ -90,9 +96,7 @@ class Ullava(nn.Module):
     @property
     def towers(self) -> dict[str, Any]:
         """Everything that stands outside the module tree while it is frozen, by the part that it is."""
-        return {"vision": self.vision} | {
-            part: self.heads[name].tower for name, part in FRAMED.items() if name in self.heads
-        }
+        return {"vision": self.vision} | {HEADS[name].tower_part: self.heads[name].tower for name in looking(self.heads)}
 
     def let_learn(self, part: str) -> None:
         """Registers a tower that learns: from now on it has gradients, is saved, and runs on every rank."""
@@ -166,11 +170,12 @@ class Ullava(nn.Module):
         states = self.decoder(
             inputs_embeds=self.embed(batch), attention_mask=batch.attention_mask, use_cache=False
         ).last_hidden_state
-        sums = {"lm": self.lm_loss(states, batch).sum()}
+        sums, groups = {"lm": self.lm_loss(states, batch).sum()}, {"lm": "lm"}
         for head, predicted in self.run_heads(states, batch):
             for name, losses in head.losses(predicted, batch).items():  # two heads may draw boxes
+                groups[name] = group_of(head, name, counts)
                 sums[name] = sums.get(name, 0) + losses.sum()
-        parts = {name: total / as_divisor(counts[GROUPS.get(name, name)]) for name, total in sums.items()}
+        parts = {name: total / as_divisor(counts[groups[name]]) for name, total in sums.items()}
         return Losses(sum(self.weights[name] * part for name, part in parts.items()), parts)
 
     def lm_loss(self, states: Tensor, batch: Batch) -> Tensor:

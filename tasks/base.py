@@ -10,7 +10,7 @@ import numpy as np
 from ullava.configs.registry import Registry
 from ullava.datasets.structures import Dialogue, Sample
 
-TASKS = Registry("task")
+TASKS: Registry[type["Task"]] = Registry("task")
 T = TypeVar("T")
 
 
@@ -36,12 +36,15 @@ class Task(ABC):
         name: as in the YAML, set by the registry.
         heads: names in the head registry whose tokens its answers may say; may depend on its options.
         metrics: names in the metric registry that score its answers; likewise.
+        main_score: the score that stands for the task in summaries and by which its baselines are ranked; "": the first
+            that its metrics give.
         by_name: whether the masks of its answers are known by the names that are said of them, whatever their order and
             number; such a task has `names`.
     """
 
     name: ClassVar[str]
     by_name: ClassVar[bool] = False
+    main_score: ClassVar[str] = ""
     heads: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
 

@@ -20,6 +20,7 @@ class Captioning(Task):
     """
 
     metrics = ("captions",)
+    main_score = "CIDEr-D"
     about: ClassVar[type] = Picture
     questions: ClassVar[phrases.Questions] = phrases.DESCRIBE_PICTURE
 

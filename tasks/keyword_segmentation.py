@@ -23,6 +23,7 @@ class KeywordSegmentation(RegionTask):
     """
 
     scores = {SEG: ("mask_iou",), KEY: ("keyword_acc",)}
+    main_score = "gIoU"
 
     phrases: str = "lisa"
     form: str = "keyword_first"

@@ -54,6 +54,7 @@ class MultiTargetSegmentation(Task):
     by_name = True
     heads = ("mask",)
     metrics = ("mean_iou", "presence")
+    main_score = "mIoU"
 
     phrases: str = "lasagna"
     form: str = "joined"

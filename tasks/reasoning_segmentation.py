@@ -32,6 +32,7 @@ class ReasoningSegmentation(RegionTask):
     """
 
     scores = {SEG: ("mask_iou",), LOC: ()}
+    main_score = "gIoU"
 
     phrases: str = "lisa"
     rounds: int = 1

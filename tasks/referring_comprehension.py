@@ -13,6 +13,7 @@ class ReferringComprehension(ReferringSegmentation):
     """Asks as RES does, for boxes only."""
 
     scores = {LOC: ("box_accuracy",)}
+    main_score = "acc@0.5"
 
     says: tuple[str, ...] = ("LOC",)
 

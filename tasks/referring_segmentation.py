@@ -28,6 +28,7 @@ class ReferringSegmentation(RegionTask):
     """
 
     scores = {SEG: ("mask_iou",), LOC: ("box_accuracy",)}
+    main_score = "gIoU"
 
     no_target: Literal["neg", "empty_mask"] = "neg"
 

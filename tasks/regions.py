@@ -11,7 +11,7 @@ import numpy as np
 from ullava.configs.registry import nearest
 from ullava.configs.tokens import LOC, SEG
 from ullava.datasets.structures import Dialogue, Promise, Region, Sample, Turn
-from ullava.tasks.answers.grammar import GRAMMARS, Grammar, plain
+from ullava.tasks.answers.grammar import GRAMMARS, AnswerGrammar, plain
 from ullava.tasks.base import Task, draw, pick
 from ullava.tasks.phrases.phrasebook import Phrasebook, Questions, fill, phrasebook
 
@@ -46,7 +46,7 @@ class RegionTask(Task):
 
     def __post_init__(self):
         if self.form and self.form not in GRAMMARS:
-            raise LookupError(f"form: no grammar {self.form!r}; {nearest(self.form, GRAMMARS)}")
+            raise LookupError(f"form: {GRAMMARS.unknown(self.form)}")
         known = {token.strip("[]"): token for token in self.grammar.labels if token in self.scores}
         for name in self.says:
             if name not in known:
@@ -73,7 +73,7 @@ class RegionTask(Task):
         return phrasebook(self.phrases, slotted=self.slotted)
 
     @cached_property
-    def grammar(self) -> Grammar:
+    def grammar(self) -> AnswerGrammar:
         return GRAMMARS[self.form or self.book.grammar]
 
     @cached_property

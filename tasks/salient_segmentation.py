@@ -15,6 +15,7 @@ class SalientSegmentation(RegionTask):
     slotted = False
     explains = True
     scores = {SEG: ("mask_iou", "saliency"), LOC: ()}
+    main_score = "gIoU"
 
     def asked(self, sample):
         if len(sample.regions) != 1:

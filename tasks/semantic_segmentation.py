@@ -13,6 +13,7 @@ class SemanticSegmentation(RegionTask):
     """Asks by the names of the classes that are present."""
 
     scores = {SEG: ("mean_iou",), LOC: ()}
+    main_score = "mIoU"
 
     def asked(self, sample):
         if not sample.regions or not all(region.category for region in sample.regions):

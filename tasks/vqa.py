@@ -22,6 +22,7 @@ class VisualQuestionAnswering(Task):
     """
 
     metrics = ("vqa_accuracy",)
+    main_score = "accuracy"
 
     rounds: int = 4
     suffix: str = ""

@@ -38,7 +38,8 @@ def told() -> SimpleNamespace:
 @pytest.fixture(scope="module")
 def opened():
     text = next(path.parent for path in FOLDER.glob("*/vocab.txt"))
-    return open_detector(FOLDER / "weights.pth", text)
+    heads = json.loads((FOLDER / "config.json").read_text())["args"]["nheads"]
+    return open_detector(FOLDER / "weights.pth", text, attention_heads=heads)
 
 
 CALLS = {"single": ([0], [0]), "single1": ([1], [1]), "batch": ([0, 1], [0, 0])}  # name -> its pictures and captions

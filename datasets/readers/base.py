@@ -10,7 +10,7 @@ from ullava.configs.registry import Registry
 from ullava.datasets.structures import Sample
 from ullava.datasets.tables import Table
 
-READERS = Registry("reader")
+READERS: Registry[type["Reader"]] = Registry("reader")
 
 
 class Reader(Sequence[Sample]):

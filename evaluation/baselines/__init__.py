@@ -1,1 +1,5 @@
 """What is reached without looking. Importing this package registers every baseline."""
+
+from ullava.configs.registry import import_modules
+
+import_modules(__name__)

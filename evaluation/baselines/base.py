@@ -7,17 +7,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ullava.configs.registry import Registry
 from ullava.configs.schema import EvaluationRow, GenerationConfig
 from ullava.datasets.structures import Answer, Dialogue
 from ullava.evaluation.engine.questions import Question
+
+BASELINES: Registry[type["Baseline"]] = Registry("baseline")
 
 
 class Baseline(ABC):
     """Answers without looking.
 
     Attributes:
-        name: as in the results.
+        name: as in the results, set by the registry.
         reads: what kind of metric it is held against.
+        tasks: names of the tasks whose questions it answers.
 
     Args:
         row: what is evaluated.
@@ -27,12 +31,23 @@ class Baseline(ABC):
 
     name: ClassVar[str]
     reads: ClassVar[str]
+    tasks: ClassVar[tuple[str, ...]]
 
     def __init__(self, row: EvaluationRow, own: Mapping[str, Any], generation: GenerationConfig):
         self.row, self.own, self.generation = row, own, generation
 
-    def suits(self) -> bool:
-        """Whether it means anything for this row."""
+    def prove(self, lessons: Sequence[Question] | None) -> None:  # noqa: B027, most are content with any
+        """Opens what it needs besides the lessons, and looks whether these teach it anything.
+
+        Args:
+            lessons: None where they are not read yet, for each costs the decoding of a picture.
+
+        Raises:
+            ValueError, LookupError, FileNotFoundError: they do not, or something is not there.
+        """
+
+    def suits(self, questions: Sequence[Question]) -> bool:
+        """Whether it means anything for these questions."""
         return True
 
     def learn(self, lessons: Sequence[Question]) -> None:  # noqa: B027, some have nothing to learn

@@ -6,7 +6,7 @@ import numpy as np
 
 from ullava.configs.tokens import NEG, SEG
 from ullava.datasets.structures import Answer
-from ullava.evaluation.baselines.base import Baseline
+from ullava.evaluation.baselines.base import BASELINES, Baseline
 from ullava.evaluation.baselines.masks import GRID, best_cut, mean_map, stretch
 from ullava.evaluation.engine.box_sources import THRESHOLD
 from ullava.evaluation.engine.questions import open_task
@@ -14,11 +14,13 @@ from ullava.evaluation.engine.scoring import promised
 from ullava.evaluation.engine.sizes import size_of
 
 
+@BASELINES.register("every_class")
 class EveryClass(Baseline):
     """Calls each class there that it is asked for, and draws the mean of its training masks, scaled so that 0.5 cuts it
     where the IoU is best; each pixel then goes to the class that is there most often."""
 
-    name, reads = "every_class", "mask"
+    reads = "mask"
+    tasks = ("multi_target",)
 
     def learn(self, lessons):
         sums: dict[str | None, np.ndarray] = {}

@@ -8,8 +8,9 @@ from PIL import Image
 
 from ullava.configs.tokens import SEG
 from ullava.datasets.catalogue import open_dataset
+from ullava.datasets.readers.base import Reader
 from ullava.datasets.structures import Answer, Dialogue, Region, Sample
-from ullava.evaluation.baselines.base import Baseline
+from ullava.evaluation.baselines.base import BASELINES, Baseline
 from ullava.evaluation.engine.box_sources import THRESHOLD
 from ullava.evaluation.engine.scoring import promised, true_box
 from ullava.evaluation.engine.sizes import size_of
@@ -17,6 +18,7 @@ from ullava.evaluation.engine.sizes import size_of
 GRID = (64, 64)  # cells of a learned position map
 
 
+@BASELINES.register("all_objects")
 class AllObjects(Baseline):
     """The union of the sample's regions, whichever is asked for.
 
@@ -24,21 +26,29 @@ class AllObjects(Baseline):
     pictures, and where it has none the baseline does not suit.
     """
 
-    name, reads = "all_objects", "mask"
+    reads = "mask"
+    tasks = ("res", "keyword", "part", "reasoning", "salient", "semantic")
     alone = ("salient", "reasoning")  # tasks of such samples
 
-    def suits(self):
-        return self.row.task not in self.alone or bool(self.maps)
+    def prove(self, lessons):
+        if self.row.task in self.alone:
+            self.label_maps()
+
+    def suits(self, questions):
+        return self.row.task not in self.alone or all(paths(one.meant.sample) in self.maps for one in questions)
 
     @cached_property
     def maps(self) -> dict[tuple[Path, ...], Sample]:
         """What the dataset has for task `semantic`, by picture; empty where that is one region a picture all over."""
-        try:
-            reader = open_dataset(self.row.dataset, "semantic", dict(self.own))
-        except LookupError:
-            return {}
-        samples = {paths(sample): sample for sample in reader}
+        samples = {paths(sample): sample for sample in self.label_maps() or ()}
         return samples if any(len(sample.regions) > 1 for sample in samples.values()) else {}
+
+    def label_maps(self) -> Reader | None:
+        """The row's dataset as task `semantic` reads it; None where it has nothing for that task."""
+        try:
+            return open_dataset(self.row.dataset, "semantic", dict(self.own))
+        except LookupError:
+            return None
 
     def answer(self, dialogue):
         sample = dialogue.sample
@@ -46,10 +56,12 @@ class AllObjects(Baseline):
         return as_masks(dialogue, union(regions))
 
 
+@BASELINES.register("mean_mask")
 class MeanMask(Baseline):
     """The mean of all training masks, stretched over the picture; scaled so that 0.5 cuts it where the IoU is best."""
 
-    name, reads = "mean_mask", "mask"
+    reads = "mask"
+    tasks = ("res", "keyword", "part", "reasoning", "salient")
 
     def learn(self, lessons):
         mean = mean_map([region for lesson in lessons for region in promised(lesson.meant, SEG)])
@@ -59,10 +71,12 @@ class MeanMask(Baseline):
         return as_masks(dialogue, self.map)
 
 
+@BASELINES.register("class_prior")
 class ClassPrior(Baseline):
     """For each class the cells where its training masks usually are, cut where the IoU with them is best."""
 
-    name, reads = "class_prior", "mask"
+    reads = "mask"
+    tasks = ("semantic",)
 
     def learn(self, lessons):
         regions: dict[str | None, list[Region]] = {}
@@ -79,10 +93,16 @@ class ClassPrior(Baseline):
         return Answer(dialogue.turns[-1].answer, {"mask": masks})
 
 
+@BASELINES.register("constant_box")
 class ConstantBox(Baseline):
     """The one box, in shares of the picture, with the best acc@0.5 (then mean IoU) on the training boxes."""
 
-    name, reads = "constant_box", "box"
+    reads = "box"
+    tasks = ("rec", "res", "keyword", "part", "reasoning", "salient")
+
+    def prove(self, lessons):
+        if lessons is not None and not any(lesson.meant.promises for lesson in lessons):
+            raise ValueError(f"{self.row.trivial}: expected boxes to learn from, found none in {len(lessons)} answers")
 
     def learn(self, lessons):
         truths = []

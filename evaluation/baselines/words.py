@@ -2,21 +2,23 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
 
+from ullava.datasets.catalogue import find
 from ullava.datasets.structures import Answer
-from ullava.datasets.tiny_world.scene import DIRECTIONS
-from ullava.datasets.tiny_world.words import WORDS
-from ullava.evaluation.baselines.base import Baseline
+from ullava.evaluation.baselines.base import BASELINES, Baseline
 
 STEM = 4  # words of a question that make its kind: "what color is the"
 OFTEN = 10  # training questions of a kind below which a shorter beginning counts
-GROUPS = (*WORDS.values(), tuple(DIRECTIONS))  # words of the embedded world that can stand for each other
 
 
+@BASELINES.register("majority_answer")
 class MajorityAnswer(Baseline):
     """The commonest training answer to questions that begin alike."""
 
-    name, reads = "majority_answer", "text"
+    reads = "text"
+    tasks = ("vqa",)
 
     def learn(self, lessons):
         self.answers: dict[tuple[str, ...], Counter] = {}
@@ -33,15 +35,19 @@ class MajorityAnswer(Baseline):
         raise AssertionError("the empty stem begins every question")
 
 
+@BASELINES.register("another_caption")
 class AnotherCaption(Baseline):
     """A caption of another picture, drawn from the training set."""
 
-    name, reads = "another_caption", "text"
+    reads = "text"
+    tasks = ("captioning", "video_captioning")
+
+    def prove(self, lessons):
+        if lessons is not None and len({lesson.meant.sample.media for lesson in lessons}) < 2:
+            raise ValueError(f"{self.row.trivial}: expected captions of at least two pictures, found one")
 
     def learn(self, lessons):
         self.captions = [(lesson.meant.sample.media, lesson.meant.turns[-1].answer) for lesson in lessons]
-        if len({media for media, _ in self.captions}) < 2:
-            raise ValueError(f"{self.row.trivial}: expected captions of at least two pictures, found one")
 
     def answer(self, dialogue):
         rng = self.rng(dialogue)
@@ -51,17 +57,24 @@ class AnotherCaption(Baseline):
                 return Answer(caption)
 
 
+@BASELINES.register("random_attributes")
 class RandomAttributes(Baseline):
-    """The true caption of a drawn scene, every attribute replaced by one of its kind: the right number of things."""
+    """The true caption, every attribute in it replaced by one of its kind: the right number of the wrong objects."""
 
-    name, reads = "random_attributes", "text"
+    reads = "text"
+    tasks = ("captioning", "video_captioning")
 
-    def suits(self):
-        return self.row.dataset.startswith("tiny_")  # the embedded world, whose words we know
+    def suits(self, questions):
+        return bool(self.groups)
+
+    @cached_property
+    def groups(self) -> Sequence[Sequence[str]]:
+        """Words that can stand for each other, as the dataset's catalogue entry lists them."""
+        return find(self.row.dataset, self.own).get("attributes", ())
 
     def answer(self, dialogue):
         rng = self.rng(dialogue)
-        group_of = {word: group for group in GROUPS for word in group}
+        group_of = {word: group for group in self.groups for word in group}
         pattern = r"\b(" + "|".join(sorted(map(re.escape, group_of), key=len, reverse=True)) + r")\b"
 
         def another(match: re.Match) -> str:

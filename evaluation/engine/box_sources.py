@@ -13,6 +13,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -22,10 +23,11 @@ from ullava.configs.tokens import END_TAG, LOC, SEG, TAG
 from ullava.datasets.boxes import iou
 from ullava.datasets.components import boxes_of
 from ullava.datasets.structures import Answer, Box, Dialogue, Picture
+from ullava.models.folders.hub import local_folder
 from ullava.tasks.base import Task
 from ullava.tasks.regions import HEAD_OF
 
-BOX_SOURCES = Registry("box source")
+BOX_SOURCES: Registry[type["BoxSource"]] = Registry("box source")
 NAMED = re.compile(re.escape(TAG) + "(.+?)" + re.escape(END_TAG))
 THRESHOLD = 0.5  # of a mask's probabilities: logit 0, as LISA's evaluation
 
@@ -35,10 +37,15 @@ class BoxSource(ABC):
 
     Attributes:
         token: the owner token whose promises it answers.
+        head: name of the head without which it finds nothing; None where it needs none of its own.
     """
 
     name: ClassVar[str]
     token: ClassVar[str]
+    head: ClassVar[str | None] = None
+
+    def load(self) -> None:  # noqa: B027, most sources have no weights of their own
+        """Loads the weights that it needs, so that a broken file is known before the first question."""
 
     @abstractmethod
     def __call__(self, question: Dialogue, answer: Answer) -> Sequence[Box | None]:
@@ -93,6 +100,7 @@ class DetectorBox(BoxSource):
     """The detector head's own prediction under [LOC]."""
 
     token = LOC
+    head = "detector"
 
     def __call__(self, question, answer):
         if "detector" not in answer.predictions:
@@ -141,21 +149,49 @@ class GroundedBox(BoxSource):
         least: float = 0.1,
     ):  # fmt: skip
         self.frame = MaskFrame(least)
-        self.find = open_prompter(weights, text, threshold, text_threshold)
+        weights = local_folder(weights, "boxes.grounding.weights")
+        self.options = weights, text, threshold, text_threshold
+        check_prompter(weights, text)
+
+    def load(self):
+        """Opens the detector."""
+        open_prompter(*self.options)
 
     def __call__(self, question, answer):
         frames, names = self.frame(question, answer), NAMED.findall(answer.text)
-        media = question.sample.media
+        media, find = question.sample.media, open_prompter(*self.options)
         places = [promise.region.picture for promise in question.promises if promise.token == SEG]
         found: list[Box | None] = []
         for number, frame in enumerate(frames):
             medium = media[places[number] if number < len(places) else -1]
             known = names and isinstance(medium, Picture)
-            boxes = self.find(medium, names[min(number, len(names) - 1)]) if known else []
+            boxes = find(medium, names[min(number, len(names) - 1)]) if known else []
             if frame:
                 boxes = sorted(boxes, key=lambda box: -iou(box, frame))
             found.append(boxes[0] if boxes else None)
         return found
+
+
+def check_prompter(weights: str, text: str | None) -> None:
+    """Refuses what is no GroundingDINO, or lacks a file; reads no weights.
+
+    Raises:
+        FileNotFoundError, ValueError: see `open_detector`.
+    """
+    from ullava.models.backbones.vision_tower import read_settings  # torch and all: only where a row wants it
+    from ullava.models.detectors.opening import find_text
+
+    key = "boxes.grounding.weights"
+    if not Path(weights).exists():
+        raise FileNotFoundError(
+            f"{key}: {weights}: no such file or folder; published weights: groundingdino_swint_ogc.pth "
+            "(github.com/IDEA-Research/GroundingDINO, releases), or a folder like IDEA-Research/grounding-dino-tiny"
+        )
+    find_text(Path(weights), text, key)
+    if Path(weights).is_dir():
+        kind = read_settings(weights, "config.json", key).get("model_type")
+        if kind != "grounding-dino":
+            raise ValueError(f"{key}: {weights} holds a {kind!r}, expected 'grounding-dino'")
 
 
 @lru_cache(maxsize=1)

@@ -6,19 +6,21 @@ scores without looking.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 
 from ullava.configs.schema import EvaluationRow
 from ullava.datasets.catalogue import open_dataset
+from ullava.datasets.readers.base import Reader
 from ullava.datasets.structures import Dialogue, Region, Sample
 from ullava.tasks.base import TASKS, Task
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One exam.
+    """One question of an evaluation.
 
     Attributes:
         meant: as the task wrote it, with the truth.
@@ -44,27 +46,43 @@ def open_task(row: EvaluationRow) -> Task:
     return TASKS.build(row.task, row.options)
 
 
-def open_questions(row: EvaluationRow, task: Task, own: Mapping[str, Any], seed: int) -> list[Question]:
-    """Every exam of a row's samples, in order; `own` holds the run's own catalogue entries.
+def open_reader(row: EvaluationRow, own: Mapping[str, Any]) -> Reader:
+    """The dataset of a row.
+
+    Args:
+        own: the run's own catalogue entries.
+
+    Raises:
+        LookupError, ValueError, FileNotFoundError: see `open_dataset`; ValueError also where it holds no record.
+    """
+    reader = open_dataset(row.dataset, row.task, dict(own))
+    if not len(reader):
+        raise ValueError(f"{row.dataset} has no records")
+    return reader
+
+
+def open_questions(row: EvaluationRow, task: Task, reader: Reader, seed: int) -> Iterator[Question]:
+    """Yields every question of a row's samples, in order.
+
+    Args:
+        seed: of the draws that exchange the pictures of a shuffled row.
 
     Raises:
         ValueError: there is not a single question.
     """
-    reader = open_dataset(row.dataset, row.task, dict(own))
-    samples = [reader[i] for i in spread(len(reader), row.limit)]
-    others = shuffle(samples, seed) if row.shuffled else [None] * len(samples)
-    questions = [question for pair in zip(samples, others, strict=True) for question in examine(task, *pair)]
-    if not questions:
-        raise ValueError(f"{row.dataset}: none of its {len(samples)} samples holds a question for task {row.task!r}")
-    return questions
+    places = spread(len(reader), row.limit)
+    samples = [reader[i] for i in places] if row.shuffled else (reader[i] for i in places)
+    others = shuffle(samples, seed) if isinstance(samples, list) else repeat(None, len(places))
+    asked = False
+    for sample, media in zip(samples, others, strict=True):
+        for question in write_questions(task, sample, media):
+            yield question
+            asked = True
+    if not asked:
+        raise ValueError(f"{row.dataset}: none of its {len(places)} samples holds a question for task {row.task!r}")
 
 
-def class_names(row: EvaluationRow, own: Mapping[str, Any]) -> Mapping[Any, str] | None:
-    """The classes of a row's dataset by their ids; None where it does not number them."""
-    return getattr(open_dataset(row.dataset, row.task, dict(own)), "names", None)
-
-
-def examine(task: Task, sample: Sample, media: tuple | None) -> Iterator[Question]:
+def write_questions(task: Task, sample: Sample, media: tuple | None) -> Iterator[Question]:
     """Yields the task's evaluation dialogues of a sample, asked of its own media or of the others given."""
     for meant in task.eval_dialogues(sample):
         yield Question(meant, meant if media is None else blind(meant, media))

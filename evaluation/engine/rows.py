@@ -11,21 +11,17 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from ullava.configs.schema import EvaluationRow, GenerationConfig
+from ullava.configs.schema import GenerationConfig
 from ullava.datasets.structures import Answer, Dialogue, Video
 from ullava.evaluation.engine import ranks
-from ullava.evaluation.engine.answer_form import AnswerForm
-from ullava.evaluation.engine.box_sources import BoxSource, open_source, source_fault
 from ullava.evaluation.engine.named_masks import pair_batch
+from ullava.evaluation.engine.opening import OpenedRow
 from ullava.evaluation.engine.progress import EvaluationProgress, RowProgress
-from ullava.evaluation.engine.protocols import open_protocol
-from ullava.evaluation.engine.questions import Question, class_names, open_questions, open_task
+from ullava.evaluation.engine.questions import Question
 from ullava.evaluation.engine.results import ResultRow
 from ullava.evaluation.engine.scoring import QuestionScorer, ScoredQuestion
-from ullava.evaluation.metrics.base import METRICS, Metric
+from ullava.evaluation.metrics.base import Metric
 from ullava.evaluation.metrics.bootstrap import interval
-from ullava.evaluation.metrics.captions import meteor
-from ullava.tasks.base import Task
 
 PROTOCOL = "ullava_trainer"  # ours: one question a conversation, every promise scored; `protocols` has the others
 TELLS = 20  # times that the progress bar says how the score runs
@@ -45,59 +41,29 @@ class Answerer(Protocol):
 
 
 def evaluate_row(
-    row: EvaluationRow,
+    opened: OpenedRow,
     answerer: Answerer,
     *,
-    own: Mapping[str, Any],
     keep_lines: bool = False,
     saved: EvaluationProgress | None = None,
     progress: bool = True,
 ) -> tuple[ResultRow, list[ScoredQuestion]]:
-    """Evaluates one row; returns its results, with its classes, and its marked questions, in order.
+    """Evaluates one row; returns its results, with its classes, and its scored questions, in order.
 
     Args:
-        own: the run's own catalogue entries.
-        keep_lines: whether scored carry their line of predictions.jsonl.
+        keep_lines: whether scored questions carry their line of predictions.jsonl.
         saved: what earlier processes have done of this evaluation, and where this one notes what it does.
     """
     began = time.perf_counter()
-    task = open_task(row)
-    metrics = open_metrics(task, row)
-    source = open_boxes(row, task, metrics)
-    dataset = f"{row.dataset}_shuffled" if row.shuffled else row.dataset
-    head = {"dataset": dataset, "task": row.task, "answers": row.answers, "protocol": row.protocol}
-    protocol = open_protocol(row, class_names(row, own))
-    questions = protocol.arrange(open_questions(row, task, own, answerer.generation.seed))
-    scorer = QuestionScorer(task, metrics, source, head, keep_lines, protocol.settle)
+    row, metrics, source = opened.row, opened.metrics, opened.source
+    questions = opened.all_questions()
+    scorer = QuestionScorer(opened.task, metrics, source, opened.head, keep_lines, opened.protocol.settle)
     row_progress = saved.row_progress(row, answerer.generation, questions) if saved else RowProgress()
     scored = score_all(
         questions, answerer, scorer, given=row.answers == "given", row_progress=row_progress, progress=progress
     )
-    boxes = source.name if any(metric.reads == "box" for metric in metrics) else None
-    return summary(scored, metrics, {**head, "boxes": boxes}, began) | classes_of(scored, metrics), scored
-
-
-def open_metrics(task: Task, row: EvaluationRow) -> list[Metric]:
-    """The row's metrics or else its task's, that of boxes where it names their source, and the form of the answers."""
-    metrics = [METRICS[name]() for name in (task.metrics if row.metrics is None else row.metrics)]
-    if row.boxes and all(metric.reads != "box" for metric in metrics):
-        metrics.append(METRICS["box_accuracy"]())
-    if any(metric.name == "captions" for metric in metrics) and meteor.is_there():
-        metrics.append(METRICS["meteor"]())
-    return [*metrics, AnswerForm(task.by_name)]
-
-
-def open_boxes(row: EvaluationRow, task: Task, metrics: Sequence[Metric]) -> BoxSource:
-    """Where the row's boxes come from.
-
-    Raises:
-        LookupError, ValueError, FileNotFoundError: see `open_source`; ValueError also where boxes are scored and the
-            task's answers hold no token of the source.
-    """
-    source = open_source(row.boxes)
-    if any(metric.reads == "box" for metric in metrics) and (fault := source_fault(source.name, task)):
-        raise ValueError(fault)
-    return source
+    boxes = source.name if opened.scores_boxes else None
+    return summary(scored, metrics, {**opened.head, "boxes": boxes}, began) | classes_of(scored, metrics), scored
 
 
 def score_all(

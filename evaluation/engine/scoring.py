@@ -22,6 +22,8 @@ from ullava.evaluation.engine.soft_masks import to_png
 from ullava.evaluation.metrics.base import Metric, Record
 from ullava.tasks.base import Reading, Task
 
+READABLE = ("mask", "union", "box", "text", "answer", "names")  # what metrics may read of an answer
+
 
 class Pair(NamedTuple):
     """A prediction, its truth (None where the annotation gives none), and the class asked for."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from ullava.configs.registry import Registry
 
-METRICS = Registry("metric")
+METRICS: Registry[type["Metric"]] = Registry("metric")
 Record = Mapping[str, Any]  # JSON-ready, small
 
 
@@ -26,11 +26,13 @@ class Metric(ABC):
             "labels": (H, W) class ids, or None; truth the same.
             "names": the names that an answer calls there; truth (those that are, those asked for that are not).
         graded: whether it reads probabilities as such, so that a mask cut at 0.5 does not replace them.
+        scales: score -> where its scale ends, of scores that do not end at 1.
     """
 
     name: ClassVar[str]
     reads: ClassVar[str]
     graded: ClassVar[bool] = False
+    scales: ClassVar[Mapping[str, float]] = {}
 
     @abstractmethod
     def measure(self, prediction: Any, truth: Any, *, category: str | None = None, ignored: Any = None) -> Record:

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ullava.evaluation.baselines.trivial import RIVALS
 from ullava.evaluation.engine.results import ResultRow, Results
+from ullava.evaluation.metrics.base import METRICS
+from ullava.tasks.base import TASKS
 
 TRIVIAL, SHUFFLED = "_trivial", "_shuffled"  # ends of the dataset names of control rows, NAMES
-SCALES = {"CIDEr-D": 10.0}  # where a scale does not end at 1
-LEADING = {"keyword": "gIoU"}  # of tasks without a baseline, where it is not the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ def main_scores(results: Results) -> Iterator[MainScore]:
     for row in results["rows"]:
         if not is_asked(row):
             continue
-        name = RIVALS[row["task"]][0] if row["task"] in RIVALS else LEADING.get(row["task"], next(iter(row["metrics"])))
+        name = (row["task"] in TASKS and TASKS[row["task"]].main_score) or next(iter(row["metrics"]))
         value = row["metrics"].get(name)
         if value is None:
             continue
@@ -58,8 +57,13 @@ def main_scores(results: Results) -> Iterator[MainScore]:
             )
         ]
         interval = None if low is None or high is None else (low, high)
-        scale, model = SCALES.get(name, 1.0), row.get("model", "")
+        scale, model = scale_of(name), row.get("model", "")
         yield MainScore(row["dataset"], row["task"], name, value, interval, *controls, scale, model)
+
+
+def scale_of(score: str) -> float:
+    """Where the scale of a score ends: 1, or what the metric that gives it says."""
+    return next((metric.scales[score] for metric in METRICS.values() if score in metric.scales), 1.0)
 
 
 def is_asked(row: ResultRow) -> bool:

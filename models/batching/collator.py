@@ -1,6 +1,6 @@
 """Puts rows side by side: pads tokens, gathers pictures, and numbers the promises of each token."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -117,12 +117,22 @@ def gather(kind: str, rows: Sequence[Example], offsets: Sequence[int]) -> Media 
     )
 
 
-def counts(promised: dict[str, Promised]) -> dict[str, int]:
-    """How many masks, boxes, keywords and named masks a batch compares: the denominators of their losses."""
+def counts(promised: Mapping[str, Promised]) -> dict[str, int]:
+    """How many masks, boxes, keywords and named masks a batch compares: the denominators of their losses.
+
+    Of a token that is none of ours, "[TOKEN].mask", "[TOKEN].box" and "[TOKEN].words".
+    """
     mask, box, key = (promised.get(token) for token in (SEG, LOC, KEY))
-    return {
+    ours = {
         "mask": len(mask.masks) if mask else 0,
         "box": len(box.boxes) if box else 0,
         "keyword": sum(map(bool, key.words)) if key else 0,
         "named": sum(map(bool, mask.words)) if mask else 0,
     }
+    others = {token: some for token, some in promised.items() if token not in (SEG, LOC, KEY)}
+    return (
+        ours
+        | {f"{token}.mask": len(some.masks) for token, some in others.items()}
+        | {f"{token}.box": len(some.boxes) for token, some in others.items()}
+        | {f"{token}.words": sum(map(bool, some.words)) for token, some in others.items()}
+    )

@@ -27,7 +27,7 @@ from transformers.utils import GENERATION_CONFIG_NAME
 
 from ullava.configs.registry import listing
 from ullava.configs.schema import ModelConfig
-from ullava.models.assembly import open_llm
+from ullava.models.backbones.language_model import open_llm
 from ullava.models.folders.checkpoints import ADAPTER, LEARNED, read, write
 from ullava.models.folders.manifest import Card, foundations, known, rehouse, write_card
 from ullava.models.folders.trust import NEVER

@@ -15,7 +15,9 @@ from ullava.configs.registry import listing
 from ullava.models.weights.files import open_weights
 from ullava.models.weights.table import Line, Table
 
-POINTS = 4  # sampled by each head on each level
+POINTS = (
+    4  # that each head samples on each level, where the file does not say otherwise (arXiv:2010.04159, section 4.1)
+)
 ENCODER, DECODER = "transformer.encoder", "transformer.decoder"
 SWIN, OURS = "backbone.0", "model.backbone.conv_encoder.model"
 BLOCK = f"{OURS}.swin.encoder.layers.{{i}}.blocks.{{j}}"
@@ -94,22 +96,28 @@ TABLE = Table(
 ADDED = f"{OURS}.swin.layernorm."  # transformers' Swin ends with a norm that no detector reads
 
 
-def open_file(path: str | Path, text: str | Path, *, trust: bool = False) -> GroundingDinoForObjectDetection:
+def open_file(
+    path: str | Path, text: str | Path, *, heads: int | None = None, trust: bool = False
+) -> GroundingDinoForObjectDetection:
     """A GroundingDINO from a published file.
 
     Args:
         path: groundingdino_swint_ogc.pth, or the like.
         text: folder of its text encoder (bert-base-uncased), of which only config.json is read.
+        heads: of its attention (`nheads` of its program's configuration); None: see `attention_heads`.
         trust: admit a pickle that holds more than tensors.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: not a checkpoint, or not a GroundingDINO's; lists the keys.
     """
-    return build(open_weights(path, trust=trust), str(path), BertConfig.from_pretrained(text, local_files_only=True))
+    bert = BertConfig.from_pretrained(text, local_files_only=True)
+    return build(open_weights(path, trust=trust), str(path), bert, heads)
 
 
-def build(theirs: Mapping[str, Tensor], where: str, text: BertConfig) -> GroundingDinoForObjectDetection:
+def build(
+    theirs: Mapping[str, Tensor], where: str, text: BertConfig, heads: int | None = None
+) -> GroundingDinoForObjectDetection:
     """A GroundingDINO with published weights, all of them.
 
     Raises:
@@ -121,7 +129,7 @@ def build(theirs: Mapping[str, Tensor], where: str, text: BertConfig) -> Groundi
     if torn:
         raise ValueError(f"{listing(f'{where}: its box head is said to be shared', torn)}; nothing was loaded")
     ours, unknown = TABLE.read(theirs)
-    detector = GroundingDinoForObjectDetection(settings(theirs, where, text))
+    detector = GroundingDinoForObjectDetection(settings(theirs, where, text, heads))
     expected = {name: tensor.shape for name, tensor in detector.state_dict().items() if not name.startswith(ADDED)}
     TABLE.check(ours, unknown, expected, where)
     detector.load_state_dict(ours | {n: t for n, t in detector.state_dict().items() if n.startswith(ADDED)})
@@ -133,31 +141,59 @@ def differs(tensors: Mapping[str, Tensor], name: str, other: str) -> bool:
     return name in tensors and other in tensors and not tensors[name].equal(tensors[other])
 
 
-def settings(theirs: Mapping[str, Tensor], where: str, text: BertConfig) -> GroundingDinoConfig:
+def settings(
+    theirs: Mapping[str, Tensor], where: str, text: BertConfig, heads: int | None = None
+) -> GroundingDinoConfig:
     """The sizes of a published GroundingDINO, from its shapes.
 
     Raises:
-        ValueError: a key that says a size is missing; lists them.
+        ValueError: a key that says a size is missing; lists them. Or as `attention_heads`.
     """
     biases = [BIAS.format(n) for n in range(count(theirs, f"{SWIN}.layers."))]
     needed = (
         "transformer.level_embed", "transformer.tgt_embed.weight", f"{SWIN}.patch_embed.proj.weight",
         f"{ENCODER}.layers.0.linear1.weight", f"{DECODER}.layers.0.linear1.weight",
-        f"{ENCODER}.layers.0.self_attn.attention_weights.bias",
+        f"{ENCODER}.layers.0.self_attn.attention_weights.bias", f"{DECODER}.layers.0.cross_attn.attention_weights.bias",
     )  # fmt: skip
     missing = [f"{name} is missing" for name in (*needed, *biases) if name not in theirs]
     if missing:
         raise ValueError(f"{listing(f'{where}: no checkpoint of GroundingDINO', missing)}; nothing was loaded")
-    levels, queries, patch, wide, narrow, sampled = (theirs[name].shape for name in needed)
-    heads = sampled[0] // levels[0] // POINTS
+    levels, queries, patch, wide, narrow, *weighted = (theirs[name].shape for name in needed)
+    encoder, decoder = (shape[0] // levels[0] for shape in weighted)  # heads x points
+    heads = heads or attention_heads(encoder, decoder, levels[1], where)
     shared = all(not differs(theirs, f"bbox_embed.0.{x}", name) for name, x in box_heads(theirs))
     return GroundingDinoConfig(
         backbone_config=backbone(theirs, patch), text_config=text.to_dict(), d_model=levels[1],
         num_feature_levels=levels[0], num_queries=queries[0], encoder_ffn_dim=wide[0], decoder_ffn_dim=narrow[0],
         encoder_layers=count(theirs, f"{ENCODER}.layers."), decoder_layers=count(theirs, f"{DECODER}.layers."),
-        encoder_attention_heads=heads, decoder_attention_heads=heads, encoder_n_points=POINTS, decoder_n_points=POINTS,
+        encoder_attention_heads=heads, decoder_attention_heads=heads,
+        encoder_n_points=encoder // heads, decoder_n_points=decoder // heads,
         dropout=0.0, decoder_bbox_embed_share=shared,
     )  # fmt: skip
+
+
+def attention_heads(encoder: int, decoder: int, width: int, where: str) -> int:
+    """The number of attention heads, which no shape tells apart from that of sampled points.
+
+    Args:
+        encoder, decoder: heads x points of either.
+        width: of the features, which the heads share out.
+
+    Raises:
+        ValueError: neither encoder nor decoder can have the usual number of points, or both can, with other heads.
+    """
+    likely = {
+        total // POINTS
+        for total, other in ((encoder, decoder), (decoder, encoder))
+        if total % POINTS == 0 and other % (total // POINTS) == 0 and width % (total // POINTS) == 0
+    }
+    if len(likely) != 1:
+        found = f"heads x points are {encoder} in its encoder, {decoder} in its decoder"
+        raise ValueError(
+            f"{where}: {found}, which fits {'several numbers' if likely else 'no usual number'} of heads; "
+            "name it (`nheads` of its program): `attention_heads` in a YAML, --attention-heads of `ullava convert`"
+        )
+    return likely.pop()
 
 
 def backbone(theirs: Mapping[str, Tensor], patch: tuple[int, ...]) -> SwinConfig:

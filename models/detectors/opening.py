@@ -27,14 +27,14 @@ class Opened:
 
     Attributes:
         detector: the network, float32, frozen.
-        tokenizer: of its text encoder.
+        tokenizer: of its text encoder; None where only the configuration was read.
         mean, std: of pixels in 0..1.
         shortest, longest: pixels of a picture's sides, at which it was trained.
         source: where it lay.
     """
 
     detector: GroundingDinoForObjectDetection
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: PreTrainedTokenizerBase | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
     shortest: int
@@ -42,13 +42,16 @@ class Opened:
     source: str
 
 
-def open_detector(weights: str | Path, text: str | Path | None = None, *, key: str = "weights") -> Opened:
+def open_detector(
+    weights: str | Path, text: str | Path | None = None, *, attention_heads: int | None = None, key: str = "weights"
+) -> Opened:
     """Opens a GroundingDINO.
 
     Args:
         weights: folder of transformers, with its tokenizer; or a published file.
         text: folder of the text encoder (bert-base-uncased: config.json and the tokenizer's files); a published file
             needs it, a folder has its own.
+        attention_heads: of a published file that does not tell; None: as most do.
         key: where the YAML names it, for messages.
 
     Raises:
@@ -63,12 +66,10 @@ def open_detector(weights: str | Path, text: str | Path | None = None, *, key: s
         )
     text = find_text(weights, text, key)
     if weights.is_dir():
-        kind = read_settings(str(weights), "config.json", key).get("model_type")
-        if kind != GroundingDinoConfig.model_type:
-            raise ValueError(f"{key}: {weights} holds a {kind!r}, expected {GroundingDinoConfig.model_type!r}")
+        check_kind(weights, key)
         detector = load_weights(GroundingDinoForObjectDetection, str(weights), key, dtype=torch.float32)
     else:
-        detector = groundingdino.open_file(weights, text)
+        detector = groundingdino.open_file(weights, text, heads=attention_heads)
     with no_code(text, key):
         tokenizer = AutoTokenizer.from_pretrained(text, **NEVER)
     detector.model.special_tokens = stops(tokenizer, text, key)
@@ -79,7 +80,26 @@ def open_detector(weights: str | Path, text: str | Path | None = None, *, key: s
     return Opened(detector, tokenizer, *preparation(weights), source=str(weights))
 
 
-def convert(source: str, destination: str, *, text: str | None = None) -> None:
+def outline_detector(weights: str | Path, *, key: str = "weights") -> Opened:
+    """A GroundingDINO with random weights, from a folder's configuration alone; it has no tokenizer.
+
+    Raises:
+        FileNotFoundError, ValueError: the folder has no config.json, or not that of a GroundingDINO.
+    """
+    check_kind(Path(weights), key)
+    detector = GroundingDinoForObjectDetection(GroundingDinoConfig.from_pretrained(str(weights), **NEVER))
+    detector.requires_grad_(False).eval()
+    return Opened(detector, None, *preparation(Path(weights)), source=str(weights))
+
+
+def check_kind(weights: Path, key: str) -> None:
+    """Refuses a folder whose config.json is not that of a GroundingDINO."""
+    kind = read_settings(str(weights), "config.json", key).get("model_type")
+    if kind != GroundingDinoConfig.model_type:
+        raise ValueError(f"{key}: {weights} holds a {kind!r}, expected {GroundingDinoConfig.model_type!r}")
+
+
+def convert(source: str, destination: str, *, text: str | None = None, attention_heads: int | None = None) -> None:
     """Writes a published GroundingDINO as a folder that needs no other.
 
     Raises:
@@ -89,9 +109,10 @@ def convert(source: str, destination: str, *, text: str | None = None) -> None:
     target = Path(destination)
     if target.exists():
         raise FileExistsError(f"{destination}: exists already; name another folder, or remove this one")
-    opened = open_detector(source, text, key="groundingdino")
+    opened = open_detector(source, text, attention_heads=attention_heads, key="groundingdino")
     aside = target.with_name(f"{target.name}.partial")
     opened.detector.save_pretrained(aside)
+    assert opened.tokenizer is not None  # it was read
     opened.tokenizer.save_pretrained(aside)
     prepared = {
         "image_processor_type": "GroundingDinoImageProcessor", "image_mean": opened.mean, "image_std": opened.std,

@@ -39,6 +39,8 @@ class Prompter:
     """
 
     def __init__(self, opened: Opened, *, threshold: float = 0.25, text_threshold: float = 0.2):
+        assert opened.tokenizer is not None  # `open_detector` read it
+        self.tokenizer = opened.tokenizer
         self.opened, self.threshold, self.text_threshold = opened, threshold, text_threshold
         self.kept: OrderedDict[Picture, Seen] = OrderedDict()
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -47,7 +49,7 @@ class Prompter:
     @torch.no_grad()
     def __call__(self, picture: Picture, words: str) -> list[Box]:
         """Boxes of what `words` name, best first, in pixels of the picture; none where nothing answers to them."""
-        detector, tokenizer = self.opened.detector, self.opened.tokenizer
+        detector, tokenizer = self.opened.detector, self.tokenizer
         seen = self.see(picture)
         encoded = tokenizer(caption(words), return_tensors="pt", truncation=True).to(detector.device)
         inside = torch.ones(1, *seen.pixels, dtype=torch.bool, device=detector.device)

@@ -1,16 +1,18 @@
 """Boxes from [LOC]: a small MLP reads its state (u-LLaVA, arXiv:2311.05348, section 3; det_projector, det_decoder)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ullava.configs.registry import make
 from ullava.configs.tokens import LOC
 from ullava.datasets.images import View
 from ullava.datasets.structures import Box
 from ullava.models import losses
 from ullava.models.batching.batch import Batch
-from ullava.models.heads.base import HEADS, Head
+from ullava.models.heads.base import HEADS, Head, Parts
 
 
 @HEADS.register("box")
@@ -24,7 +26,8 @@ class BoxHead(Head):
     """
 
     token = LOC
-    losses_named = ("box_l1", "box_giou")
+    losses_named = {"box_l1": "box", "box_giou": "box"}
+    precise = True
 
     def __init__(self, width: int, view: View, *, channels: int = 256):
         super().__init__()
@@ -35,7 +38,12 @@ class BoxHead(Head):
             nn.Linear(channels // 2, 4),
         )  # fmt: skip
 
-    def forward(self, states: Tensor, batch: Batch) -> Tensor:
+    @classmethod
+    def build(cls, options: Mapping[str, Any], parts: Parts) -> "BoxHead":
+        """A head on the square that the backbone sees."""
+        return make(cls, options, "model.heads.box", width=parts.width, view=parts.view)
+
+    def forward(self, states: Tensor, batch: Batch, *further: Any) -> Tensor:
         """(N, 4) float32: a coordinate has to be finer than bf16's 1/256."""
         used = states if len(states) else states.new_zeros(1, states.shape[1])
         with torch.autocast(states.device.type, enabled=False):

@@ -19,11 +19,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_gather
 
+from ullava.configs.registry import make
 from ullava.configs.tokens import SEG
 from ullava.datasets.images import View
 from ullava.models import losses
 from ullava.models.batching.batch import Batch
-from ullava.models.heads.base import HEADS, Head
+from ullava.models.heads.base import HEADS, Head, Parts
 from ullava.models.heads.named import Ids, meanings, named
 from ullava.models.heads.pooling import under
 
@@ -77,7 +78,7 @@ class ContrastHead(Head):
 
     token = SEG
     depends_on = "mask"
-    losses_named = ("contrast", "multi_label")
+    losses_named = {"contrast": "named", "multi_label": "named"}
 
     def __init__(
         self,
@@ -98,6 +99,13 @@ class ContrastHead(Head):
         self.name_of = projection(width, hidden, channels, norm)
         self.by_phrase, self.by_word = Sharpness(temperature), Sharpness(temperature)
         self.table: tuple[nn.Embedding, ...] = ()  # in a tuple, so that it stays the language model's own
+
+    @classmethod
+    def build(cls, options: Mapping[str, Any], parts: Parts) -> "ContrastHead":
+        """A head on what the mask head sees."""
+        mask = parts.heads["mask"]
+        given = {"seen": mask.no_mask.shape[1], "view": mask.tower.view}
+        return make(cls, options, "model.heads.contrast", width=parts.width, **given)
 
     def bind_embeddings(self, words: nn.Embedding) -> None:
         """Keeps what the language model reads words by."""

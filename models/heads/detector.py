@@ -6,6 +6,8 @@ decoder draws the box. Each promise is a text of its own, so that no box depends
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import GroundingDinoForObjectDetection
 
+from ullava.configs.registry import make
 from ullava.configs.tokens import LOC
 from ullava.datasets.images import View
 from ullava.datasets.structures import Box
@@ -20,8 +23,8 @@ from ullava.models import losses
 from ullava.models.backbones.vision_tower import Tower
 from ullava.models.batching.batch import Batch
 from ullava.models.detectors.grounding_dino import Found, Words, corners, find, to_pixels
-from ullava.models.detectors.opening import Opened
-from ullava.models.heads.base import HEADS, Head
+from ullava.models.detectors.opening import Opened, open_detector, outline_detector, preparation
+from ullava.models.heads.base import HEADS, Head, Parts
 
 COSTS = {"focal": 2.0, "l1": 5.0, "giou": 2.0}  # by which a query is matched; arXiv:2303.05499, section 4
 
@@ -74,7 +77,11 @@ class DetectorHead(Head):
     """
 
     token = LOC
-    losses_named = ("box_l1", "box_giou", "detector_focal")
+    losses_named = {"box_l1": "box", "box_giou": "box", "detector_focal": "box"}
+    foundations = {"weights": "detector", "text": "detector_text"}
+    tower_part = "detector_backbone"
+    takes_any_frame = True
+    precise = True
 
     def __init__(self, width: int, view: View, opened: Opened, *, dtype: torch.dtype = torch.float32):
         super().__init__()
@@ -84,13 +91,31 @@ class DetectorHead(Head):
         frame = View(opened.longest, "corner", background=(0, 0, 0))
         self.tower = DetectorTower(backbone.to(dtype), frame, opened.mean, opened.std, opened.source)
 
-    def train(self, mode: bool = True):
-        """Puts the head to work; the detector is never shaken, it is there to be asked."""
+    @classmethod
+    def build(cls, options: Mapping[str, Any], parts: Parts) -> "DetectorHead":
+        """A head on the GroundingDINO in `weights`, a folder, or a file beside its text encoder's folder, `text`."""
+
+        def on(*, weights: str, text: str | None = None) -> "DetectorHead":
+            key = "model.heads.detector.weights"
+            random = parts.begins_random("detector")
+            opened = outline_detector(weights, key=key) if random else open_detector(weights, text, key=key)
+            return cls(parts.width, parts.view, opened, dtype=parts.dtype)
+
+        return make(on, options, "model.heads.detector")
+
+    @classmethod
+    def frame(cls, options: Mapping[str, Any]) -> View:
+        """The longest side at which the detector was trained, at the top left."""
+        *_, longest = preparation(Path(options["weights"]))
+        return View(longest, "corner", background=(0, 0, 0))
+
+    def train(self, mode: bool = True) -> "DetectorHead":
+        """Keeps the detector in eval mode while the rest of the head trains: nothing in it drops out."""
         super().train(mode)
         self.finder.eval()
         return self
 
-    def forward(self, states: Tensor, batch: Batch) -> Detected:
+    def forward(self, states: Tensor, batch: Batch, *further: Any) -> Detected:
         """What the detector finds for each [LOC] state, in float32: a coordinate is finer than bf16's 1/256."""
         used = states if len(states) else states.new_zeros(1, states.shape[1])
         maps, inside = self.see(batch) if len(states) else self.blank(states.device)

@@ -12,13 +12,14 @@ from transformers import SamModel
 
 from ullava.configs.registry import make
 from ullava.configs.tokens import KEY, SEG
+from ullava.datasets.images import View
 from ullava.datasets.masks import IGNORED
 from ullava.models import losses
 from ullava.models.batching.batch import Batch, Promised
-from ullava.models.heads.base import HEADS, Head
+from ullava.models.heads.base import HEADS, Head, Parts
 from ullava.models.heads.keyword_reader import KeywordReader
 from ullava.models.heads.standardise import Standardise
-from ullava.models.segmenters.sam import SamTower, invert
+from ullava.models.segmenters.sam import SamTower, invert, open_sam, sam_view
 
 
 @dataclass(frozen=True)  # no slots: ZeRO-3 asks for vars() of what modules return
@@ -54,7 +55,10 @@ class MaskHead(Head):
     """
 
     token = SEG
-    losses_named = ("mask_bce", "mask_dice", "keyword_alignment")
+    losses_named = {"mask_bce": "mask", "mask_dice": "mask", "keyword_alignment": "keyword"}
+    loss_weights = {"mask_bce": 2.0, "mask_dice": 0.5}  # u-LLaVA, arXiv:2311.05348, section 3
+    foundations = {"sam": "sam"}
+    tower_part = "sam_encoder"
 
     def __init__(
         self,
@@ -81,12 +85,28 @@ class MaskHead(Head):
         places = sam.get_image_wide_positional_embeddings().detach().clone()
         self.register_buffer("places", places, persistent=False)  # (1, C, h, w)
 
+    @classmethod
+    def build(cls, options: Mapping[str, Any], parts: Parts) -> "MaskHead":
+        """A head on the SAM in `sam`, a folder or a published file."""
+
+        def on(*, sam: str, standardise: bool = False, fusion: dict[str, Any] | None = None) -> "MaskHead":
+            whole, tower = open_sam(sam, from_scratch=parts.begins_random("sam"), dtype=parts.dtype)
+            how = {"resolution": parts.losses.resolution, "standardise": standardise, "fusion": fusion}
+            return cls(parts.width, whole, tower, **how)
+
+        return make(on, options, "model.heads.mask")
+
+    @classmethod
+    def frame(cls, options: Mapping[str, Any]) -> View:
+        """SAM's square; a published file's is that of all three sizes of SAM."""
+        return sam_view(options["sam"])
+
     def bind_embeddings(self, words: nn.Embedding) -> None:
         """Shows the keyword's loss the words."""
         if self.fusion is not None and self.fusion.alignment is not None:
             self.fusion.alignment.table = (words,)
 
-    def forward(self, states: Tensor, batch: Batch, *further: Tensor) -> MaskLogits:
+    def forward(self, states: Tensor, batch: Batch, *further: Any) -> MaskLogits:
         """Logits for each [SEG] state; with fusion, the [KEY] states come behind."""
         promised = batch.promised[SEG]
         prompts, keys = self.prompts(states, batch, *further)
@@ -183,6 +203,18 @@ class MaskHead(Head):
     def scores(self, predicted: MaskLogits) -> list[float]:
         """The IoU that SAM's decoder expects, which learns nothing here and is as good as the SAM it came with."""
         return predicted.quality.detach().float().clamp(0, 1).tolist()
+
+    def activation_bytes(self, itemsize: int) -> float:
+        """SAM's two-way blocks over the grid's places, upscaling, and losses over the whole square.
+
+        Each block keeps about twelve tensors as wide as the grid's features; upscaling, by two and by two again at a
+        quarter and an eighth of the channels, keeps each result thrice; the losses six of the square's numbers in
+        float32.
+        """
+        channels, cells = self.places.shape[1], self.places.shape[2] * self.places.shape[3]
+        blocks = len(self.mask_decoder.transformer.layers) * 12 * channels * cells
+        upscaled = 3 * (4 * cells * channels // 4 + 16 * cells * channels // 8)
+        return itemsize * (blocks + upscaled) + 6 * 4 * self.tower.view.side**2
 
 
 def heard(states: Tensor, standardise: Standardise | None) -> Tensor:

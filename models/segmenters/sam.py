@@ -6,10 +6,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import SamConfig, SamModel
+from transformers import SamConfig, SamModel, SamVisionConfig
 
 from ullava.datasets.images import View
 from ullava.models.backbones.vision_tower import Tower, chance_of, open_module, read_settings
+from ullava.models.folders.trust import NEVER
 from ullava.models.segmenters.sam_weights import open_file
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # segment-anything, modeling/sam.py; for folders without them
@@ -56,6 +57,12 @@ def open_sam(folder: str, *, from_scratch: bool, dtype: torch.dtype) -> tuple[Sa
     view = View(sam.config.vision_config.image_size, "corner", background=(0, 0, 0))
     tower = SamTower(sam.vision_encoder.to(dtype), view, settings["image_mean"], settings["image_std"], folder)
     return sam, tower
+
+
+def sam_view(folder: str) -> View:
+    """How a picture lies in the square of the SAM in `folder`; of a published file, in that of all its sizes."""
+    shape = SamVisionConfig() if Path(folder).is_file() else SamConfig.from_pretrained(folder, **NEVER).vision_config
+    return View(shape.image_size, "corner", background=(0, 0, 0))
 
 
 def revive(sam: SamModel) -> None:

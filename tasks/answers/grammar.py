@@ -11,10 +11,11 @@ Our own `named` puts the name where the token is said, so that the state which d
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 
+from ullava.configs.registry import Registry
 from ullava.configs.tokens import END_TAG, IMAGE, LOC, SEG, STAGE_ONE, STAGE_TWO, TAG, VIDEO
 from ullava.datasets.structures import OWNER_PATTERN
 from ullava.tasks.base import Reading, pick
@@ -40,6 +41,40 @@ def words(answer: str) -> Reading | None:
     return Reading(answer.strip()) if answer.strip() and not OWNER_PATTERN.search(answer) else None
 
 
+class AnswerGrammar(Protocol):
+    """What any form of answer about a region can do: write an answer, and read it back."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The owner tokens that it can say, each with the word before it or ""."""
+        ...
+
+    @property
+    def says(self) -> tuple[str, ...]:
+        """The owner tokens of its usual answer, in the order of the text."""
+        ...
+
+    def write(
+        self, owners: Sequence[str], name: str = "", reason: str = "", rng: np.random.Generator | None = None
+    ) -> str:
+        """Writes an answer.
+
+        Args:
+            owners: the owner tokens it says, at least one.
+            name: what the region is called, `plain`; "" where nobody knows.
+            reason: why it is this one, `plain`; "" where nobody says.
+            rng: draws among several ways to say it; None takes the one of evaluations.
+        """
+        ...
+
+    def read(self, answer: str) -> Reading | None:
+        """Inverse of `write`, whatever spaces a tokenizer puts around the tokens; None where it is another form."""
+        ...
+
+
+GRAMMARS: Registry[AnswerGrammar] = Registry("grammar")
+
+
 @dataclass(frozen=True, slots=True)
 class Grammar:
     """One release's form of answer.
@@ -57,14 +92,7 @@ class Grammar:
     def write(
         self, owners: Sequence[str], name: str = "", reason: str = "", rng: np.random.Generator | None = None
     ) -> str:
-        """Writes an answer.
-
-        Args:
-            owners: the owner tokens it says, at least one.
-            name: what the region is called, `plain`; "" where nobody knows.
-            reason: why it is this one, `plain`; "" where nobody says.
-            rng: draws among several ways to say it; there is one here.
-        """
+        """As `AnswerGrammar.write`; there is one way to say it."""
         named = name if self.named else ""
         parts = [f"{named or self.labels[owner] + ':'} {owner}" for owner in owners]
         parts += [f"{TAG}{name}{END_TAG}"] if name and not named else []
@@ -110,7 +138,7 @@ class Sentences:
     def write(
         self, owners: Sequence[str], name: str = "", reason: str = "", rng: np.random.Generator | None = None
     ) -> str:
-        """As `Grammar.write`; the name is never said."""
+        """As `AnswerGrammar.write`; the name is never said."""
         said = self.ways[-1] if rng is None else pick(self.ways, rng)
         return f"{said} {reason}" if reason else said
 
@@ -124,8 +152,6 @@ class Sentences:
         return Reading(found["reason"].strip(), (SEG,))
 
 
-GRAMMARS: dict[str, Grammar | Sentences] = {
-    "ullava": Grammar({SEG: "Mask", LOC: "Location"}, says=(SEG, LOC)),
-    "ullava_v1": Grammar({SEG: "Info", LOC: "Location"}, says=(SEG,)),
-    "named": Grammar({SEG: "Mask", LOC: "Location"}, says=(SEG, LOC), named=True),
-}
+GRAMMARS.add("ullava", Grammar({SEG: "Mask", LOC: "Location"}, says=(SEG, LOC)))
+GRAMMARS.add("ullava_v1", Grammar({SEG: "Info", LOC: "Location"}, says=(SEG,)))
+GRAMMARS.add("named", Grammar({SEG: "Mask", LOC: "Location"}, says=(SEG, LOC), named=True))

@@ -54,5 +54,5 @@ class KeywordAnswers:
         return Reading(found["word"] or "", self.says if found["word"] else (SEG,))
 
 
-GRAMMARS["mask_first"] = KeywordAnswers(ANSWERS, (SEG, KEY))
-GRAMMARS["keyword_first"] = KeywordAnswers((f"{SEG}.",), (KEY, SEG))
+GRAMMARS.add("mask_first", KeywordAnswers(ANSWERS, (SEG, KEY)))
+GRAMMARS.add("keyword_first", KeywordAnswers((f"{SEG}.",), (KEY, SEG)))

@@ -3,4 +3,4 @@
 from ullava.tasks.answers.grammar import GRAMMARS, Sentences
 from ullava.tasks.phrases.lisa import ANSWERS
 
-GRAMMARS["lisa"] = Sentences(ANSWERS)
+GRAMMARS.add("lisa", Sentences(ANSWERS))

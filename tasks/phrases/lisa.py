@@ -26,10 +26,13 @@ ANSWERS = (
     f"{SEG}.",
 )
 
-PHRASEBOOKS["lisa"] = Phrasebook(
-    segment=SEGMENT,
-    locate=LOCATE,
-    salient=SALIENT,
-    explain=replace(SALIENT, templates=tuple(f"{one} {why}" for one in SALIENT.templates for why in WHY.templates)),
-    grammar="lisa",
+PHRASEBOOKS.add(
+    "lisa",
+    Phrasebook(
+        segment=SEGMENT,
+        locate=LOCATE,
+        salient=SALIENT,
+        explain=replace(SALIENT, templates=tuple(f"{one} {why}" for one in SALIENT.templates for why in WHY.templates)),
+        grammar="lisa",
+    ),
 )

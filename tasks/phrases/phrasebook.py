@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ullava.configs.registry import nearest
+from ullava.configs.registry import Registry
 from ullava.configs.tokens import IMAGE
 
 SLOT = "<class>"
@@ -113,8 +113,10 @@ DESCRIBE_VIDEO = Questions(
 )
 
 SEGMENT_EXAM = f"Output the segmentation mask of the {SLOT} in the image."
-PHRASEBOOKS = {
-    "ullava": Phrasebook(  # the newer release
+PHRASEBOOKS: Registry[Phrasebook] = Registry("phrasebook")
+PHRASEBOOKS.add(
+    "ullava",
+    Phrasebook(  # the newer release
         segment=Questions(
             (
                 f"Can you segment and locate the {SLOT} in this image?",
@@ -145,7 +147,10 @@ PHRASEBOOKS = {
             exam=SALIENT.exam,
         ),
     ),
-    "ullava_v1": Phrasebook(  # the first release, which asks for masks only
+)
+PHRASEBOOKS.add(
+    "ullava_v1",
+    Phrasebook(  # the first release, which asks for masks only
         segment=Questions(
             (
                 f"Can you segment the {SLOT} in this image?",
@@ -177,8 +182,8 @@ PHRASEBOOKS = {
         ),
         grammar="ullava_v1",
     ),
-}
-PHRASEBOOKS["named"] = replace(PHRASEBOOKS["ullava"], grammar="named")  # see tasks/answers/grammar.py
+)
+PHRASEBOOKS.add("named", replace(PHRASEBOOKS["ullava"], grammar="named"))  # see tasks/answers/grammar.py
 
 
 def fill(question: str, phrase: str) -> str:
@@ -201,7 +206,7 @@ def phrasebook(name: str, *, slotted: bool) -> Phrasebook:
         drawn = read_questions(Path(name), slotted=slotted)
         return Phrasebook(*[Questions(drawn, drawn[0])] * 4)
     if name not in PHRASEBOOKS:
-        raise LookupError(f"phrases: no phrasebook {name!r} and not a .json file; {nearest(name, PHRASEBOOKS)}")
+        raise LookupError(f"phrases: {PHRASEBOOKS.unknown(name)}; or name a .json file of questions")
     return PHRASEBOOKS[name]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ullava.configs.registry import Registry, nearest
+from ullava.configs.registry import PLUGIN_HINT, Registry, nearest
 
 THINGS = Registry("thing")
 
@@ -31,7 +31,7 @@ def test_a_class_knows_the_name_it_is_registered_under():
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(LookupError) as caught:
         THINGS["cap"]
-    assert str(caught.value) == "no thing 'cap'; did you mean 'cup'? there are: cup, plain"
+    assert str(caught.value) == "no thing 'cap'; did you mean 'cup'? there are: cup, plain; " + PLUGIN_HINT
     assert not isinstance(caught.value, KeyError)  # whose message would be quoted
 
 
@@ -76,3 +76,11 @@ def test_a_class_without_options_takes_none():
 def test_a_built_thing_travels_to_a_worker():
     cup = THINGS.build("cup", {"volume": 1})
     assert pickle.loads(pickle.dumps(cup)) == cup
+
+
+def test_an_object_that_is_no_class_is_entered_as_it_is():
+    books = Registry("book")
+    books.add("mine", ("Where is it?",))
+    assert books["mine"] == ("Where is it?",)
+    with pytest.raises(ValueError, match="book 'mine' is already"):
+        books.add("mine", ())

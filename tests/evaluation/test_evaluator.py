@@ -217,12 +217,18 @@ def test_a_shuffled_box_is_stretched_with_its_picture(toy, tmp_path):
 
 
 def test_unknown_names_are_told_with_those_there_are(toy):
-    toy([])
+    toy([Sample("toy/0", turns=(Turn("What is it?", "a cat"),))])
     with pytest.raises(LookupError, match="no task 'rse'; did you mean 'res'"):
         one(Fake(), task="rse")
     with pytest.raises(ValueError, match="task 'res': no option 'say'; did you mean 'says'"):
         one(Fake(), options={"say": []})
-    with pytest.raises(ValueError, match="toy: none of its 0 samples"):
+    with pytest.raises(ValueError, match="toy/0: .*found none on 0 regions"):
+        one(Fake())
+    toy([Sample("toy/0")])
+    with pytest.raises(ValueError, match="toy/0: task vqa expects written questions, found no turns"):
+        one(Fake(), task="vqa", options={})
+    toy([])
+    with pytest.raises(ValueError, match="toy has no records"):
         one(Fake())
 
 

@@ -4,7 +4,8 @@ A section is judged by itself, so that a fault in one does not hide those of ano
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,16 +18,20 @@ import ullava.models.heads  # noqa: F401, registers them
 import ullava.tasks  # noqa: F401, registers them
 from ullava.configs.load import CONFIGS
 from ullava.configs.registry import nearest
-from ullava.configs.schema import DataRow, EvaluationRow, ModelConfig, Part, RunConfig
+from ullava.configs.schema import DataRow, EvaluationRow, GenerationConfig, ModelConfig, Part, RunConfig
 from ullava.datasets.catalogue import open_dataset
 from ullava.datasets.readers.base import Reader
-from ullava.evaluation.engine.box_sources import BOX_SOURCES, source_fault, source_of
+from ullava.evaluation.engine.generation_options import generation_faults
+from ullava.evaluation.engine.opening import Attempts, token_faults
+from ullava.evaluation.evaluator import open_evaluation
+from ullava.models.folders.hub import local_folder
+from ullava.models.folders.resolve import named_folders
 from ullava.models.heads.base import HEADS
 from ullava.models.text.conversation import known_name
 from ullava.tasks.base import TASKS, Task
 from ullava.tasks.rates import sampling_faults
 
-T = TypeVar("T")
+S = TypeVar("S", bound=BaseModel)
 WRONG = (LookupError, ValueError, OSError)  # what a registry, a reader or a task raises about what it was given
 CARD = "ullava.json"  # in the folder of a run, models/folders/manifest.py
 
@@ -59,7 +64,7 @@ class Opened:
     count: Count = Count(0, 0, 0, 0)
 
 
-def part_of(schema: type[BaseModel], tree: Any) -> BaseModel | None:
+def part_of(schema: type[S], tree: Any) -> S | None:
     """A section by itself, so that a fault elsewhere does not hide its own; None where the schema refuses it."""
     try:
         return schema.model_validate(tree)
@@ -67,38 +72,68 @@ def part_of(schema: type[BaseModel], tree: Any) -> BaseModel | None:
         return None
 
 
-def open_rows(tree: Mapping[str, Any]) -> tuple[list[Opened], list[str]]:
-    """The rows of `data` and `evaluate` that open, and why others do not; what the schema refuses is left out."""
+def open_rows(tree: Mapping[str, Any], heads: Collection[str] | None) -> tuple[list[Opened], set[str], list[str]]:
+    """Opens the rows of `data` and `evaluate`; what the schema refuses is left out.
+
+    Args:
+        heads: names of the model's heads; None where the model is not known.
+
+    Returns:
+        (the rows that open, the names of the scores that `evaluate` will give, why other rows do not open).
+    """
     own = tree.get("datasets") if isinstance(tree.get("datasets"), dict) else {}
-    opened, faults = [], []
-    for section, schema in (("data", DataRow), ("evaluate", EvaluationRow)):
-        rows = tree.get(section) if isinstance(tree.get(section), list) else []
-        for i, row in enumerate(part_of(schema, row) for row in rows):
-            if row is None:
-                continue
-            place = f"{section}[{i}]"
-            task = attempt(place, faults, TASKS.build, row.task, row.options)
-            reader = attempt(place, faults, open_data, row, own)
-            if task is not None and reader is not None:
-                opened.append(Opened(place, row, task, reader))
-    return opened, faults
+    generation = part_of(GenerationConfig, tree.get("generation", {})) or GenerationConfig()
+    opened: list[Opened] = []
+    scores: set[str] = set()
+    faults: list[str] = []
+    for place, row in rows_of(tree, "data", DataRow):
+        with noted(place, faults):
+            opened.append(Opened(place, row, *open_data(row, own, heads)))
+    for place, row in rows_of(tree, "evaluate", EvaluationRow):
+        with noted(place, faults):
+            evaluation = open_evaluation(row, own, generation, heads)
+            opened.append(Opened(place, row, evaluation.row.task, evaluation.row.reader))
+            scores |= evaluation.score_names()
+    return opened, scores, [*faults, *generation_faults(generation)]
 
 
-def attempt(place: str, faults: list[str], make: Callable[..., T], *arguments: Any) -> T | None:
-    """Returns `make(*arguments)`; where that fails, None, and `faults` grows by the reason."""
+def rows_of(tree: Mapping[str, Any], section: str, schema: type[S]) -> Iterator[tuple[str, S]]:
+    """Yields (place, row) of each row of a section that the schema takes."""
+    rows = tree.get(section)
+    for number, row in enumerate(rows if isinstance(rows, list) else []):
+        if (parsed := part_of(schema, row)) is not None:
+            yield f"{section}[{number}]", parsed
+
+
+@contextmanager
+def noted(place: str, faults: list[str]) -> Iterator[None]:
+    """Ends a block at an error about what the user wrote; `faults` grows by its lines, each begun by `place`."""
     try:
-        return make(*arguments)
+        yield
     except WRONG as error:
         faults += [f"{place}: {line}" for line in str(error).splitlines()]
-        return None
 
 
-def open_data(row: DataRow | EvaluationRow, own: Mapping[str, Any]) -> Reader:
-    """The row's dataset, its annotation files read."""
-    reader = open_dataset(row.dataset, row.task, own, row.exclude if isinstance(row, DataRow) else ())
-    if not len(reader):
-        raise ValueError(f"{row.dataset} has no records")
-    return reader
+def open_data(row: DataRow, own: Mapping[str, Any], heads: Collection[str] | None = None) -> tuple[Task, Reader]:
+    """The task and the dataset of a row of `data`, its annotation files read.
+
+    Args:
+        own: the run's own catalogue entries.
+        heads: names of the model's heads; None: not known.
+
+    Raises:
+        LookupError, ValueError, FileNotFoundError: every fault of the row, a line each.
+    """
+    attempts = Attempts()
+    task = attempts.make(TASKS.build, row.task, row.options)
+    reader = attempts.make(open_dataset, row.dataset, row.task, own, row.exclude)
+    if reader is not None and not len(reader):
+        attempts.errors.append(ValueError(f"{row.dataset} has no records"))
+    if task and heads is not None:
+        attempts.errors += [ValueError(fault) for fault in token_faults(task, heads)]
+    attempts.finish()
+    assert task and reader is not None  # else `finish` had raised
+    return task, reader
 
 
 def count(reader: Reader) -> Count:
@@ -134,60 +169,54 @@ def dataset_faults(opened: Opened) -> Iterator[str]:
         yield f"{opened.place}: {error}"
 
 
-def source_faults(opened: Opened) -> Iterator[str]:
-    """Yields what is wrong with where an evaluation's boxes come from."""
-    if isinstance(opened.row, EvaluationRow):
-        name, options = source_of(opened.row.boxes)
-        if name not in BOX_SOURCES:
-            yield f"{opened.place}: no box source {name!r}; {nearest(name, BOX_SOURCES)}"
-        elif opened.row.boxes and (fault := source_fault(name, opened.task)):
-            yield f"{opened.place}: {fault}"
-        for key in ("weights", "text"):
-            if options.get(key) and not Path(options[key]).exists():
-                yield f"{opened.place}: boxes.{name}.{key}: {options[key]}: no such file or folder"
-
-
-def model_faults(model: ModelConfig, opened: Sequence[Opened]) -> Iterator[str]:
-    """Yields missing folders, unknown names, and tokens that a task says and no head reads."""
-    if not Path(model.llm).is_dir():
-        yield f"model.llm: {model.llm}: no such folder; if a stage writes it, run that stage first"
-    elif model.vision is None and card(model.llm) is None:
-        yield f"model.vision: missing; {model.llm} is no run that could say which tower it saw with"
-    towers = {"heads.mask.sam": (model.heads.get("mask") or {}).get("sam")}
-    towers["heads.detector.weights"] = (model.heads.get("detector") or {}).get("weights")
-    towers["vision.tower"] = model.vision.tower if model.vision else None
-    for key, tower in towers.items():
-        if tower and not Path(tower).exists():
-            yield f"model.{key}: {tower}: no such file or folder; put the published weights there"
+def model_faults(model: ModelConfig) -> Iterator[str]:
+    """Yields missing folders and unknown names."""
+    for key, name in named_folders(model).items():
+        try:
+            place = local_folder(name, key, weights=False)
+        except FileNotFoundError as error:
+            yield str(error)
+            continue
+        if key != "model.llm" and not Path(place).exists():
+            yield f"{key}: {name}: no such file or folder; put the published weights there"
+        elif key == "model.llm" and not Path(place).is_dir():
+            yield f"{key}: {name}: no such folder; if a stage writes it, run that stage first"
+        elif key == "model.llm" and model.vision is None and card(place) is None:
+            yield f"model.vision: missing; {name} is no run that could say which tower it saw with"
     try:
         known_name(model.conversation)
     except LookupError as error:
         yield f"model.conversation: {error}"
-    for name in model.heads:
-        if name not in HEADS:
-            yield f"model.heads: no head {name!r}; {nearest(name, HEADS)}"
-    yield from token_faults(model.heads, ((one.place, one.task) for one in opened))
+    yield from (f"model.heads: {HEADS.unknown(name)}" for name in model.heads if name not in HEADS)
 
 
-def token_faults(heads: Iterable[str], asked: Iterable[tuple[str, Task]]) -> Iterator[str]:
-    """Yields the tasks, and the places that name them, whose answers would say a token that none of `heads` reads."""
-    read = {HEADS[name].token for name in heads if name in HEADS}
-    for place, task in asked:
-        said = {HEADS[name].token for name in task.heads if name in HEADS}
-        if said - read:
-            tokens = ", ".join(sorted(said - read))
-            yield f"{place}: task {task.name} says {tokens}, which no head of the model reads; add it, or set `says`"
-
-
-def trained_faults(folder: str, opened: Sequence[Opened]) -> Iterator[str]:
+def trained_faults(folder: str) -> Iterator[str]:
     """Yields what keeps the model in `folder` from being evaluated."""
+    try:
+        folder = local_folder(folder, "model", weights=False)
+    except FileNotFoundError as error:
+        yield str(error)
+        return
     model = card(folder)
     if not Path(folder).is_dir():
         yield f"model: {folder}: no such folder; train it first, or name the folder of another run"
     elif model is None:
         yield f"model: {folder}: holds no {CARD}; expected the folder of a run, a checkpoint or a merged model"
     else:
-        yield from token_faults(model.get("heads", {}), ((one.place, one.task) for one in opened))
+        yield from (f"model: {folder}: {HEADS.unknown(name)}" for name in model.get("heads", {}) if name not in HEADS)
+
+
+def heads_of(written: Any, model: ModelConfig | None) -> Collection[str] | None:
+    """Names of the heads of the model that a YAML names under `model`; None where that is not known.
+
+    Args:
+        written: the section as it is written; of an evaluation the folder of a run.
+        model: the section of a training, where the schema takes it.
+    """
+    if model:
+        return tuple(name for name in model.heads if name in HEADS)
+    run = card(written) if isinstance(written, str) else None
+    return tuple(run.get("heads", {})) if run else None
 
 
 def card(folder: str) -> Mapping[str, Any] | None:
@@ -210,14 +239,18 @@ def run_faults(config: RunConfig) -> Iterator[str]:
     if config.model.lora and "lora" not in config.learn:
         yield "learn: model.lora is there, but the part 'lora' does not learn; name it, or take model.lora away"
     yield from sampling_faults(config.data, config.sampling)
-    measured = {f"{row.dataset}/{row.task}" for row in config.evaluate}
-    if config.best and config.best.rpartition("/")[0] not in measured:
-        yield f"best: {config.best!r} is not measured by `evaluate`; {nearest(config.best, measured)}"
     shipped = sorted(path.stem for path in (CONFIGS / "deepspeed").glob("*.json"))
     if (name := config.training.deepspeed) and name not in shipped and not Path(name).is_file():
         yield f"training.deepspeed: no file {name!r}; {nearest(name, shipped)}"
     elif name and find_spec("deepspeed") is None:
         yield "training.deepspeed: deepspeed is not installed; pip install deepspeed, or take training.deepspeed=null"
+
+
+def best_fault(best: str | None, scores: Collection[str]) -> str | None:
+    """Why `best:` cannot choose a checkpoint; `scores` are the names of those that `evaluate` gives."""
+    if best is None or best in scores:
+        return None
+    return f"best: {best!r} is not measured by `evaluate`; {nearest(best, scores)}"
 
 
 def parts(model: ModelConfig) -> set[str]:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from ullava.checking.config_checks import Count, Opened
 from ullava.checking.data_issues import DataIssue, once
 from ullava.checking.records import Inspector, Looked
+from ullava.configs.plugins import load_plugins
 from ullava.configs.schema import DataRow
 from ullava.datasets.exclude import Pictures
 from ullava.models.batching.processor import Processor
@@ -109,6 +110,7 @@ INSPECTORS: list[Inspector] = []  # of a worker process, given once
 def begin(inspectors: Sequence[Inspector]) -> None:
     """Gives a worker process what it looks with."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a fork must not wait for threads that it does not have
+    load_plugins()  # a spawned worker has imported nothing yet
     INSPECTORS[:] = inspectors
 
 

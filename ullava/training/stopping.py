@@ -10,6 +10,8 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from ullava.configs.plugins import load_plugins
+
 
 class Stopped(SystemExit):
     """Ends a process that was asked to stop, with 0; `message` is None on all ranks but the first."""
@@ -91,6 +93,7 @@ def undisturbed(worker: int) -> None:
 
     Ctrl-C is for the main process alone, and a SIGTERM ends a worker only where its parent sends it.
     """
+    load_plugins()  # a spawned worker has imported nothing yet
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     threading.Thread(target=obey_parent, daemon=True).start()

@@ -35,6 +35,7 @@ class Captions(Additive):
     """
 
     reads = "text"
+    scales = {"CIDEr-D": 10.0}
 
     def measure(
         self, prediction: str | None, truth: Sequence[str], *, category: str | None = None, ignored: Any = None

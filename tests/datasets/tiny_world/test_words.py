@@ -5,8 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from ullava.datasets.catalogue import find
 from ullava.datasets.tiny_world import words
-from ullava.datasets.tiny_world.scene import Motion, Scene, Thing, sample_scene
+from ullava.datasets.tiny_world.scene import DIRECTIONS, Motion, Scene, Thing, sample_scene
 
 RNG = np.random.default_rng
 
@@ -127,3 +128,9 @@ def test_motion_captions_say_what_and_whither():
 def test_only_salient_scenes_have_a_reason():
     scene = Scene(SCENE.things, salient=3)
     assert "red square" in words.reason(scene, RNG(0))
+
+
+@pytest.mark.parametrize("split", ["tiny_train", "tiny_val", "tiny_test"])
+def test_the_catalogue_lists_the_words_that_can_stand_for_each_other(split):
+    """The order counts, too: a baseline draws from them by place."""
+    assert find(split, {})["attributes"] == [*map(list, words.WORDS.values()), list(DIRECTIONS)]

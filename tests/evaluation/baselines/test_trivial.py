@@ -9,12 +9,15 @@ from ullava.configs.schema import EvaluationRow, GenerationConfig
 from ullava.datasets.masks import RunLengths, encode
 from ullava.datasets.structures import Picture, Region, Sample, Turn
 from ullava.evaluation.baselines import masks as blind_masks
+from ullava.evaluation.baselines.base import BASELINES
 from ullava.evaluation.baselines.masks import best_box, best_cut
-from ullava.evaluation.baselines.trivial import evaluate_trivial
+from ullava.evaluation.baselines.trivial import evaluate_trivial, open_trivial
 from ullava.evaluation.baselines.words import stems
 from ullava.evaluation.engine import questions
+from ullava.evaluation.engine.opening import open_row
 
 SIZE = (4, 8)
+OWN = {"toy_test": {}}  # the catalogue entry that a baseline may ask for its attributes
 
 
 def mask(rows: slice, columns: slice) -> RunLengths:
@@ -49,7 +52,8 @@ def score(monkeypatch):
         monkeypatch.setattr(questions, "open_dataset", open_dataset)
         monkeypatch.setattr(blind_masks, "open_dataset", open_dataset)
         asked = EvaluationRow(**{"dataset": "toy_test", "task": task, "trivial": "toy_train"} | row)
-        return evaluate_trivial(asked, GenerationConfig(), own={})
+        generation = GenerationConfig()
+        return evaluate_trivial(open_trivial(open_row(asked, OWN), generation, OWN))
 
     return of
 
@@ -141,9 +145,36 @@ def test_random_attributes_keep_the_number_of_things(score):
     assert every["strongest"] in ("random_attributes", "another_caption")
 
 
-def test_a_task_without_baseline_says_so(score):
-    with pytest.raises(LookupError, match="task 'keyword' has no trivial baseline; .*captioning"):
-        score("keyword", [], [])
+def test_a_task_without_baseline_says_so(score, monkeypatch):
+    monkeypatch.delitem(BASELINES, "constant_box")
+    both = sample("a", region("one", LEFT))
+    with pytest.raises(LookupError, match="trivial: task 'rec' has no trivial baseline; .*captioning"):
+        score("rec", [both], [both])
+
+
+def test_keywords_and_parts_have_the_baselines_of_masks(score):
+    both = sample("a", region("one", LEFT), region("other", RIGHT))
+    _, every = score("keyword", [both], [both])
+    assert every["scores"]["all_objects"]["gIoU"] == 0.5 and "keyword_acc" not in every["scores"]["all_objects"]
+    parts = sample("a", region("tip of the pen", LEFT), region("stem of the pen", RIGHT))
+    _, every = score("part", [parts], [parts])
+    assert every["scores"]["all_objects"]["gIoU"] == 0.5
+
+
+def test_a_task_that_says_boxes_alone_has_the_baseline_of_boxes(score):
+    lessons = [sample(str(i), region("it", MIDDLE)) for i in range(3)]
+    _, every = score("res", lessons, lessons, options={"says": ["LOC"]})
+    assert every["by"] == "acc@0.5" and every["scores"] == {"constant_box": every["scores"]["constant_box"]}
+    assert every["scores"]["constant_box"]["acc@0.5"] == 1
+
+
+def test_baselines_without_a_score_are_refused_before_they_learn(score):
+    one = [sample(str(i), region("it", MIDDLE)) for i in range(3)]
+    with pytest.raises(ValueError, match="trivial: the baselines of task 'salient' give a box, which none of"):
+        score("salient", one, one, options={"says": ["LOC"]})
+    caption = [sample("a", turns=(Turn("", "a picture"),))]
+    with pytest.raises(ValueError, match="trivial: toy_train: expected captions of at least two pictures, found one"):
+        score("captioning", caption, caption)
 
 
 def test_every_class_is_called_there_where_it_usually_is(score):

@@ -76,6 +76,7 @@ class Asked:
 def asked(monkeypatch):
     found = Asked()
     monkeypatch.setattr(box_sources, "open_prompter", lambda *options: found)
+    monkeypatch.setattr(box_sources, "check_prompter", lambda *options: None)
     return found
 
 

@@ -11,7 +11,7 @@ from ullava.datasets.masks import RunLengths, encode
 from ullava.datasets.structures import Answer, Dialogue, Picture, Promise, Region, Sample, Turn
 from ullava.datasets.tiny_world import originals
 from ullava.datasets.tiny_world.world import draw_world
-from ullava.evaluation.engine import rows
+from ullava.evaluation.engine import opening
 from ullava.evaluation.engine.predictions import read_predictions
 from ullava.evaluation.engine.questions import Question
 from ullava.evaluation.engine.results import read_results
@@ -52,8 +52,8 @@ class Draws:
 @pytest.fixture
 def run(monkeypatch, tmp_path):
     """Evaluates all three questions; returns the row's scores and its lines."""
-    monkeypatch.setattr(rows, "open_questions", lambda *given: list(QUESTIONS.values()))
-    monkeypatch.setattr(rows, "class_names", lambda *given: None)
+    monkeypatch.setattr(opening, "open_questions", lambda *given: list(QUESTIONS.values()))
+    monkeypatch.setattr(opening, "open_reader", lambda *given: [None])
     row = EvaluationRow(dataset="toy", task="res", metrics=["generalised_iou"])
 
     def scored(**said):

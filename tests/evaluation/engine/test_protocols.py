@@ -115,11 +115,10 @@ def test_lasagna_scores_class_0_where_the_truth_has_none(score):
 
 
 def test_lasagna_needs_classes_with_numbers(monkeypatch):
-    monkeypatch.setattr(questions, "open_dataset", lambda name, task, own: [])
-    monkeypatch.setattr("ullava.evaluation.evaluator.open_dataset", lambda name, task, own: [])
+    monkeypatch.setattr(questions, "open_dataset", lambda name, task, own: [referred(*TWO_THINGS)])
     row = EvaluationRow(dataset="toy", task="semantic", protocol="lasagna")
     with pytest.raises(ValueError, match=r"evaluate\[0\]: protocol: 'lasagna' gives ignored pixels to class 0"):
-        open_rows([row], {})
+        open_rows([row], {}, GenerationConfig())
 
 
 def test_a_protocol_of_given_answers_takes_no_generated_ones():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import BertConfig, GroundingDinoConfig, GroundingDinoForObjectDetection, SwinConfig
 
-from ullava.converting import convert
+from ullava.commands.convert import main as convert
 from ullava.models.detectors import grounding_dino_weights as groundingdino
 from ullava.models.detectors.opening import MEAN, STD, open_detector
 from ullava.models.tiny import tiny_word_pieces
@@ -28,12 +28,16 @@ def text(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def weights(text) -> dict[str, torch.Tensor]:
+    return drawn(text)
+
+
+def drawn(text, **sizes) -> dict[str, torch.Tensor]:
     """A GroundingDINO of another size than any published one, by its published names."""
     swin = SwinConfig(embed_dim=4, depths=[1, 2, 1], num_heads=[1, 2, 2], window_size=3, out_indices=[2, 3])
     config = GroundingDinoConfig(
         backbone_config=swin, text_config=BertConfig.from_pretrained(text), d_model=32, num_queries=7,
         num_feature_levels=3, encoder_layers=1, decoder_layers=2, encoder_ffn_dim=16, decoder_ffn_dim=24,
-        encoder_attention_heads=2, decoder_attention_heads=2,
+        encoder_attention_heads=2, decoder_attention_heads=2, **sizes,
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -57,6 +61,20 @@ def test_sizes_follow_from_the_shapes_and_the_round_trip_is_bit_identical(tmp_pa
     assert (opened.shortest, opened.longest) == (800, 1333)
     again = groundingdino.published(opened.detector)
     assert set(again) == set(weights) and all(torch.equal(again[name], weights[name]) for name in weights)
+
+
+def test_encoder_and_decoder_may_sample_different_numbers_of_points(tmp_path, text):
+    path = keep(tmp_path, drawn(text, decoder_n_points=3))  # 2 heads: 2 x 4 = 8 and 2 x 3 = 6; 6 is not n x 4
+    config = open_detector(path, text).detector.config
+    assert (config.encoder_n_points, config.decoder_n_points, config.decoder_attention_heads) == (4, 3, 2)
+
+
+def test_a_file_that_fits_several_numbers_of_heads_asks_for_it(tmp_path, text):
+    path = keep(tmp_path, drawn(text, decoder_n_points=2))  # 8 and 4: two heads of 4 and 2 points, or one of 8 and 4
+    with pytest.raises(ValueError, match="8 in its encoder, 4 in its decoder.*several.*attention_heads"):
+        open_detector(path, text)
+    config = open_detector(path, text, attention_heads=2).detector.config
+    assert (config.encoder_n_points, config.decoder_n_points, config.decoder_attention_heads) == (4, 2, 2)
 
 
 def test_a_converted_folder_is_the_same_detector_and_needs_no_other(tmp_path, weights, text):

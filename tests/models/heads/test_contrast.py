@@ -231,7 +231,7 @@ def test_what_it_has_learned_is_saved_with_its_running_statistics(model, recipe,
 
 
 def test_it_is_nothing_without_masks(recipe):
-    with pytest.raises(LookupError, match="model.heads.contrast: it compares what masks show; name the head mask, too"):
+    with pytest.raises(LookupError, match="model.heads.contrast: it reads what mask predicts; name the head mask, too"):
         assemble(recipe(heads=HEADS))
 
 

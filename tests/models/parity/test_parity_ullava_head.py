@@ -16,7 +16,7 @@ def losses(ullava, rows):
     """The reference's total with gradients, and every mean by its published name.
 
     Its box losses are a mean over each picture's boxes, summed, and divided by all boxes once more; boxes with corners
-    that have changed places are in no GIoU, but in the divisor. Ours are one number per promise; this is theirs again.
+    that have changed places are in no GIoU, but in both divisors. Ours are one number per promise; these are theirs.
     """
     batch = ullava.collate(rows)
     found, weights, model = ullava.model(batch), ullava.config["loss_weights"], ullava.model
@@ -29,7 +29,7 @@ def losses(ullava, rows):
     valid = (boxes[:, 2:] >= boxes[:, :2]).all(1)
     groups = [promised.rows == row for row in sorted(set(promised.rows.tolist()))]
     l1 = sum(each["box_l1"][group].mean() for group in groups) / len(boxes)
-    giou = [each["box_giou"][group & valid].mean() for group in groups if (group & valid).any()]
+    giou = [each["box_giou"][group & valid].sum() / group.sum() for group in groups]
     parts = {
         "loss.ce": found.parts["lm"],
         "loss.mask_bce_weighted": weights["bce"] * found.parts["mask_bce"],

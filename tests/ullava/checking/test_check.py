@@ -6,7 +6,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from ullava.checking.check import check, main
+from ullava.checking.check import check
+from ullava.commands.check import main
 from ullava.configs.load import ConfigError
 
 
