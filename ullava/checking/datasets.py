@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from ullava.checking.config_checks import Count, Opened
 from ullava.checking.data_issues import DataIssue, once
 from ullava.checking.records import Inspector, Looked
+from ullava.checking.row_checks import Count, Opened
 from ullava.configs.plugins import load_plugins
 from ullava.configs.schema import DataRow
 from ullava.datasets.exclude import Pictures
