@@ -2,7 +2,7 @@
 
 import multiprocessing
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -159,13 +159,13 @@ def balance(inspected: Sequence[Inspected], draws: Sequence[int]) -> tuple[dict[
         draws: dialogues that an epoch takes from each row of `data`.
     """
     tasks: Counter[str] = Counter()
-    classes: Counter[str] = Counter()
+    classes: dict[str, float] = defaultdict(float)
     trained = [one for one in inspected if isinstance(one.opened.row, DataRow)]
     for one, count in zip(trained, draws, strict=True):
         tasks[one.opened.row.task] += count
         for name, regions in flat(one.looked):
             classes[name] += regions * count / len(one.looked)
-    return dict(tasks.most_common()), dict(classes.most_common())
+    return dict(tasks.most_common()), dict(sorted(classes.items(), key=lambda item: -item[1]))
 
 
 def flat(looked: Iterable[Looked]) -> Iterator[tuple[str, int]]:

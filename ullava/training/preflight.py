@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from ullava.checking.config_checks import best_fault, run_faults
+from ullava.checking.config_checks import best_fault, model_faults, run_faults
+from ullava.checking.network_checks import network_faults
 from ullava.checking.row_checks import open_data, prove_samples
 from ullava.configs.load import ConfigError
 from ullava.configs.messages import located
@@ -31,8 +32,11 @@ def open_mixture(config: RunConfig) -> Mixture:
     return Mixture(rows, config.training.seed)
 
 
-def look_ahead(config: RunConfig, mixture: Mixture) -> None:
+def look_ahead(config: RunConfig, mixture: Mixture, *, allow_mismatch: bool = False) -> None:
     """Raises now what would come at an epoch's end, or never, as `ullava check` says it without a run.
+
+    Args:
+        allow_mismatch: see `network_faults`.
 
     Raises:
         ConfigError, ValueError, LookupError, FileNotFoundError: what of the YAML does not fit, or a sample.
@@ -41,6 +45,10 @@ def look_ahead(config: RunConfig, mixture: Mixture) -> None:
     faults = list(run_faults(config))
     for number, row in enumerate(mixture.rows):
         faults += [f"data[{number}]: {fault}" for fault in token_faults(row.task, heads)]
+    if not faults:
+        faults += model_faults(config.model)
+    if not faults:
+        faults += network_faults(config, allow_mismatch=allow_mismatch)
     if faults:
         raise ConfigError("\n".join(faults))
     fit = processor_from_config(config.model, max_length=config.training.max_length).fit
