@@ -19,6 +19,7 @@ from ullava.models.assembly import PRECISIONS, Assembled
 from ullava.models.batching.batch import Batch
 from ullava.models.batching.collator import Collator
 from ullava.models.folders import checkpoints
+from ullava.models.folders.manifest import known
 from ullava.models.folders.shards import together
 from ullava.tasks.mixture import Mixture
 from ullava.training.bad_samples import quarantine
@@ -200,4 +201,4 @@ class StageTrainer(ResumableTrainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         with readable(Path(resume_from_checkpoint)):
-            checkpoints.load_learned(self.assembled.model, checkpoints.read_card(resume_from_checkpoint))
+            checkpoints.load_learned(self.assembled.model, known(resume_from_checkpoint))
