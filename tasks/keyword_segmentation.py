@@ -71,4 +71,4 @@ class KeywordSegmentation(RegionTask):
         return region.keyword or ""
 
     def words(self, region, token):
-        return (region.keyword.lower().strip(),) if token == KEY else ()
+        return (region.keyword.lower().strip(),) if token == KEY and region.keyword else ()

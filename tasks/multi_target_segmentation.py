@@ -169,5 +169,5 @@ class MultiTargetSegmentation(Task):
 
 def whole(name: str, regions: Sequence[Region]) -> Region:
     """One region of everything that is of a class."""
-    masks = tuple(region.mask for region in regions)
+    masks = tuple(region.mask for region in regions if region.mask is not None)  # `there` has refused one without
     return Region(category=name, mask=masks[0] if len(masks) == 1 else Union(masks), picture=regions[0].picture)

@@ -62,7 +62,7 @@ class ReasoningSegmentation(RegionTask):
 
     def dialogue(self, sample, rng):
         asked = draw(self.asked(sample), self.rounds, rng)
-        drawn = [(text, region, self.drawn(region, rng)) for text, region in asked]
+        drawn: list[tuple[str, Region, Parts]] = [(text, region, self.drawn(region, rng)) for text, region in asked]
         return self.converse(sample.id, sample, drawn, rng)
 
     def eval_dialogues(self, sample):

@@ -204,7 +204,8 @@ def phrasebook(name: str, *, slotted: bool) -> Phrasebook:
     """
     if name.endswith(".json"):
         drawn = read_questions(Path(name), slotted=slotted)
-        return Phrasebook(*[Questions(drawn, drawn[0])] * 4)
+        asked = Questions(drawn, drawn[0])
+        return Phrasebook(segment=asked, locate=asked, salient=asked, explain=asked)
     if name not in PHRASEBOOKS:
         raise LookupError(f"phrases: {PHRASEBOOKS.unknown(name)}; or name a .json file of questions")
     return PHRASEBOOKS[name]
