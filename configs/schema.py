@@ -65,8 +65,8 @@ class LossConfig(Section):
     detector_focal: float = 1.0  # focal loss of the head `detector`
     keyword_alignment: float = 1.0  # of the mask head's `fusion`: a [KEY] state against its word
     contrast: float = 1.0  # of the head `contrast`: a region against its whole phrase
-    multi_label: float = 1.0
-    resolution: Literal["original", "decoder"] = "original"
+    multi_label: float = 1.0  # of the head `contrast`: a region against each of its words
+    resolution: Literal["original", "decoder"] = "original"  # masks are compared at the picture's size, or SAM's
     others: dict[str, float] = {}  # of heads from elsewhere; a YAML may write them beside ours
     declared: ClassVar[dict[str, float]] = {}  # such a loss -> its weight where the YAML is silent
 

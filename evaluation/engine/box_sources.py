@@ -23,6 +23,7 @@ from ullava.configs.tokens import END_TAG, LOC, SEG, TAG
 from ullava.datasets.boxes import iou
 from ullava.datasets.components import boxes_of
 from ullava.datasets.structures import Answer, Box, Dialogue, Picture
+from ullava.models.folders.hub import local_folder
 from ullava.tasks.base import Task
 from ullava.tasks.regions import HEAD_OF
 
@@ -148,6 +149,7 @@ class GroundedBox(BoxSource):
         least: float = 0.1,
     ):  # fmt: skip
         self.frame = MaskFrame(least)
+        weights = local_folder(weights, "boxes.grounding.weights")
         self.options = weights, text, threshold, text_threshold
         check_prompter(weights, text)
 

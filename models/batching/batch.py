@@ -36,15 +36,21 @@ class Media(Movable):
     """Pictures or videos, and where their tokens stand.
 
     Attributes:
-        pixels: (P, S, S, 3) or (V, F, S, S, 3) uint8.
-        rows, columns: (P,) row, and column of the first patch token.
+        tensors: what the backbone sees, by names that are its own; for a tower `pixels`, (P, S, S, 3) or
+            (V, F, S, S, 3) uint8.
+        rows, columns: (P,) row, and column of the first token that carries a feature.
         keys: names under which features may be kept.
     """
 
-    pixels: Tensor
+    tensors: Mapping[str, Tensor]
     rows: Tensor
     columns: Tensor
     keys: tuple[str, ...]
+
+    @property
+    def pixels(self) -> Tensor:
+        """What a tower sees."""
+        return self.tensors["pixels"]
 
 
 @dataclass(frozen=True, slots=True)

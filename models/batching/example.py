@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ullava.configs.tokens import IMAGE
+from ullava.models.batching.layout import Arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +27,23 @@ class PlacedMedium:
 
     Attributes:
         column: of its first patch token.
-        pixels: (S, S, 3) or (F, S, S, 3) uint8, as the vision tower sees it.
+        arrays: what the backbone sees, by names that are its own; for a tower `pixels`, (S, S, 3) or (F, S, S, 3)
+            uint8.
         frame: (S, S, 3) uint8, as SAM sees it; None where nothing is promised of it.
         size: (H, W) of the original.
     """
 
     kind: str
     column: int
-    pixels: np.ndarray
+    arrays: Arrays
     frame: np.ndarray | None
     size: tuple[int, int]
     key: str
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """What a tower sees."""
+        return self.arrays["pixels"]
 
 
 @dataclass(frozen=True, slots=True)

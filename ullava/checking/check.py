@@ -4,9 +4,7 @@ Needs neither weights nor a GPU. Annotation files are opened; pictures are only 
 more.
 """
 
-import argparse
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +22,8 @@ from ullava.checking.config_checks import (
     run_faults,
     trained_faults,
 )
-from ullava.checking.datasets import DEPTHS, Depth, Inspected, balance, inspect, issues
+from ullava.checking.datasets import Depth, Inspected, balance, inspect, issues
+from ullava.checking.network_checks import network_faults
 from ullava.checking.page import Checked, lines, summary, write
 from ullava.checking.pictures import DrawnExample, example
 from ullava.configs.load import ConfigError, apply, build, read_run
@@ -90,6 +89,8 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Reading:
         found += run_faults(config)
         if not found and (fault := best_fault(config.best, scores)):  # a row that does not open has no scores
             found.append(fault)
+        if not found:  # what is missing or misspelt would be told a second time
+            found += network_faults(config)
     return Reading(str(path), tree, config, opened, faults + [f"{path}: {fault}" for fault in found])
 
 
@@ -224,28 +225,3 @@ def plan(config: RunConfig, rows: Sequence[MixtureEntry], devices: int) -> list[
         f"learns  {learns}{only}; every other part is frozen",
         f"writes  {config.output_dir}",
     ]
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints what a YAML would do; raises ConfigError with every fault."""
-    parser = argparse.ArgumentParser(prog="ullava check", description=__doc__.splitlines()[0])
-    parser.add_argument("yaml", nargs="?", help="a training or an evaluation")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="as of the command that will run")
-    parser.add_argument("--cfg_path", help="the same as YAML")
-    parser.add_argument("--devices", type=int, default=1, help="processes that will train together")
-    parser.add_argument("--depth", choices=DEPTHS, help="look at every record, too: paths decodes nothing, sample "
-                        "looks at some whole, all at every one; writes check.json and check.html")  # fmt: skip
-    parser.add_argument("--sample", type=int, help="with --depth sample: records of each row; default: 100")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes that look; default: %(default)s")
-    parser.add_argument("--output", type=Path, help="folder of the two files; default: check/ in the run's own")
-    options = parser.parse_intermixed_args(arguments)
-    words = [word for word in (options.yaml, *options.overrides) if word]
-    if not options.cfg_path and not words:
-        parser.error("which YAML?")
-    path, overrides = (options.cfg_path, words) if options.cfg_path else (words[0], words[1:])
-    depth = options.depth or ("sample" if options.sample else None)
-    if depth is None:
-        print(check(path, overrides, devices=options.devices))
-        return
-    how = {"depth": depth, "sample": options.sample or 100, "workers": options.workers, "output": options.output}
-    print(check_whole(path, overrides, devices=options.devices, **how))

@@ -24,6 +24,8 @@ from ullava.datasets.readers.base import Reader
 from ullava.evaluation.engine.generation_options import generation_faults
 from ullava.evaluation.engine.opening import Attempts, token_faults
 from ullava.evaluation.evaluator import open_evaluation
+from ullava.models.folders.hub import local_folder
+from ullava.models.folders.resolve import named_folders
 from ullava.models.heads.base import HEADS
 from ullava.models.text.conversation import known_name
 from ullava.tasks.base import TASKS, Task
@@ -169,16 +171,18 @@ def dataset_faults(opened: Opened) -> Iterator[str]:
 
 def model_faults(model: ModelConfig) -> Iterator[str]:
     """Yields missing folders and unknown names."""
-    if not Path(model.llm).is_dir():
-        yield f"model.llm: {model.llm}: no such folder; if a stage writes it, run that stage first"
-    elif model.vision is None and card(model.llm) is None:
-        yield f"model.vision: missing; {model.llm} is no run that could say which tower it saw with"
-    towers = {"heads.mask.sam": (model.heads.get("mask") or {}).get("sam")}
-    towers["heads.detector.weights"] = (model.heads.get("detector") or {}).get("weights")
-    towers["vision.tower"] = model.vision.tower if model.vision else None
-    for key, tower in towers.items():
-        if tower and not Path(tower).exists():
-            yield f"model.{key}: {tower}: no such file or folder; put the published weights there"
+    for key, name in named_folders(model).items():
+        try:
+            place = local_folder(name, key, weights=False)
+        except FileNotFoundError as error:
+            yield str(error)
+            continue
+        if key != "model.llm" and not Path(place).exists():
+            yield f"{key}: {name}: no such file or folder; put the published weights there"
+        elif key == "model.llm" and not Path(place).is_dir():
+            yield f"{key}: {name}: no such folder; if a stage writes it, run that stage first"
+        elif key == "model.llm" and model.vision is None and card(place) is None:
+            yield f"model.vision: missing; {name} is no run that could say which tower it saw with"
     try:
         known_name(model.conversation)
     except LookupError as error:
@@ -188,6 +192,11 @@ def model_faults(model: ModelConfig) -> Iterator[str]:
 
 def trained_faults(folder: str) -> Iterator[str]:
     """Yields what keeps the model in `folder` from being evaluated."""
+    try:
+        folder = local_folder(folder, "model", weights=False)
+    except FileNotFoundError as error:
+        yield str(error)
+        return
     model = card(folder)
     if not Path(folder).is_dir():
         yield f"model: {folder}: no such folder; train it first, or name the folder of another run"

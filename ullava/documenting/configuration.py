@@ -1,24 +1,25 @@
 """The page docs/configuration.md: the schema's sections, then what each registry's names take as options."""
 
 import inspect
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any, get_args, get_type_hints
+from collections.abc import Iterator
+from typing import Annotated, get_args, get_type_hints
 
 from pydantic_core import PydanticUndefined
 
 import ullava.datasets.readers
+import ullava.evaluation.baselines
 import ullava.evaluation.metrics
 import ullava.models.heads
-import ullava.tasks  # noqa: F401, these four register what they hold
+import ullava.tasks  # noqa: F401, these register what they hold
 from ullava.configs import schema
 from ullava.configs.registry import Registry
 from ullava.datasets.readers.base import READERS
 from ullava.documenting.comments import description, field_comments
 from ullava.documenting.options import options_of
 from ullava.documenting.tables import REQUIRED, Key, cell, in_words, table, written
+from ullava.evaluation.baselines.base import BASELINES
 from ullava.evaluation.engine.box_sources import BOX_SOURCES
 from ullava.evaluation.metrics.base import METRICS
-from ullava.models import assembly
 from ullava.models.heads.base import HEADS
 from ullava.tasks.base import TASKS
 
@@ -44,6 +45,7 @@ REGISTRIES = (
     ("Tasks", "tasks", TASKS, "`task:` in `data` and `evaluate`; the keys below stand under `options:` of its row."),
     ("Heads", "heads", HEADS, "A key of `model.heads`; the keys below stand under it."),
     ("Box sources", "box-sources", BOX_SOURCES, "`boxes:` in a row of `evaluate`: a name, or `{name: {key: value}}`."),
+    ("Baselines", "baselines", BASELINES, "What `trivial:` in a row of `evaluate` adds: all that suit the task."),
     ("Metrics", "metrics", METRICS, "`metrics:` in a row of `evaluate`: a list of names, instead of the task's own."),
     ("Readers", "readers", READERS, "`reader:` of an entry under `datasets:`; [Data formats](data-formats.md) has an "
      "example of each."),
@@ -116,16 +118,13 @@ def registry_parts(title: str, key: str, registry: Registry, where: str) -> Iter
     for name, cls in sorted(registry.items()):
         heading = f"### `{name}` {{ #{key}-{name.replace('_', '-')} }}"
         text = description(inspect.getdoc(cls) or "")
-        if registry is METRICS:  # formulas, and no options in a YAML
+        if registry is METRICS:  # formulas
             yield f"{heading}\n\n```text\n{text}\n```"
+        elif registry is BASELINES:
+            yield f"{heading}\n\n{escaped(text)}"
         else:
-            keys = table(options_of(cls, maker(registry, name))) or "No options."
+            keys = table(options_of(cls)) or "No options."
             yield f"{heading}\n\n{escaped(text)}\n\n{keys}"
-
-
-def maker(registry: Registry, name: str) -> Callable[..., Any] | None:
-    """What puts a head together where its class does not do so by itself."""
-    return getattr(assembly, f"{name}_head", None) if registry is HEADS else None
 
 
 def escaped(text: str) -> str:

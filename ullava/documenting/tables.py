@@ -22,7 +22,7 @@ class Key:
     Attributes:
         name: of the key.
         kind: what may stand there, in words.
-        default: as YAML, or "required".
+        default: as YAML, "required", or "" where the docstring has to say it.
         meaning: Markdown, without a full stop of its own.
     """
 
@@ -34,11 +34,10 @@ class Key:
 
 def table(keys: Iterable[Key]) -> str:
     """The lines of a Markdown table, or "" where there are no keys."""
-    rows = [
-        f"| `{key.name}` | {cell(key.kind)} | {cell(f'`{key.default}`') if key.default != REQUIRED else '**required**'}"
-        f" | {cell(key.meaning)} |"
-        for key in keys
-    ]
+    rows = []
+    for key in keys:
+        default = "**required**" if key.default == REQUIRED else cell(f"`{key.default}`") if key.default else ""
+        rows.append(f"| `{key.name}` | {cell(key.kind)} | {default} | {cell(key.meaning)} |")
     return "\n".join(["| key | value | default | meaning |", "| --- | --- | --- | --- |", *rows]) if rows else ""
 
 

@@ -4,9 +4,8 @@ The samples are made again from their places in the mixture, and by the run's ow
 kept anywhere.
 """
 
-import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +23,6 @@ from ullava.training.preflight import open_mixture
 from ullava.training.saving import last_checkpoint
 from ullava.training.train import choose
 from ullava.training.train_dataset import TrainDataset
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """`ullava check --replay RUN/faults/step-N.json`."""
-    parser = argparse.ArgumentParser(prog="ullava check", description=__doc__.splitlines()[0])
-    parser.add_argument("--replay", required=True, metavar="FILE", help="faults/step-N.json in a run's folder")
-    for line in replay(Path(parser.parse_args(arguments).replay)):
-        print(line, flush=True)
 
 
 def replay(file: Path) -> Iterator[str]:

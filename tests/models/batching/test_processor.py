@@ -32,7 +32,7 @@ def changed(processor):
     """The same processor with other settings."""
 
     def make(**settings) -> Processor:
-        kept = {name: getattr(processor, name) for name in ("view", "patches", "frames", "mask_view", "max_length")}
+        kept = {name: getattr(processor, name) for name in ("layout", "mask_view", "max_length")}
         how = settings.pop("conversation", processor.conversation)
         return Processor(processor.tokenizer, how, **kept | settings)
 
@@ -329,7 +329,7 @@ def test_a_slow_tokenizer_is_refused(processor):
         is_fast, name_or_path = False, "old"
 
     with pytest.raises(ValueError, match=re.escape("old: expected a fast tokenizer")):
-        Processor(Slow(), processor.conversation, view=processor.view, patches=PATCHES)
+        Processor(Slow(), processor.conversation, layout=processor.layout)
 
 
 @pytest.mark.shared

@@ -159,4 +159,5 @@ def test_what_shipped_heads_declare_is_what_light_programs_know(name):
     }
     assert not LossConfig.declared.keys() & cls.losses_named.keys()
     assert cls.tower_part is None or cls.tower_part in REGISTERED
-    assert cls.foundations.items() <= {option: base for (head, option), base in manifest.FOUNDED.items() if head == name}.items()
+    known = {option: base for (head, option), base in manifest.FOUNDED.items() if head == name}
+    assert cls.foundations == known

@@ -58,8 +58,8 @@ def test_comments_are_those_of_their_own_field():
 
 
 def test_arguments_of_a_docstring():
-    text = "Makes.\n\nArgs:\n    a, b: two\n        of them.\n    c: one; None: no such; d: last.\n\nRaises:\n    e: no."
-    expected = {"a": "two of them.", "b": "two of them.", "c": "one; None: no such", "d": "last."}
+    text = "Makes.\n\nArgs:\n    a, b: two\n        of them.\n    c: one; None: no; d: last.\n\nRaises:\n    e: x."
+    expected = {"a": "two of them.", "b": "two of them.", "c": "one; None: no", "d": "last."}
     assert argument_texts(text, {"a", "b", "c", "d", "e"}) == expected
     assert description(text) == "Makes."
 

@@ -77,8 +77,8 @@ def test_a_question_in_any_language_gets_every_mask(address, model, picture):
     asked = {"question": "左边的圆在哪里？ 2", "picture": picture, "turns": [["qué?", "Sure [SEG]."]]}
     said = ask(address, asked)
     assert said["answer"] == SAID
-    assert [thing["box"] for thing in said["things"]] == [[0, 1, 2, 3], [4, 0, 6, 2]]
-    assert [thing["confidence"] for thing in said["things"]] == [0.75, 0.75]
+    assert [instance["box"] for instance in said["instances"]] == [[0, 1, 2, 3], [4, 0, 6, 2]]
+    assert [instance["confidence"] for instance in said["instances"]] == [0.75, 0.75]
     (heard,) = model.heard
     assert [turn.question for turn in heard.turns] == ["qué?", "左边的圆在哪里？ 2"]
     drawn = np.asarray(Image.open(BytesIO(base64.b64decode(said["overlay"].partition(",")[2]))).convert("RGB"))
