@@ -76,7 +76,7 @@ def open_whole(name: str, entry: Entry) -> Reader:
             f"{name}: {key}: {options[key]}: no such file or folder; relative paths count from the data root "
             f"{data_root()} ($ULLAVA_DATA)" + (f"; get it from {entry['url']}" if "url" in entry else "")
         )
-    make: Callable[..., Reader] = reader  # each reader's constructor takes a name and options of its own
+    make = cast(Callable[..., Reader], reader)  # each constructor takes a name, and options of its own
     opened = make(name, **options)
     return Part(opened, entry["every"], entry.get("part", "train")) if "every" in entry else opened
 

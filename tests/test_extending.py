@@ -45,7 +45,7 @@ def folder(tmp_path_factory) -> Path:
 def ullava(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
     known = {"PYTHONPATH": str(ROOT), "ULLAVA_DATA": str(folder), "ULLAVA_CACHE": str(folder / "cache")}
     return subprocess.run(
-        [sys.executable, "-P", "-c", COMMAND, *arguments], cwd=folder, capture_output=True, text=True, timeout=300,
+        [sys.executable, "-P", "-c", COMMAND, *arguments], cwd=folder, capture_output=True, text=True, timeout=900,
         env=os.environ | known | {"OMP_NUM_THREADS": "1", "ULLAVA_PLUGINS": ""} | variables,
     )  # fmt: skip
 
