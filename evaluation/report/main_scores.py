@@ -40,26 +40,30 @@ class MainScore:
 
 
 def main_scores(results: Results) -> Iterator[MainScore]:
-    """Yields a headline per row of generated answers, controls aside, in the order of the rows."""
+    """Yields the main score of each row of generated answers, controls aside, in the order of the rows."""
     rows = {(row["dataset"], row["task"], row["answers"]): row for row in results["rows"]}
     for row in results["rows"]:
         if not is_asked(row):
             continue
         name = RIVALS[row["task"]][0] if row["task"] in RIVALS else LEADING.get(row["task"], next(iter(row["metrics"])))
-        value = row["metrics"].get(name)
-        if value is None:
+        value = row["metrics"].get(name) if name is not None else None
+        if name is None or value is None:
             continue
         low, high = row["interval"].get(name) or (None, None)
-        controls = [
-            other["metrics"].get(name) if other else None
-            for other in (
-                rows.get((row["dataset"] + TRIVIAL, row["task"], "given")),
-                rows.get((row["dataset"] + SHUFFLED, row["task"], "generated")),
-            )
-        ]
+        trivial = rows.get((row["dataset"] + TRIVIAL, row["task"], "given"))
+        shuffled = rows.get((row["dataset"] + SHUFFLED, row["task"], "generated"))
         interval = None if low is None or high is None else (low, high)
-        scale, model = SCALES.get(name, 1.0), row.get("model", "")
-        yield MainScore(row["dataset"], row["task"], name, value, interval, *controls, scale, model)
+        yield MainScore(
+            row["dataset"],
+            row["task"],
+            name,
+            value,
+            interval,
+            trivial["metrics"].get(name) if trivial else None,
+            shuffled["metrics"].get(name) if shuffled else None,
+            SCALES.get(name, 1.0),
+            row.get("model", ""),
+        )
 
 
 def is_asked(row: ResultRow) -> bool:
@@ -73,7 +77,7 @@ def summary_table(results: Results) -> str:
     def words(number: float | None) -> str:
         return "-" if number is None else f"{number:.3f}"
 
-    cells = [("dataset", "task", "score", "", "95 %", "trivial", "shuffled")]
+    cells: list[tuple[str, ...]] = [("dataset", "task", "score", "", "95 %", "trivial", "shuffled")]
     for line in main_scores(results):
         ends = "-" if line.interval is None else "..".join(f"{end:.2f}" for end in line.interval)
         cells.append(

@@ -12,7 +12,7 @@ from ullava.serving.serve import HERE, open_page
 
 def main(arguments: Sequence[str]) -> None:
     """Talks until the user ends; writes every answer as `ullava infer` does."""
-    parser = argparse.ArgumentParser(prog="ullava chat", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="ullava chat", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("picture", nargs="?", help="or a video")
     parser.add_argument(
         "--serve", nargs="?", type=int, const=7860, metavar="PORT", help="a page of this machine; default: %(const)s"
