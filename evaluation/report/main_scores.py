@@ -39,7 +39,7 @@ class MainScore:
 
 
 def main_scores(results: Results) -> Iterator[MainScore]:
-    """Yields a headline per row of generated answers, controls aside, in the order of the rows."""
+    """Yields the main score of each row of generated answers, controls aside, in the order of the rows."""
     rows = {(row["dataset"], row["task"], row["answers"]): row for row in results["rows"]}
     for row in results["rows"]:
         if not is_asked(row):
@@ -49,16 +49,20 @@ def main_scores(results: Results) -> Iterator[MainScore]:
         if value is None:
             continue
         low, high = row["interval"].get(name) or (None, None)
-        controls = [
-            other["metrics"].get(name) if other else None
-            for other in (
-                rows.get((row["dataset"] + TRIVIAL, row["task"], "given")),
-                rows.get((row["dataset"] + SHUFFLED, row["task"], "generated")),
-            )
-        ]
+        trivial = rows.get((row["dataset"] + TRIVIAL, row["task"], "given"))
+        shuffled = rows.get((row["dataset"] + SHUFFLED, row["task"], "generated"))
         interval = None if low is None or high is None else (low, high)
-        scale, model = scale_of(name), row.get("model", "")
-        yield MainScore(row["dataset"], row["task"], name, value, interval, *controls, scale, model)
+        yield MainScore(
+            row["dataset"],
+            row["task"],
+            name,
+            value,
+            interval,
+            trivial["metrics"].get(name) if trivial else None,
+            shuffled["metrics"].get(name) if shuffled else None,
+            scale_of(name),
+            row.get("model", ""),
+        )
 
 
 def scale_of(score: str) -> float:
@@ -77,7 +81,7 @@ def summary_table(results: Results) -> str:
     def words(number: float | None) -> str:
         return "-" if number is None else f"{number:.3f}"
 
-    cells = [("dataset", "task", "score", "", "95 %", "trivial", "shuffled")]
+    cells: list[tuple[str, ...]] = [("dataset", "task", "score", "", "95 %", "trivial", "shuffled")]
     for line in main_scores(results):
         ends = "-" if line.interval is None else "..".join(f"{end:.2f}" for end in line.interval)
         cells.append(
