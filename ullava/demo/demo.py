@@ -65,8 +65,8 @@ def demonstrate(
     """
     if not (ROOT / "train_ullava_core.py").is_file():
         raise FileNotFoundError(
-            f"{ROOT}: holds no train_ullava_core.py; a demo types the scripts of a checkout, so clone the repository and "
-            "run it there (an installed package trains by `ullava train tiny/stage1`)"
+            f"{ROOT}: holds no train_ullava_core.py; a demo types the scripts of a checkout, so clone the repository "
+            "and run it there (an installed package trains by `ullava train tiny/stage1`)"
         )
     job = import_module(f"ullava.demo.{name}")
     output = output or Path("runs", name)
