@@ -38,7 +38,8 @@ class Keywords(Kind):
 
     def ask(self, parser: ArgumentParser) -> None:
         parser.add_argument("source", type=Path, help="file with explanations or references")
-        parser.add_argument("--model", type=Path, help="an encoder-decoder like FLAN-T5: folder or hub id; default: the rule")
+        text = "an encoder-decoder like FLAN-T5, a folder or hub id; default: the rule"
+        parser.add_argument("--model", type=Path, help=text)
         parser.add_argument("--batch-size", type=int, default=32, help="texts that the model reads at once")
         parser.add_argument("--output", type=Path, help="file to write")
 
