@@ -38,7 +38,8 @@ class Keywords(Kind):
 
     def ask(self, parser: ArgumentParser) -> None:
         parser.add_argument("source", type=Path, help="file with explanations or references")
-        parser.add_argument("--model", type=Path, help="folder of an encoder-decoder like FLAN-T5; default: the rule")
+        text = "an encoder-decoder like FLAN-T5, a folder or hub id; default: the rule"
+        parser.add_argument("--model", type=Path, help=text)
         parser.add_argument("--batch-size", type=int, default=32, help="texts that the model reads at once")
         parser.add_argument("--output", type=Path, help="file to write")
 
@@ -108,9 +109,10 @@ def asking(folder: Path, batch_size: int) -> Find:
     """The language model in a folder, which is asked in batches."""
 
     def find(asked: Sequence[Asked]) -> Iterator[str | None]:
+        from ullava.models.folders.hub import local_folder
         from ullava.preparing.keyword_model import KeywordModel
 
-        model = KeywordModel(folder)
+        model = KeywordModel(Path(local_folder(str(folder), "--model")))
         for start in progress(range(0, len(asked), batch_size), "asking for keywords", unit="batch"):
             yield from model(asked[start : start + batch_size])
 
