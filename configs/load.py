@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -143,7 +143,7 @@ def build(schema: type[S], tree: dict[str, Any], where: str) -> S:
         raise ConfigError("\n".join(message(schema, where, fault) for fault in faults)) from None
 
 
-def message(schema: type[BaseModel], where: str, fault: dict[str, Any]) -> str:
+def message(schema: type[BaseModel], where: str, fault: Mapping[str, Any]) -> str:
     """One line for one pydantic fault: file, place, what was expected and found."""
     keys = [key for key in fault["loc"] if key != "[key]"]
     if fault["type"] in ("extra_forbidden", "missing") or "[key]" in fault["loc"]:

@@ -131,7 +131,7 @@ class View:
     def apply(self, pixels: np.ndarray | Image.Image) -> np.ndarray:
         """Returns (side, side, 3) uint8 for a picture (H, W, 3) uint8, or as `load` gives it."""
         image = Image.fromarray(pixels) if isinstance(pixels, np.ndarray) else pixels
-        size = image.size[::-1]
+        size = (image.height, image.width)
         if self.aspect == "pad":
             return np.array(self.padded(image).resize((self.side, self.side), Image.Resampling.BICUBIC))
         height, width = self.resized(size)
@@ -151,7 +151,7 @@ class View:
         A lying one is made narrow on the way: Pillow resizes rows first, each by itself, and so need not resize those
         that are background.
         """
-        full, left, top = boxes.padding(image.size[::-1])
+        full, left, top = boxes.padding((image.height, image.width))
         if top:
             image = image.resize((self.side, image.size[1]), Image.Resampling.BICUBIC)
         square = Image.new("RGB", (image.size[0] if top else full, full), self.background)

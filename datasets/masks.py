@@ -7,7 +7,7 @@ hashable and small, knows its `size`, and draws itself. Run lengths go down the 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from pycocotools import mask as coco
@@ -19,9 +19,11 @@ class Mask(Protocol):
     @property
     def size(self) -> tuple[int, int]:
         """(H, W) that `draw` will have."""
+        ...
 
     def draw(self) -> np.ndarray:
         """Returns (H, W) bool."""
+        ...
 
 
 IGNORED = 255  # in a map of one target: pixels that count nowhere; 1 is the target, 0 background
@@ -80,7 +82,7 @@ class Polygons:
         areas = [list(part) for part in self.parts if len(part) >= 6]
         if not areas:
             return np.zeros(self.size, bool)
-        return coco.decode(coco.merge(coco.frPyObjects(areas, *self.size))).astype(bool)
+        return coco.decode(coco.merge(coco.frPyObjects(cast(Any, areas), *self.size))).astype(bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +124,11 @@ def from_coco(segmentation: Any, size: tuple[int, int]) -> Mask | None:
     if isinstance(segmentation, Mapping):
         check_size(tuple(segmentation["size"]), size, "segmentation")
         counts = segmentation["counts"]
-        return RunLengths(tuple(size), counts if isinstance(counts, str) else tuple(counts))
+        height, width = size
+        return RunLengths((height, width), counts if isinstance(counts, str) else tuple(counts))
     if isinstance(segmentation, Sequence) and isinstance(segmentation[0], Mapping):
-        parts = tuple(from_coco(part, size) for part in segmentation)
-        return parts[0] if len(parts) == 1 else Union(parts)
+        parts = tuple(mask for part in segmentation if (mask := from_coco(part, size)))
+        return parts[0] if len(parts) == 1 else Union(parts) if parts else None
     if isinstance(segmentation, Sequence) and isinstance(segmentation[0], Sequence):
         return Polygons(size, tuple(tuple(part) for part in segmentation))
     raise ValueError(f"segmentation: expected polygons or run lengths, found {str(segmentation)[:60]}")
@@ -152,7 +155,8 @@ def unpack(counts: str) -> np.ndarray:
 def encode(mask: np.ndarray) -> dict[str, Any]:
     """Returns (H, W) bool as COCO run lengths that JSON can hold: {"size": [H, W], "counts": text}."""
     packed = coco.encode(np.asfortranarray(mask, np.uint8))
-    return {"size": [int(side) for side in packed["size"]], "counts": packed["counts"].decode("ascii")}
+    counts = cast(bytes, packed["counts"])  # pycocotools' own type says str, of what its `decode` takes as well
+    return {"size": [int(side) for side in packed["size"]], "counts": counts.decode("ascii")}
 
 
 def decode(packed: Mapping[str, Any]) -> np.ndarray:

@@ -163,7 +163,7 @@ class Dialogue:
     """What is asked and answered about a sample, and what each owner token of the answers promises.
 
     Attributes:
-        id: the sample's id; of an exam, "sample#question".
+        id: the sample's id; of an evaluation's question, "sample#question".
 
     Raises:
         ValueError: the owner tokens of the answers are not the promised ones, in the order of the text.

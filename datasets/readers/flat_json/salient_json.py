@@ -1,4 +1,8 @@
-"""u-LLaVA's JSON for salient objects with an explanation (github.com/OPPOMKLab/u-LLaVA, dataset/)."""
+"""u-LLaVA's JSON for salient objects with an explanation (github.com/OPPOMKLab/u-LLaVA, dataset/).
+
+    {"image_path": "images/a.jpg", "label_path": "masks/a.png",
+     "gpt": {"tag": "dog", "reason": "It is the only thing that moves."}}
+"""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,4 +1,7 @@
-"""u-LLaVA's JSON for semantic segmentation: ADE20K and COCO-Stuff (github.com/OPPOMKLab/u-LLaVA, dataset/)."""
+"""u-LLaVA's JSON for semantic segmentation: ADE20K and COCO-Stuff (github.com/OPPOMKLab/u-LLaVA, dataset/).
+
+    {"image_path": "images/a.jpg", "label_path": "labels/a.png", "classes": [{"class": "wall", "class_id": 0}]}
+"""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -66,7 +66,7 @@ class LabelMap(Reader):
         pictures, labels = by_stem(self.images, self.image_ending), by_stem(self.labels, self.label_ending)
         stems = chosen(self.listed, labels) if self.listed else list(labels)
         found = paired([(self.images, pictures), (self.labels, labels)], stems)
-        return [(stem, *pair) for stem, pair in zip(stems, found, strict=True)]
+        return [(stem, picture, label) for stem, (picture, label) in zip(stems, found, strict=True)]
 
     def __len__(self) -> int:
         return len(self.pairs)

@@ -58,7 +58,7 @@ class PartFolders(Reader):
         """
         listed = pictures_below(self.images)
         masks = dict(self.masks_of(listed))
-        found = [(picture, masks.get(picture)) for picture in listed.values()]
+        found: list[Record] = [(picture, masks.get(picture)) for picture in listed.values()]
         if self.masked:
             found = [(picture, mask) for picture, mask in found if mask]
         if not found:

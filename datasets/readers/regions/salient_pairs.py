@@ -36,7 +36,7 @@ class SalientPairs(Reader):
         pictures, masks = by_stem(self.images, self.image_ending), by_stem(self.masks, self.mask_ending)
         stems = chosen(self.listed, masks) if self.listed else sorted(masks.keys() | pictures)
         found = paired([(self.images, pictures), (self.masks, masks)], stems)
-        return [(stem, *pair) for stem, pair in zip(stems, found, strict=True)]
+        return [(stem, picture, mask) for stem, (picture, mask) in zip(stems, found, strict=True)]
 
     def __len__(self) -> int:
         return len(self.pairs)
