@@ -185,7 +185,7 @@ class UllavaForCausalLM(PreTrainedModel):
             return None
         if ids is None:
             raise ValueError("pixel_values: expected input_ids that say where the pictures stand, found none")
-        return self.network.embed(batch_of_pixels(self.answerer.processor, ids, pictures, videos))
+        return self.network.backbone.encode(batch_of_pixels(self.answerer.processor, ids, pictures, videos)).embeds
 
     def save_pretrained(self, folder: str | Path, **others: Any) -> None:
         """Writes the whole model, foundations too: the folder opens wherever it is moved or uploaded to.

@@ -9,7 +9,7 @@ import yaml
 
 import ullava.datasets.readers
 import ullava.tasks  # noqa: F401
-from tests.documents import PAGES, ROOT, anchors, blocks, links
+from tests.documents import PAGES, ROOT, WALKS, anchors, blocks, links
 from ullava.configs.load import build, load
 from ullava.configs.schema import DataRow, EvaluationConfig, RunConfig, SamplingConfig
 from ullava.datasets.catalogue import check_options
@@ -87,7 +87,7 @@ def test_an_example_of_a_reader_has_options_it_takes(block):
         assert {key.name for key in options_of(reader) if key.default == "required"} <= options.keys()
 
 
-@each_page
+@pytest.mark.parametrize("page", WALKS, ids=lambda page: page.name)
 def test_yaml_of_a_page_is_of_the_schema(page):
     for block in blocks(page, "yaml"):
         tree = yaml.safe_load(block.text)

@@ -21,7 +21,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.documents import PAGES, ROOT, blocks, commands
+from tests.documents import ROOT, WALKS, blocks, commands
 from ullava.__main__ import VERBS, dispatch
 from ullava.datasets.catalogue import find
 
@@ -47,7 +47,7 @@ SHORT = {
     "infer": ["--max_new_tokens", "2"], "ask": ["--max_new_tokens", "2"], "chat": ["--max_new_tokens", "2"],
 }  # fmt: skip
 TWIN_ROWS = {"eval_vqa": ("vqa", "pope_random"), "eval_rec": ("res", "tiny_test"), "eval_res": ("res", "tiny_test")}
-WALKS = [page for page in PAGES if commands(page)]
+COMMANDED = [page for page in WALKS if commands(page)]
 
 
 class Parsed(Exception):
@@ -173,7 +173,7 @@ def stop_after_parsing(monkeypatch) -> None:
         monkeypatch.setattr(argparse.ArgumentParser, name, ending(getattr(argparse.ArgumentParser, name)))
 
 
-@pytest.mark.parametrize("page", WALKS, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", COMMANDED, ids=lambda page: page.name)
 def test_lines_that_are_run_run(page, here, monkeypatch, capsys):
     monkeypatch.setattr("builtins.input", lambda *prompt: "")
     monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", lambda server: None)
@@ -189,7 +189,7 @@ def test_lines_that_are_run_run(page, here, monkeypatch, capsys):
             assert capsys.readouterr().out, f"{command}: says nothing"
 
 
-@pytest.mark.parametrize("page", WALKS, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", COMMANDED, ids=lambda page: page.name)
 def test_lines_that_are_not_run_can_be_parsed(page, monkeypatch):
     stop_after_parsing(monkeypatch)
     for command in commands(page):
@@ -202,13 +202,13 @@ def test_lines_that_are_not_run_can_be_parsed(page, monkeypatch):
 
 
 def test_every_reason_is_needed():
-    lines = [command for page in PAGES for command in commands(page)]
+    lines = [command for page in WALKS for command in commands(page)]
     assert all(any(line.startswith(begins) for line in lines) for begins in NOT_RUN)
     assert sum(reason(line) is None for line in lines) > 30
     assert {line.split()[1] for line in lines if line.startswith("ullava ")} <= set(VERBS)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in WALKS if blocks(page, "python")], ids=lambda page: page.name)
 def test_python_of_a_page_runs(page, here):
     names: dict = {}
     for block in blocks(page, "python"):
