@@ -158,13 +158,14 @@ def test_a_recipe_goes_on_from_a_model_by_its_card(place, capsys):
     model = {"llm": "llm", "vision": {"tower": "clip"}, "projector": "mlp2", "conversation": "llama2",
              "heads": {"mask": {"sam": "sam.pth"}, "box": {}}}  # fmt: skip
     (place / "opened").mkdir()
-    card = {"model": model, "vocabulary": 1, "bases": {}, "learned": []}
+    asked = [{"task": "vqa"}, {"task": "res", "options": {"phrases": "lisa", "rounds": 2}}]
+    card = {"model": model, "vocabulary": 1, "bases": {}, "learned": [], "run": {"data": asked}}
     (place / "opened" / "ullava.json").write_text(json.dumps(card))
     prepare(capsys, "photos", "--from", "labelme", "--model", "opened")
     config = build(RunConfig, read("train.yaml"), "train.yaml")
     assert (config.model.llm, config.model.projector, config.model.conversation) == ("opened", "mlp2", "llama2")
     assert config.model.vision is None and config.model.heads == model["heads"]  # the tower is the model's own
-    assert config.data[0].options == {"says": ["SEG", "LOC"]} and config.learn["lora"] == 2e-4
+    assert config.data[0].options == {"phrases": "lisa", "says": ["SEG", "LOC"]} and config.learn["lora"] == 2e-4
 
 
 def test_a_folder_without_a_card_is_refused_before_anything_is_written(place, capsys):

@@ -1,5 +1,6 @@
 """The YAML files beside own data: how it is trained on and evaluated, ready to run, and the commands that do so."""
 
+import json
 import math
 import os
 import shlex
@@ -175,7 +176,7 @@ def going_on(material: Material, folder: str | None) -> Tree:
     portion = max(1, math.ceil(REAL_STEPS * REAL_BATCH / REAL_EPOCHS / records))
     training = {key: value for key, value in real["training"].items() if key != "deepspeed"}
     training |= {"epochs": REAL_EPOCHS, "batch_size": 4, "accumulate": REAL_BATCH // 4, "workers": 2, "log_every": 10}
-    data = data_rows(material, heads, {}, portion)
+    data = data_rows(material, heads, wording_of(folder) if folder else {}, portion)
     return {"model": model, "learn": learn, "losses": dict(real["losses"]), "data": data, "training": training}
 
 
@@ -192,6 +193,14 @@ def parent_of(folder: str) -> ModelConfig:
             "`ullava convert`"
         )
     return card.config
+
+
+def wording_of(folder: str) -> Tree:
+    """The task options by which the run in `folder` was asked, where its card says so: its phrasebook and grammar."""
+    run = json.loads(Path(folder, CARD).read_text(encoding="utf-8")).get("run") or {}
+    known = (row.get("options") or {} for row in run.get("data", ()) if row["task"] in ("res", "rec", "semantic"))
+    options = next(known, {})
+    return {key: options[key] for key in ("phrases", "form") if key in options}
 
 
 def data_rows(material: Material, heads: Mapping[str, Any], options: Tree, portion: int) -> list[Tree]:
