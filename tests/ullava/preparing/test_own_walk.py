@@ -141,6 +141,20 @@ def test_boxes_alone_are_asked_for_as_boxes(place, capsys):
     assert config.data[0].task == "rec" and "--task rec" in commands[-1]
 
 
+def test_roboflows_splits_lie_beside_their_yaml(place, capsys):
+    for split, name in (("train", "a"), ("valid", "b")):
+        for kind in ("images", "labels"):
+            (place / "export" / split / kind).mkdir(parents=True)
+        Image.new("RGB", (WIDTH, HEIGHT)).save(place / "export" / split / "images" / f"{name}.jpg")
+        (place / "export" / split / "labels" / f"{name}.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    yolo = {"train": "../train/images", "val": "../valid/images", "nc": 1, "names": ["cup"]}
+    (place / "export" / "data.yaml").write_text(yaml.safe_dump(yolo))
+    commands = prepare(capsys, "export/data.yaml", "--from", "yolo")[1]
+    config = read("train.yaml")
+    assert list(config["datasets"]) == ["mine_train", "mine_val"] and "export/train/images/a.jpg" in commands[-1]
+    assert [row["dataset"] for row in config["evaluate"]] == ["mine_val"]
+
+
 def test_the_lines_for_real_weights_are_a_sound_yaml(place, capsys):
     draw_labelme(place / "photos", 3)
     prepare(capsys, "photos", "--from", "labelme")
