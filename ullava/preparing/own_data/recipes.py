@@ -7,6 +7,7 @@ import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -236,10 +237,8 @@ def within(path: Path) -> str:
 
 def free(run: Path) -> Path:
     """The folder itself, or the first of run_2, run_3 ... that is not there yet."""
-    number = 2
-    while (chosen := run if number == 2 else run.with_name(f"{run.name}_{number - 1}")).exists():
-        number += 1
-    return chosen
+    others = (run.with_name(f"{run.name}_{number}") for number in count(2))
+    return next(folder for folder in chain([run], others) if not folder.exists())
 
 
 def dump(tree: Mapping[str, Any]) -> str:
