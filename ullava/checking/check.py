@@ -102,6 +102,7 @@ def check(path: str | Path, overrides: Sequence[str] = (), *, devices: int = 1) 
     faults = reading.faults + [f"{path}: {fault}" for one in opened for fault in dataset_faults(one)]
     if faults:
         raise ConfigError("\n".join(dict.fromkeys(faults)))
+    assert reading.config is not None  # else there were faults
     return "\n".join([f"{path} is sound", "", *report(reading.config, opened, devices)]).rstrip()
 
 
@@ -130,8 +131,9 @@ def check_whole(
     processor, note = open_processor(reading.tree)
     inspected = inspect(reading.opened, processor, depth=depth, sample=sample, workers=workers)
     opened = [one.opened for one in inspected]
-    whole = isinstance(config, RunConfig) and sum(isinstance(one.row, DataRow) for one in opened) == len(config.data)
-    draws = [len(span(len(row.reader), row.portion, 0)) for row in mixed(config, opened)] if whole else []
+    draws: list[int] = []
+    if isinstance(config, RunConfig) and sum(isinstance(one.row, DataRow) for one in opened) == len(config.data):
+        draws = [len(span(len(row.reader), row.portion, 0)) for row in mixed(config, opened)]
     tasks, classes = balance(inspected, draws) if draws else ({}, {})
     found = issues(inspected)
     checked = Checked(
@@ -143,6 +145,7 @@ def check_whole(
     failing = [*checked.faults, *(finding for finding in found if finding.fails)]
     if failing:
         raise ConfigError("\n".join([*lines(failing, SHOWN), *told]))
+    assert config is not None  # else there were faults
     return "\n".join([*told, "", *report(config, opened, devices)]).rstrip()
 
 
@@ -177,16 +180,17 @@ def report(config: RunConfig | EvaluationConfig, opened: Sequence[Opened], devic
 
 def mixed(config: RunConfig, opened: Sequence[Opened]) -> list[MixtureEntry]:
     """The rows of the mixture, in order."""
-    found = [one for one in opened if isinstance(one.row, DataRow)]
-    passes = portions(config.data, config.sampling, [one.count.records for one in found])
+    rows = [(one, one.row) for one in opened if isinstance(one.row, DataRow)]
+    passes = portions(config.data, config.sampling, [one.count.records for one, _ in rows])
     return [
-        MixtureEntry(one.reader, one.task, portion, one.row.mirror) for one, portion in zip(found, passes, strict=True)
+        MixtureEntry(one.reader, one.task, portion, row.mirror)
+        for (one, row), portion in zip(rows, passes, strict=True)
     ]
 
 
 def count_table(opened: Sequence[Opened], rows: Sequence[MixtureEntry]) -> Iterator[str]:
     """Yields a line per row: what it is asked, what its dataset holds, how many dialogues an epoch draws from it."""
-    head = ("", "dataset", "task", "records", "pictures", "phrases", "turns", "portion", "draws")
+    head: tuple[str, ...] = ("", "dataset", "task", "records", "pictures", "phrases", "turns", "portion", "draws")
     cells, mixture = [head], iter(rows)
     for one in opened:
         numbers = (one.count.records, one.count.pictures, one.count.phrases, one.count.turns)
@@ -222,7 +226,7 @@ def plan(config: RunConfig, rows: Sequence[MixtureEntry], devices: int) -> list[
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints what a YAML would do; raises ConfigError with every fault."""
-    parser = argparse.ArgumentParser(prog="ullava check", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="ullava check", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("yaml", nargs="?", help="a training or an evaluation")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="as of the command that will run")
     parser.add_argument("--cfg_path", help="the same as YAML")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 import ullava.tasks  # noqa: F401, registers them
 from ullava.configs.schema import DataRow, EvaluationRow, GenerationConfig
 from ullava.datasets.catalogue import open_dataset
+from ullava.datasets.mirror import mirror
 from ullava.datasets.readers.base import Reader
 from ullava.evaluation.engine.generation_options import generation_faults
 from ullava.evaluation.engine.opening import WRONG, Attempts, Fit, token_faults
@@ -149,7 +150,8 @@ def prove_samples(row: DataRow, task: Task, reader: Reader, fit: Fit | None = No
         ValueError: a record cannot be read, its task can ask nothing about it, or it is too long; the first of them.
     """
     for record in spread(len(reader), DECODED if reader.decodes else PROVED):
-        dialogue = task.dialogue(reader[record], np.random.default_rng(record))
+        sample = mirror(reader[record]) if row.mirror else reader[record]
+        dialogue = task.dialogue(sample, np.random.default_rng(record))
         if fit:
             fit(dialogue, True)
 
