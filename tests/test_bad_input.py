@@ -177,7 +177,7 @@ def test_a_missing_key_and_a_missing_file(fail, train_yaml, command):
         ("model.heads.box={chanels: 3}", "model.heads.box: no option 'chanels'; did you mean 'channels'?"),
         ("model.heads.box={channels: many}", "model.heads.box: channels: input should be a valid integer"),
         ("model.heads.mask={}", "model.heads.mask: option 'sam' is missing"),
-        ("model.heads.mask.sam=nowhere", "model.heads.mask.sam: nowhere: no such file or folder; put the published weights there"),
+        ("model.heads.mask.sam=nowhere", "model.heads.mask.sam: nowhere: no such file or folder; put the"),
         ("model.vision.tower={sam}", "model.vision.tower: {sam} holds a 'sam', expected one of clip, "),
         ("model.llm={clip}", "model.llm: {clip} holds a 'clip_vision_model', expected a causal language model"),
         ("model.vision.layer=-9", "model.vision.layer: expected -3 to -1, found -9"),

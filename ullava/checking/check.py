@@ -47,11 +47,12 @@ class Reading:
     faults: list[str]
 
 
-def read(path: str | Path, overrides: Sequence[str] = ()) -> Reading:
+def read(path: str | Path, overrides: Sequence[str] = (), *, asks: bool = True) -> Reading:
     """Reads a YAML and opens what it names.
 
     Args:
         overrides: `key.sub=value`, as of the command that will run.
+        asks: write dialogues about samples; False where every record is looked at by itself.
 
     Raises:
         ConfigError: the YAML cannot be read, or is neither a training nor an evaluation.
@@ -73,7 +74,8 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Reading:
         faults += str(error).splitlines()
     model = part_of(ModelConfig, tree.get("model"))
     processor, _ = open_processor(tree)
-    opened, scores, found = open_rows(tree, heads_of(tree.get("model"), model), processor.fit if processor else None)
+    fit = processor.fit if processor else None
+    opened, scores, found = open_rows(tree, heads_of(tree.get("model"), model), fit, asks=asks)
     if model:
         found += model_faults(model)
     if isinstance(config, EvaluationConfig):
@@ -126,7 +128,7 @@ def check_whole(
     Raises:
         ConfigError: there are faults; the first ones, and where all are listed.
     """
-    reading = read(path, overrides)
+    reading = read(path, overrides, asks=False)
     config = reading.config
     processor, note = open_processor(reading.tree)
     inspected = inspect(reading.opened, processor, depth=depth, sample=sample, workers=workers)

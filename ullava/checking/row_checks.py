@@ -66,13 +66,14 @@ def part_of(schema: type[S], tree: Any) -> S | None:
 
 
 def open_rows(
-    tree: Mapping[str, Any], heads: Collection[str] | None, fit: Fit | None = None
+    tree: Mapping[str, Any], heads: Collection[str] | None, fit: Fit | None = None, *, asks: bool = True
 ) -> tuple[list[Opened], set[str], list[str]]:
     """Opens the rows of `data` and `evaluate`; what the schema refuses is left out.
 
     Args:
         heads: names of the model's heads; None where the model is not known.
         fit: refuses dialogues that are too long for the model; None: not looked at.
+        asks: write dialogues about samples; False where every record is looked at by itself.
 
     Returns:
         (the rows that open, the names of the scores that `evaluate` will give, why other rows do not open).
@@ -85,11 +86,11 @@ def open_rows(
     for place, row in rows_of(tree, "data", DataRow):
         with noted(place, faults):
             opened.append(Opened(place, row, *open_data(row, own, heads)))
-            if not quarantined(tree):
+            if asks and not quarantined(tree):
                 prove_samples(row, *opened[-1].asked, fit)
     for place, row in rows_of(tree, "evaluate", EvaluationRow):
         with noted(place, faults):
-            evaluation = open_evaluation(row, own, generation, heads, fit)
+            evaluation = open_evaluation(row, own, generation, heads, fit, asks=asks)
             opened.append(Opened(place, row, evaluation.row.task, evaluation.row.reader))
             scores |= evaluation.score_names()
     return opened, scores, [*faults, *generation_faults(generation)]
