@@ -37,7 +37,7 @@ def test_a_network_that_can_be_made_has_no_faults(faults, parent):
     [
         ({"projector": "linear"}, "model.projector: {parent} has learned 'mlp2', the YAML names 'linear'"),
         ({"heads": {}}, "model.heads: {parent} has learned the head(s) box, mask, which the YAML does not name"),
-        ({"heads": {"mask": {"sam": "{sam}"}, "box": {"channels": 8}}}, "weights do not fit this model: heads.box."),
+        ({"heads": {"mask": {"sam": "{sam}"}, "box": {"channels": 8}}}, "weights do not fit this model; heads.box."),
     ],
 )
 def test_what_a_parent_learned_is_compared(faults, parent, zoo, model, message):
