@@ -76,7 +76,7 @@ def open_whole(name: str, entry: Entry) -> Reader:
             f"{name}: {key}: {options[key]}: no such file or folder; relative paths count from the data root "
             f"{data_root()} ($ULLAVA_DATA)" + (f"; get it from {entry['url']}" if "url" in entry else "")
         )
-    make: Callable[..., Reader] = reader  # each reader's constructor takes a name and options of its own
+    make = cast(Callable[..., Reader], reader)  # each constructor takes a name, and options of its own
     opened = make(name, **options)
     return Part(opened, entry["every"], entry.get("part", "train")) if "every" in entry else opened
 
@@ -138,14 +138,14 @@ def choose(name: str, entry: Entry, task: str | None) -> Entry:
 
 def layouts(name: str, entry: Entry) -> list[tuple[type[Reader], dict[str, Any]]]:
     """The ways in which a chosen entry's files may lie: reader and its options, paths resolved."""
-    found = []
+    ways = []
     for layout in entry.get("layouts", [{}]):
         whole = {**entry, **layout}
         reader = READERS[whole["reader"]]
         options = {key: value for key, value in whole.items() if key not in ABOUT + PLACES}
         check_options(name, reader, options)
-        found.append((reader, resolve(reader, options, root_of(name, whole))))
-    return found
+        ways.append((reader, resolve(reader, options, root_of(name, whole))))
+    return ways
 
 
 def root_of(name: str, entry: Entry) -> Path:

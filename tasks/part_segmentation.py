@@ -89,8 +89,9 @@ def named(category: str | None) -> tuple[str, str]:
 def operating(region: Region) -> Questions:
     """The ways to ask for a part by what it is for."""
     part, whole = named(region.category)
-    filled = [fill(question, whole).replace(DEED, deed(part)) for question in (*OPERATE.templates, OPERATE.exam)]
-    return replace(OPERATE, templates=tuple(filled[:-1]), exam=filled[-1])
+    questions = (*OPERATE.templates, OPERATE.eval_question)
+    *templates, eval_question = (fill(question, whole).replace(DEED, deed(part)) for question in questions)
+    return replace(OPERATE, templates=tuple(templates), eval_question=eval_question)
 
 
 def united(regions: Sequence[Region], named: tuple[str, str]) -> Region:

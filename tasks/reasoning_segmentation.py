@@ -89,7 +89,7 @@ class ReasoningSegmentation(RegionTask):
         asked: list[tuple[str, Region, Parts]],
         rng: np.random.Generator | None = None,
     ) -> Dialogue:
-        """Writes a turn for each text; without `rng`, an exam's."""
+        """Writes a turn for each text; without `rng`, that of an evaluation."""
         turns, promises = [], []
         for turn, (text, region, parts) in enumerate(asked):
             owners = [token for token in self.owners if self.keeps(region, token)] if parts != "words" else []
@@ -97,9 +97,9 @@ class ReasoningSegmentation(RegionTask):
                 raise ValueError(f"{id}: {text!r}: expected a mask for {' and '.join(self.owners)}, found none")
             reason = checked(region.reason or "", id) if parts != "mask" else ""
             name = plain(region.keyword or region.category or "", id)
-            said = self.grammar.write(owners, name, reason, rng) if owners else reason
+            answer = self.grammar.write(owners, name, reason, rng) if owners else reason
             references = (name,) if parts == "both" else ()  # what `naming` looks for in the explanation
-            turns.append(Turn(self.question(text, region, parts, rng), said, references))
+            turns.append(Turn(self.question(text, region, parts, rng), answer, references))
             promises += [Promise(token, region, turn, self.words(region, token)) for token in owners]
         return Dialogue(id, sample, tuple(turns), tuple(promises))
 
@@ -108,7 +108,7 @@ class ReasoningSegmentation(RegionTask):
         if parts == "words":
             return text
         ways = self.book.why if parts == "both" else self.questions(region)
-        way = ways.exam if rng is None else pick(ways.drawn, rng)
+        way = ways.eval_question if rng is None else pick(ways.drawn, rng)
         if parts == "both":
             return f"{text} {way}"
         return fill(way, text if region.sentences else text.lower())

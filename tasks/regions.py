@@ -1,4 +1,4 @@
-"""What the tasks about regions have in common: one region a turn, and a promise for each owner token said of it."""
+"""What the tasks about regions share: a turn asks for one region, and each owner token of its answer is a promise."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -96,7 +96,8 @@ class RegionTask(Task):
 
     def eval_dialogues(self, sample):
         for number, (phrase, region) in enumerate(self.asked(sample)):
-            yield self.write(f"{sample.id}#{number}", sample, [(phrase, region)], [self.questions(region).exam])
+            question = self.questions(region).eval_question
+            yield self.write(f"{sample.id}#{number}", sample, [(phrase, region)], [question])
 
     def read(self, answer):
         return self.grammar.read(answer)
