@@ -62,7 +62,7 @@ def patience() -> float:
 
 
 def _read(video: Video, count: int, timeout: float, sampling: Sampling) -> np.ndarray:
-    import av
+    import av  # not decord: findings/decord_seek.sh
     from av.error import ExitError, FFmpegError
 
     path = video.path

@@ -83,11 +83,13 @@ def score(config: EvaluationConfig, source: Path, *, allow_mismatch: bool = Fals
     from ullava.models.answering import open_answerer
     from ullava.models.folders.hub import local_folder
     from ullava.models.folders.manifest import open_card
+    from ullava.models.processor_from_config import processor_from_folder
 
     ranks.join()
     config = config.model_copy(update={"model": local_folder(config.model, "model")})
     card = open_card(config.model)  # where there is none, `open_answerer` says so
-    open_rows(config.evaluate, config.datasets, config.generation, card.config.heads if card else None)
+    fit = processor_from_folder(config.model).fit if card else None
+    open_rows(config.evaluate, config.datasets, config.generation, card.config.heads if card else None, fit)
     run: dict[str, Any] = {"model": config.model, "config": str(source), "ullava": __version__}
     run["generation"] = config.generation.model_dump()
     answerer = open_answerer(config.model, config.generation, allow_mismatch=allow_mismatch)

@@ -154,6 +154,7 @@ class Writer:
                 continue
             category = self.categories.setdefault(instance.name or "thing", len(self.categories) + 1)
             x0, y0, x1, y1 = instance.box
+            # Numbered from 1: findings/coco_id_zero.sh
             annotation = {
                 "id": len(self.annotations) + 1, "image_id": self.pictures[picture.path]["id"], "category_id": category,
                 "bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0), "iscrowd": 0,

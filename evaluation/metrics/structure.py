@@ -40,6 +40,7 @@ def regions(map_: np.ndarray, truth: np.ndarray) -> float:
     for rows in (slice(None, row), slice(row, None)):
         for columns in (slice(None, column), slice(column, None)):
             part = truth[rows, columns]
+            # findings/sod_structure_nan.sh
             if part.size:
                 total += part.size / truth.size * similarity(map_[rows, columns], part)
     return total

@@ -81,7 +81,7 @@ class Collator:
             turns=numbers(promise.turn for _, promise in found),
             masks=tuple(torch.from_numpy(found[n][1].mask) for n in with_mask),
             with_mask=with_mask,
-            boxes=torch.from_numpy(np.stack(boxes)) if boxes else torch.zeros(0, 4),
+            boxes=torch.from_numpy(np.stack(boxes)) if boxes else torch.zeros(0, 4, dtype=torch.float64),
             with_box=with_box,
             ignoring=any((found[n][1].mask == IGNORED).any() for n in with_mask),
             words=tuple(promise.words for _, promise in found),

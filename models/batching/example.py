@@ -16,7 +16,7 @@ class PlacedPromise:
     column: int
     picture: int
     mask: np.ndarray | None  # (H, W) uint8: 1 target, 0 background, `masks.IGNORED` counts nowhere
-    box: np.ndarray | None  # (4,) float32 in the vision tower's square, 0..1
+    box: np.ndarray | None  # (4,) float64 x0, y0, x1, y1 as fractions of the picture
     words: tuple[tuple[int, ...], ...] = ()  # ids of each of the promise's words
     turn: int = 0  # of the row's dialogue, whose answer says the token
 

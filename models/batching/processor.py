@@ -23,7 +23,7 @@ from ullava.models.text.script import Script
 
 Tokens = tuple[np.ndarray, np.ndarray, np.ndarray]
 Placed = Mapping[int, PlacedMedium]  # by place in the sample
-Target = tuple[np.ndarray | None, np.ndarray | None]  # (H, W) uint8, (4,) float32
+Target = tuple[np.ndarray | None, np.ndarray | None]  # (H, W) uint8, (4,) float64
 
 
 class Processor:
@@ -254,7 +254,7 @@ class Processor:
         return PlacedPromise(promise.token, column, place, *drawn[id(region)], words, promise.turn)
 
     def draw(self, dialogue: Dialogue, region: Region, medium: PlacedMedium) -> Target:
-        """A region's mask, and its box in the tower's square."""
+        """A region's mask, and its box as fractions of the picture."""
         mask, box = None, region.box
         if region.mask is not None:
             mask = region.mask.draw()
@@ -262,7 +262,8 @@ class Processor:
             box = box or boxes.box_of(mask)
             mask = self.without_ignored(mask.astype(np.uint8), dialogue.sample, region)
         if box is not None:
-            box = np.asarray(self.view.boxes_to([box], medium.size), np.float32)[0]
+            height, width = medium.size
+            box = np.asarray(box, np.float64) / (width, height, width, height)
         return mask, box
 
     def without_ignored(self, mask: np.ndarray, sample: Sample, region: Region) -> np.ndarray:

@@ -44,7 +44,7 @@ def fetch(repository: str, revision: str | None, key: str, *, weights: bool = Tr
     """
     from huggingface_hub import snapshot_download  # a fifth of a second, which local folders need not wait
 
-    patterns = list(WEIGHTS if weights else SETTINGS)
+    patterns: list[str] = [*(WEIGHTS if weights else SETTINGS)]
     try:
         return snapshot_download(repository, revision=revision, allow_patterns=patterns)
     except (OSError, ValueError) as error:  # offline, unknown, gated, no such revision, half a download

@@ -123,6 +123,7 @@ def open_sam(
         sam = open_module(SamModel, SamConfig, folder, key, from_scratch, torch.float32)
     for module in sam.mask_decoder.transformer.modules():
         if isinstance(module, torch.nn.LayerNorm):
+            # findings/sam_norm_eps.sh
             module.eps = 1e-5  # the published weights' own; transformers' default of 1e-6 moves logits by 4e-3
     if from_scratch:
         with chance_of(folder):
@@ -137,6 +138,7 @@ def open_sam(
 
 def revive(sam: SamModel) -> None:
     """Gives a random SAM weights that can learn: transformers draws them with a deviation of 1e-10 and codes of 50."""
+    # findings/sam_random_init.sh
     for module in sam.modules():
         if hasattr(module, "reset_parameters"):
             module.reset_parameters()

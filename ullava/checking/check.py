@@ -5,27 +5,17 @@ more.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ullava.checking.config_checks import (
-    Opened,
-    best_fault,
-    count,
-    dataset_faults,
-    heads_of,
-    model_faults,
-    open_rows,
-    part_of,
-    run_faults,
-    trained_faults,
-)
+from ullava.checking.config_checks import best_fault, evaluation_faults, heads_of, model_faults, run_faults
 from ullava.checking.datasets import Depth, Inspected, balance, inspect, issues
 from ullava.checking.network_checks import network_faults
 from ullava.checking.page import Checked, lines, summary, write
 from ullava.checking.pictures import DrawnExample, example
+from ullava.checking.row_checks import Opened, count, dataset_faults, open_rows, part_of
 from ullava.configs.load import ConfigError, apply, build, read_run
 from ullava.configs.plugins import load_plugins_of
 from ullava.configs.schema import DataRow, EvaluationConfig, ModelConfig, RunConfig, TrainingConfig
@@ -80,11 +70,12 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Reading:
     except ConfigError as error:
         faults += str(error).splitlines()
     model = part_of(ModelConfig, tree.get("model"))
-    opened, scores, found = open_rows(tree, heads_of(tree.get("model"), model))
+    processor, _ = open_processor(tree)
+    opened, scores, found = open_rows(tree, heads_of(tree.get("model"), model), processor.fit if processor else None)
     if model:
         found += model_faults(model)
     if isinstance(config, EvaluationConfig):
-        found += trained_faults(config.model)
+        found += evaluation_faults(config)
     if isinstance(config, RunConfig):
         found += run_faults(config)
         if not found and (fault := best_fault(config.best, scores)):  # a row that does not open has no scores
@@ -134,7 +125,7 @@ def check_whole(
     """
     reading = read(path, overrides)
     config = reading.config
-    processor, note = open_processor(reading)
+    processor, note = open_processor(reading.tree)
     inspected = inspect(reading.opened, processor, depth=depth, sample=sample, workers=workers)
     opened = [one.opened for one in inspected]
     whole = isinstance(config, RunConfig) and sum(isinstance(one.row, DataRow) for one in opened) == len(config.data)
@@ -153,14 +144,14 @@ def check_whole(
     return "\n".join([*told, "", *report(config, opened, devices)]).rstrip()
 
 
-def open_processor(reading: Reading) -> tuple[Processor | None, str]:
+def open_processor(tree: Mapping[str, Any]) -> tuple[Processor | None, str]:
     """What writes rows as the model will get them, and why there is none."""
-    model = part_of(ModelConfig, reading.tree.get("model"))
-    training = part_of(TrainingConfig, reading.tree.get("training", {})) or TrainingConfig()
+    model = part_of(ModelConfig, tree.get("model"))
+    training = part_of(TrainingConfig, tree.get("training", {})) or TrainingConfig()
     try:
         if model:
             return processor_from_config(model, max_length=training.max_length), ""
-        return processor_from_folder(str(reading.tree.get("model")), max_length=training.max_length), ""
+        return processor_from_folder(str(tree.get("model")), max_length=training.max_length), ""
     except (LookupError, ValueError, OSError) as error:
         return None, f"No lengths are known: {error}"
 

@@ -13,15 +13,18 @@ from ullava.models.processor_from_config import processor_from_config
 from ullava.models.stages import let_towers_learn, prepare
 
 
-def network_faults(config: RunConfig) -> Iterator[str]:
+def network_faults(config: RunConfig, *, allow_mismatch: bool = False) -> Iterator[str]:
     """Yields what keeps a stage from being put together and from learning: a line each.
 
     The folders that it names are there (`config_checks.model_faults`).
+
+    Args:
+        allow_mismatch: other foundations will do than the run that `model.llm` names was trained on.
     """
     try:
         parent = open_card(config.model.llm)
         if parent:
-            check_parent(config.model, parent)
+            check_parent(config.model, parent, allow_mismatch=allow_mismatch)
         model = blueprint(config.model, learns=config.learn)
         let_towers_learn(model, config.learn)
         prepare(model, config.learn)
@@ -30,7 +33,7 @@ def network_faults(config: RunConfig) -> Iterator[str]:
         yield from str(error).splitlines()
 
 
-def check_parent(config: ModelConfig, parent: Card) -> None:
+def check_parent(config: ModelConfig, parent: Card, *, allow_mismatch: bool = False) -> None:
     """Compares a YAML with the run that it goes on from; hashes nothing but foundations that lie elsewhere now.
 
     Raises:
@@ -42,4 +45,4 @@ def check_parent(config: ModelConfig, parent: Card) -> None:
     theirs = foundations(parent.config)
     moved = [name for name, base in foundations(inherit(config, parent)).items() if theirs.get(name, base) != base]
     if moved:
-        check_foundations(inherit(config, parent), parent)
+        check_foundations(inherit(config, parent), parent, allow_mismatch=allow_mismatch)

@@ -18,6 +18,7 @@ from ullava.models.assembly import PRECISIONS, Assembled, assemble
 from ullava.models.batching.collator import Collator
 from ullava.models.batching.example import Example
 from ullava.models.folders import checkpoints
+from ullava.models.folders.manifest import known
 from ullava.training.bad_samples import quarantine
 from ullava.training.preflight import open_mixture
 from ullava.training.saving import last_checkpoint
@@ -67,7 +68,7 @@ def recall(config: RunConfig, last: Path | None) -> Assembled:
     )  # fmt: skip
     choose(assembled, config)
     if last:
-        checkpoints.load_learned(assembled.model, checkpoints.read_card(last))
+        checkpoints.load_learned(assembled.model, known(last))
     assembled.model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     return assembled
 

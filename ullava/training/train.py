@@ -39,7 +39,7 @@ def train(config: RunConfig, *, allow_mismatch: bool = False) -> None:
     """
     set_seed(config.training.seed)
     mixture = open_mixture(config)
-    look_ahead(config, mixture)
+    look_ahead(config, mixture, allow_mismatch=allow_mismatch)
     with run_lock(config.output_dir) as swept:
         for name in swept:
             print(f"removed {Path(config.output_dir, name)}: a process was killed before it was whole")

@@ -17,7 +17,7 @@ from ullava.models.stages import REGISTERED, prepare
 
 
 class Point(Head):
-    """The centre of a box, as fractions of the square that the backbone sees."""
+    """The centre of a box, as fractions of the picture."""
 
     token = LOC
     losses_named = {"point_l1": "box"}
@@ -33,7 +33,7 @@ class Point(Head):
 
     def losses(self, predicted, batch):
         promised = batch.promised[LOC]
-        centres = (promised.boxes[:, :2] + promised.boxes[:, 2:]) / 2
+        centres = (promised.boxes[:, :2] + promised.boxes[:, 2:]).float() / 2
         return {"point_l1": (predicted[list(promised.with_box)] - centres).abs().sum(1)}
 
     def results(self, predicted, batch):

@@ -138,8 +138,13 @@ class Golden:
                     continue
                 kind = {SEG: "gt_mask", LOC: "gt_boxes"}[name]
                 target = self.inputs[f"{prefix}{kind}.{picture}"][n].numpy()
-                mask, box = (target, None) if name == SEG else (None, target.astype(np.float32))
+                mask, box = (target, None) if name == SEG else (None, self.fractions(target, self.size(picture)))
                 yield PlacedPromise(name, column, 0, mask, box)
+
+    def fractions(self, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """A box in u-LLaVA's padded square, 0..1, as fractions of its picture."""
+        scale, shift = self.model.vision.view.placement(size)
+        return (box.astype(float) * self.model.vision.view.side - shift) / scale / np.array(size[::-1] * 2)
 
     def pictures(self, prefix: str = "") -> int:
         """How many pictures a batch has."""

@@ -52,7 +52,7 @@ def test_parity_ullava_head(golden, tools):
         "vision.patch_features": ullava.model.vision.encode(batch.pictures.pixels, batch.pictures.keys),
         "llm.inputs_embeds.row0": embeds[0],
         "llm.last_hidden.row0": states[0],
-        "llm.hidden_states.1.row0": ullava.model.decoder(
+        "llm.hidden_states.1.row0": ullava.model.backbone.decoder(
             inputs_embeds=embeds, attention_mask=batch.attention_mask, output_hidden_states=True
         ).hidden_states[1][0],
     }  # fmt: skip

@@ -148,7 +148,7 @@ def test_an_evaluation_needs_the_folder_of_a_run(world):
 
 def test_a_missing_file_and_no_file(world, capsys):
     assert "no such file" in faults(str(world / "rum.yaml"))[0]
-    with pytest.raises(SystemExit):
+    with pytest.raises(ConfigError, match="which YAML?"):
         main([])
     main(["--cfg_path", write(world), "training.batch_size=1"])
     assert "batch   1 a device" in capsys.readouterr().out

@@ -60,7 +60,7 @@ SECTIONS: dict[str, list[Any]] = {  # key -> values; {zoo} is the folder of the 
     "model.attention": ["eager", "sdpa", "flash_attention_2", "flash"],
     "model.from_scratch": [["llm"], ["sam"], ["vision"], ["clip"]],
     **{
-        f"learn.{part}": [1e-3, "fast"]
+        f"learn.{part}": [1e-3, -1.0, "fast"]
         for part in ("projector", "embeddings", "lm_head", "llm", "lora", "vision", "mask_decoder", "sam_encoder",
                      "heads", "detector", "iou_head", "projektor")
     },
@@ -77,13 +77,13 @@ SECTIONS: dict[str, list[Any]] = {  # key -> values; {zoo} is the folder of the 
     "generation.top_p": [0.9, 0],
     "generation.precision": ["bf16", "8bit", "fp8"],
     "generation.max_new_tokens": [1, 0],
-    "training.precision": ["bf16", "fp16", "fp64"],
+    "training.precision": ["bf16", "fp64"],
     "training.schedule": ["linear", "constant", "square"],
     "training.max_length": [512, 64, 24, 8],
     "training.epochs": [0.5, 0],
     "training.batch_size": [2, 0],
     "training.accumulate": [2, 0],
-    "training.deepspeed": ["zero2", "zero9", "{zoo}/llm/config.json"],
+    "training.deepspeed": ["zero9"],
     "training.fsdp": [False],
     "training.gradient_checkpointing": [True],
     "training.cache_features": [True],
@@ -91,11 +91,13 @@ SECTIONS: dict[str, list[Any]] = {  # key -> values; {zoo} is the folder of the 
     "training.save_every": [1, 0],
     "training.max_steps": [1, 0],
     "training.betas": [[0.9, 0.95], [0.9], [2, 2]],
+    "training.weight_decay": [0.1, -1],
     "training.workers": [0, -1],
     "training.report_to": [[], ["tensorboard"], ["tensorbord"]],
     "datasets.mine": [{"reader": "refer"}, {"reader": "refar"}, {"by_task": {"res": {}}}],
     "output_dir": ["{zoo}/llm/config.json"],
     "evaluates": [[]],
+    "evaluate": [[]],
 }  # fmt: skip
 
 
@@ -106,7 +108,7 @@ def yaml_trees(draw: st.DrawFn, bases: dict[str, Tree], zoo: Path) -> Tree:
     sections = ["evaluate", "generation"] if isinstance(tree["model"], str) else ["evaluate", "data", "other", "other"]
     for _ in range(draw(st.integers(0, 3))):
         section = draw(st.sampled_from(sections))
-        if section in ("evaluate", "data"):
+        if section in ("evaluate", "data") and tree[section]:
             keys = ROW if section == "evaluate" else DATA
             key = draw(st.sampled_from(sorted(keys)))
             tree[section][0][key] = draw(st.sampled_from(keys[key]))
