@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ullava.evaluation.engine.results import ResultRow, Results
 from ullava.evaluation.metrics.base import METRICS
-from ullava.tasks.base import TASKS
+from ullava.tasks.base import main_score
 
 TRIVIAL, SHUFFLED = "_trivial", "_shuffled"  # ends of the dataset names of control rows, NAMES
 
@@ -44,7 +44,7 @@ def main_scores(results: Results) -> Iterator[MainScore]:
     for row in results["rows"]:
         if not is_asked(row):
             continue
-        name = (row["task"] in TASKS and TASKS[row["task"]].main_score) or next(iter(row["metrics"]))
+        name = main_score(row["task"]) or next(iter(row["metrics"]))
         value = row["metrics"].get(name)
         if value is None:
             continue
