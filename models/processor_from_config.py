@@ -13,7 +13,7 @@ from ullava.datasets.images import View
 from ullava.models.backbones.tower_layout import TowerLayout, read_layout
 from ullava.models.batching.layout import MediaLayout
 from ullava.models.batching.processor import Processor
-from ullava.models.folders.manifest import open_card
+from ullava.models.folders.manifest import open_card, vision_of
 from ullava.models.heads.base import HEADS, looking
 from ullava.models.inheritance import inherit
 from ullava.models.text.chat_template import ChatTemplate
@@ -50,8 +50,7 @@ def processor_from_folder(folder: str | Path, *, max_length: int = 512) -> Proce
 
 def layout_of(config: ModelConfig) -> TowerLayout:
     """What becomes of a picture or film in a row, for the backbone that `config` names."""
-    assert config.vision is not None  # `inherit` sees to it
-    return read_layout(config.vision)
+    return read_layout(vision_of(config))
 
 
 def make_processor(

@@ -130,7 +130,7 @@ class Ullava(nn.Module):
         logits = self.backbone.logits(states[batch.target_rows, batch.target_columns])
         return F.cross_entropy(logits.float(), batch.target_ids, reduction="none")
 
-    def run_heads(self, states: Tensor, batch: Batch):
+    def run_heads(self, states: Tensor, batch: Batch) -> Iterator[tuple[Head, Any]]:
         """Yields (head, its predictions) for the (B, L, D) last hidden states; who reads another's comes after it."""
         found: dict[str, Any] = {}
         for name, head in self.heads.items():

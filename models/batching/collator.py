@@ -45,7 +45,7 @@ class Collator:
         supervised[:, 0] = False  # nothing stands before the first token that could emit it
         target_rows, target_columns = np.nonzero(supervised)
         framed = [(i, j) for i, row in enumerate(rows) for j, seen in enumerate(row.media) if seen.frame is not None]
-        frames = [rows[i].media[j].frame for i, j in framed]
+        frames = [frame for row in rows for seen in row.media if (frame := seen.frame) is not None]
         number = {place: n for n, place in enumerate(framed)}
         promised = {token: self.promised(token, rows, offsets, number) for token in self.tokens}
         return Batch(
@@ -69,9 +69,8 @@ class Collator:
     def promised(self, token: str, rows: Sequence[Example], offsets: Sequence[int], number: Frames) -> Promised:
         """The promises of `token`, in the order of rows and text."""
         found = [(i, promise) for i, row in enumerate(rows) for promise in row.promises if promise.token == token]
-        with_mask = tuple(n for n, (_, promise) in enumerate(found) if promise.mask is not None)
-        with_box = tuple(n for n, (_, promise) in enumerate(found) if promise.box is not None)
-        boxes = [found[n][1].box for n in with_box]
+        masks = {n: mask for n, (_, promise) in enumerate(found) if (mask := promise.mask) is not None}
+        boxes = {n: box for n, (_, promise) in enumerate(found) if (box := promise.box) is not None}
         return replace(
             stand(
                 [(i, promise.column + offsets[i] - 1) for i, promise in found],
@@ -79,11 +78,11 @@ class Collator:
                 [rows[i].media[promise.picture].size for i, promise in found],
             ),
             turns=numbers(promise.turn for _, promise in found),
-            masks=tuple(torch.from_numpy(found[n][1].mask) for n in with_mask),
-            with_mask=with_mask,
-            boxes=torch.from_numpy(np.stack(boxes)) if boxes else torch.zeros(0, 4, dtype=torch.float64),
-            with_box=with_box,
-            ignoring=any((found[n][1].mask == IGNORED).any() for n in with_mask),
+            masks=tuple(map(torch.from_numpy, masks.values())),
+            with_mask=tuple(masks),
+            boxes=torch.from_numpy(np.stack(list(boxes.values()))) if boxes else torch.zeros(0, 4, dtype=torch.float64),
+            with_box=tuple(boxes),
+            ignoring=any(bool((mask == IGNORED).any()) for mask in masks.values()),
             words=tuple(promise.words for _, promise in found),
         )
 

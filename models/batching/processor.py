@@ -111,7 +111,8 @@ class Processor:
                 f"{dialogue.id}: one turn with {len(dialogue.promises)} promises is {surplus} tokens longer than "
                 f"max_length {self.max_length}; raise training.max_length or shorten the text"
             )
-        return tuple(values[: len(values) - surplus] for values in tokens)
+        ids, supervised, starts = (values[: len(values) - surplus] for values in tokens)
+        return ids, supervised, starts
 
     def script(self, dialogue: Dialogue, loose: Sequence[int], answered: bool) -> tuple[Script, list[int]]:
         """The whole text, and the media in the order in which it shows them.
@@ -171,10 +172,8 @@ class Processor:
         encoded = self.tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
         starts, ends = np.array(encoded["offset_mapping"], int).reshape(-1, 2).T + offset
         begin = self.begin if offset == 0 else []
-        return (
-            np.array([*begin, *encoded["input_ids"]], int),
-            *(np.concatenate([np.zeros(len(begin), int), places]) for places in (starts, ends)),
-        )
+        starts, ends = (np.concatenate([np.zeros(len(begin), int), places]) for places in (starts, ends))
+        return np.array([*begin, *encoded["input_ids"]], int), starts, ends
 
     def tokens_of(self, medium: Picture | Video) -> int:
         """How many tokens stand in a row for the one that stands in a text."""

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import ullava
-from ullava.configs.schema import ModelConfig
+from ullava.configs.schema import ModelConfig, VisionConfig
 
 CARD = "ullava.json"
 PACKAGES = ("torch", "transformers", "tokenizers", "peft", "safetensors", "numpy", "bitsandbytes", "deepspeed")
@@ -177,10 +177,21 @@ def place(folder: str | Path, base: str) -> str:
     return str(inside) if inside.exists() else base
 
 
+def vision_of(config: ModelConfig) -> VisionConfig:
+    """The tower of a model section that is whole, as a card's is.
+
+    Raises:
+        ValueError: the section leaves it to a parent.
+    """
+    if config.vision is None:
+        raise ValueError(f"model.vision: missing; {config.llm} is no ullava run that could say what it saw with")
+    return config.vision
+
+
 def foundations(config: ModelConfig) -> dict[str, str]:
     """Name of each foundation -> its folder, or its file."""
     heads = {name: (config.heads.get(head) or {}).get(key) for (head, key), name in FOUNDED.items()}
-    return {"llm": config.llm, "vision": config.vision.tower} | {name: base for name, base in heads.items() if base}
+    return {"llm": config.llm, "vision": vision_of(config).tower} | {name: base for name, base in heads.items() if base}
 
 
 def rehouse(config: ModelConfig, to: Callable[[str], str]) -> ModelConfig:
@@ -189,7 +200,8 @@ def rehouse(config: ModelConfig, to: Callable[[str], str]) -> ModelConfig:
         name: {key: to(value) if (name, key) in FOUNDED and value else value for key, value in (options or {}).items()}
         for name, options in config.heads.items()
     }
-    vision = config.vision.model_copy(update={"tower": to(config.vision.tower)})
+    vision = vision_of(config)
+    vision = vision.model_copy(update={"tower": to(vision.tower)})
     return config.model_copy(update={"llm": to(config.llm), "vision": vision, "heads": heads})
 
 

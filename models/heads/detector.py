@@ -23,7 +23,7 @@ from ullava.models.backbones.vision_tower import Tower
 from ullava.models.batching.batch import Batch
 from ullava.models.detectors.grounding_dino import Found, Words, corners, find, to_pixels
 from ullava.models.detectors.opening import Opened, open_detector, outline_detector, preparation
-from ullava.models.heads.base import HEADS, Head, Parts
+from ullava.models.heads.base import HEADS, Head, Parts, precision_of
 
 COSTS = {"focal": 2.0, "l1": 5.0, "giou": 2.0}  # by which a query is matched; arXiv:2303.05499, section 4
 
@@ -118,7 +118,7 @@ class DetectorHead(Head):
         used = states if len(states) else states.new_zeros(1, states.shape[1])
         maps, inside = self.see(batch) if len(states) else self.blank(states.device)
         with torch.autocast(states.device.type, enabled=False):
-            meant = self.project(used.to(self.project[0].weight.dtype)).float()[:, None]
+            meant = self.project(used.to(precision_of(self.project))).float()[:, None]
             one = torch.ones(len(used), 1, 1, dtype=torch.bool, device=used.device)
             words = Words(meant, one[..., 0], one, torch.zeros_like(one[..., 0], dtype=torch.long))
             found = find(self.finder, [some.float() for some in maps], inside, words)
@@ -128,7 +128,8 @@ class DetectorHead(Head):
         """The maps (N, C, h, w) and the extent of each promise's picture; a picture is seen once."""
         promised = batch.promised[LOC]
         owners = list(promised.owners)
-        sizes, keys = ([given[n] for n in owners] for given in (batch.frame_sizes, batch.frame_keys))
+        sizes, keys = [batch.frame_sizes[n] for n in owners], [batch.frame_keys[n] for n in owners]
+        assert batch.frames is not None  # a promise has a picture
         frames = batch.frames[owners]
         maps = self.tower.maps(self.tower.encode(frames, keys, sizes))
         inside = self.tower.inside(sizes, frames.shape[1], frames.device)

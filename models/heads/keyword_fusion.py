@@ -113,6 +113,7 @@ class KeywordFusion(nn.Module):
 
     def look_round(self, fused: Tensor, keys: Tensor, there: Tensor) -> Tensor:
         """What the prompts take from each other; of a prompt by itself, from its word."""
+        assert self.self_attn is not None  # it was asked for
         around = torch.cat([fused, keys], 1) if self.apart else fused
         around = around.clamp(-BOUND, BOUND) if self.norm1 is None else self.norm1(around)
         query, key, value = (self.self_attn[f"{name}_proj"](around) for name in "qkv")

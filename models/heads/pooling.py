@@ -18,10 +18,11 @@ def under(masks: MaskLogits, view: View, *, truly: bool) -> Tensor:
     Args:
         truly: take the true masks, where there are some; else all predicted ones.
     """
+    assert masks.features is not None  # the mask head gives them
     features, promised = masks.features.float(), masks.promised
     if not len(promised):
         return masks.logits.sum() + features.new_zeros(0, features.shape[1])
-    places = features.shape[-2:]
+    places = (features.shape[-2], features.shape[-1])
     weight = F.adaptive_avg_pool2d(masks.logits.float().sigmoid()[:, None], places)[:, 0]
     if truly and promised.with_mask:
         drawn = [n for n in range(len(promised)) if n not in promised.with_mask]
