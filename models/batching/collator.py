@@ -68,22 +68,22 @@ class Collator:
 
     def promised(self, token: str, rows: Sequence[Example], offsets: Sequence[int], number: Frames) -> Promised:
         """The promises of `token`, in the order of rows and text."""
-        found = [(i, promise) for i, row in enumerate(rows) for promise in row.promises if promise.token == token]
-        masks = {n: mask for n, (_, promise) in enumerate(found) if (mask := promise.mask) is not None}
-        boxes = {n: box for n, (_, promise) in enumerate(found) if (box := promise.box) is not None}
+        promises = [(i, promise) for i, row in enumerate(rows) for promise in row.promises if promise.token == token]
+        masks = {n: mask for n, (_, promise) in enumerate(promises) if (mask := promise.mask) is not None}
+        boxes = {n: box for n, (_, promise) in enumerate(promises) if (box := promise.box) is not None}
         return replace(
             stand(
-                [(i, promise.column + offsets[i] - 1) for i, promise in found],
-                [number.get((i, promise.picture), -1) for i, promise in found],
-                [rows[i].media[promise.picture].size for i, promise in found],
+                [(i, promise.column + offsets[i] - 1) for i, promise in promises],
+                [number.get((i, promise.picture), -1) for i, promise in promises],
+                [rows[i].media[promise.picture].size for i, promise in promises],
             ),
-            turns=numbers(promise.turn for _, promise in found),
+            turns=numbers(promise.turn for _, promise in promises),
             masks=tuple(map(torch.from_numpy, masks.values())),
             with_mask=tuple(masks),
             boxes=torch.from_numpy(np.stack(list(boxes.values()))) if boxes else torch.zeros(0, 4, dtype=torch.float64),
             with_box=tuple(boxes),
             ignoring=any(bool((mask == IGNORED).any()) for mask in masks.values()),
-            words=tuple(promise.words for _, promise in found),
+            words=tuple(promise.words for _, promise in promises),
         )
 
 
@@ -138,10 +138,10 @@ def counts(promised: Mapping[str, Promised]) -> dict[str, int]:
         "keyword": sum(map(bool, key.words)) if key else 0,
         "named": sum(map(bool, mask.words)) if mask else 0,
     }
-    others = {token: some for token, some in promised.items() if token not in (SEG, LOC, KEY)}
+    others = {token: promises for token, promises in promised.items() if token not in (SEG, LOC, KEY)}
     return (
         ours
-        | {f"{token}.mask": len(some.masks) for token, some in others.items()}
-        | {f"{token}.box": len(some.boxes) for token, some in others.items()}
-        | {f"{token}.words": sum(map(bool, some.words)) for token, some in others.items()}
+        | {f"{token}.mask": len(promises.masks) for token, promises in others.items()}
+        | {f"{token}.box": len(promises.boxes) for token, promises in others.items()}
+        | {f"{token}.words": sum(map(bool, promises.words)) for token, promises in others.items()}
     )

@@ -220,20 +220,20 @@ class Processor:
         self, dialogue: Dialogue, script: Script, starts: np.ndarray, shift: np.ndarray, media: Placed
     ) -> tuple[PlacedPromise, ...]:
         """Where each promise stands, and its target."""
-        said = [
+        characters = [
             first + match.start()
             for first, last in script.answers
             for match in self.owners.finditer(script.text[first:last])
         ]
-        columns = np.searchsorted(starts, said, side="right") - 1  # a published token may own the space before it
-        drawn: dict[int, Target] = {}
+        columns = np.searchsorted(starts, characters, side="right") - 1  # a published token may own the space before it
+        targets: dict[int, Target] = {}
         return tuple(
-            self.keep(dialogue, promise, int(column + shift[column]), media, drawn)
+            self.keep(dialogue, promise, int(column + shift[column]), media, targets)
             for promise, column in zip(dialogue.promises, columns, strict=True)
         )
 
     def keep(
-        self, dialogue: Dialogue, promise: Promise, column: int, media: Placed, drawn: dict[int, Target]
+        self, dialogue: Dialogue, promise: Promise, column: int, media: Placed, targets: dict[int, Target]
     ) -> PlacedPromise:
         """One promise with its target; `drawn` holds those of the regions that are promised already."""
         region = promise.region
@@ -248,9 +248,9 @@ class Processor:
         words = tuple(tuple(self.tokenizer(word, add_special_tokens=False)["input_ids"]) for word in promise.words)
         if promise.token == KEY:  # a word, that is drawn nowhere
             return PlacedPromise(KEY, column, place, None, None, words, promise.turn)
-        if id(region) not in drawn:
-            drawn[id(region)] = self.draw(dialogue, region, medium)
-        return PlacedPromise(promise.token, column, place, *drawn[id(region)], words, promise.turn)
+        if id(region) not in targets:
+            targets[id(region)] = self.draw(dialogue, region, medium)
+        return PlacedPromise(promise.token, column, place, *targets[id(region)], words, promise.turn)
 
     def draw(self, dialogue: Dialogue, region: Region, medium: PlacedMedium) -> Target:
         """A region's mask, and its box as fractions of the picture."""

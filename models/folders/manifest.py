@@ -69,10 +69,10 @@ def read_card(folder: str | Path, *, allow_mismatch: bool = False) -> Card | Non
     Raises:
         ValueError: the card is broken, or a base is not the one that this run was trained on.
     """
-    found = open_card(folder)
-    for base, expected in found.bases.items() if found else ():
+    card = open_card(folder)
+    for base, expected in card.bases.items() if card else ():
         compare(folder, base, expected, base, allow_mismatch=allow_mismatch)
-    return found
+    return card
 
 
 def open_card(folder: str | Path) -> Card | None:
@@ -130,10 +130,10 @@ def compare(folder: str | Path, base: str, expected: str, found: str, *, allow_m
     actual = fingerprint(found)
     if actual == expected:
         return
-    said = f"{folder} was trained on {base} with sha256 {expected}, found {actual} in {found}"
+    message = f"{folder} was trained on {base} with sha256 {expected}, found {actual} in {found}"
     if not allow_mismatch:
-        raise ValueError(f"{said}; put those weights back, or train again, or say --allow-mismatch")
-    log.warning("%s; going on, as --allow-mismatch says", said)
+        raise ValueError(f"{message}; put those weights back, or train again, or say --allow-mismatch")
+    log.warning("%s; going on, as --allow-mismatch says", message)
 
 
 def write_card(
@@ -228,13 +228,13 @@ def _fingerprint(files: tuple[tuple[Path, int, int], ...]) -> str:
 @lru_cache
 def packages() -> dict[str, str]:
     """Versions of what is installed of `PACKAGES`."""
-    found = {}
+    versions = {}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 @lru_cache

@@ -123,7 +123,7 @@ class ContrastHead(Head):
     def losses(self, predicted: Tensor, batch: Batch) -> Mapping[str, Tensor]:
         """contrast, with the whole phrase, and multi_label, with every word; (M,) each, of promises that have words."""
         words = batch.promised[SEG].words
-        numbers = [n for n, one in enumerate(words) if one]
+        numbers = [n for n, spelt in enumerate(words) if spelt]
         own = [words[n] for n in numbers]
         things, everyones, start = gathered(predicted[numbers], own) if self.gather else (predicted[numbers], own, 0)
         names = named(everyones, predicted.device)
@@ -131,11 +131,11 @@ class ContrastHead(Head):
         texts = self.name_of(meanings(names.known, table).to(precision_of(self.name_of)))
         with torch.autocast(predicted.device.type, enabled=False):
             similarity = things @ F.normalize(texts.float(), dim=-1).T
-            found = {
+            named_losses = {
                 "contrast": losses.contrastive(self.by_phrase(similarity[:, : names.whole.shape[1]]), names.whole),
                 "multi_label": losses.contrastive(self.by_word(similarity), names.belongs),
             }
-        return {name: some[start : start + len(own)] for name, some in found.items()}
+        return {name: values[start : start + len(own)] for name, values in named_losses.items()}
 
     def results(self, predicted: Tensor, batch: Batch) -> list[np.ndarray]:
         """(channels,) float32 of each state, of length 1: its place among words."""

@@ -155,11 +155,11 @@ class MaskHead(Head):
 
     def losses(self, predicted: MaskLogits, batch: Batch) -> Mapping[str, Tensor]:
         """mask_bce and mask_dice, (M,) each, for the promises that have a mask; of keywords, keyword_alignment."""
-        found = self.mask_losses(predicted)
+        named_losses = self.mask_losses(predicted)
         if self.fusion is not None and self.fusion.alignment is not None:
             assert predicted.keys is not None  # with fusion
-            found["keyword_alignment"] = self.fusion.loss(predicted.keys, batch.promised[KEY])
-        return found
+            named_losses["keyword_alignment"] = self.fusion.loss(predicted.keys, batch.promised[KEY])
+        return named_losses
 
     def mask_losses(self, predicted: MaskLogits) -> dict[str, Tensor]:
         """mask_bce and mask_dice."""
@@ -187,8 +187,8 @@ class MaskHead(Head):
         whole = invert(logits, view, sizes) if self.resolution == "original" else []
         for size in dict.fromkeys(sizes):
             numbers = [n for n, other in enumerate(sizes) if other == size]
-            drawn = torch.stack([promised.masks[n] for n in numbers])
-            targets, counted = (drawn == 1).float(), (drawn != IGNORED).float() if promised.ignoring else None
+            masks = torch.stack([promised.masks[n] for n in numbers])
+            targets, counted = (masks == 1).float(), (masks != IGNORED).float() if promised.ignoring else None
             if self.resolution == "original":
                 yield numbers, torch.stack([whole[n] for n in numbers]), targets, counted
             else:
@@ -222,10 +222,10 @@ def chosen(segmenter: str, weights: str | None, sam: str | None) -> tuple[str, s
     """
     if sam is not None and (weights is not None or segmenter != "sam"):
         raise ValueError("model.heads.mask: `sam` names a SAM's weights by itself; drop it, or segmenter and weights")
-    found = sam if weights is None else weights
-    if found is None:
+    place = sam if weights is None else weights
+    if place is None:
         raise ValueError("model.heads.mask: option 'sam' is missing, or 'segmenter' and 'weights'")
-    return segmenter, found
+    return segmenter, place
 
 
 def heard(states: Tensor, standardise: Standardise | None) -> Tensor:
