@@ -1,4 +1,4 @@
-"""The table "Their command, ours" of docs/lisa-family.md: every line of ours is run as it stands there, in a small root.
+"""The table "Their command, ours" of docs/lisa-family.md: every line of ours is run as it stands, in a small root.
 
 The root is what a quick demo of the family leaves, and what the lines name beside: a recipe of full size is its small
 twin, `LISA-7B` was taught two steps. What is added to a line only makes it short.

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from ullava.datasets.structures import Answer, Box, Dialogue, Picture
 from ullava.models.folders.hub import local_folder
 from ullava.tasks.base import Task
 from ullava.tasks.regions import HEAD_OF
+
+if TYPE_CHECKING:
+    from ullava.models.detectors.prompter import Prompter
 
 BOX_SOURCES: Registry[type["BoxSource"]] = Registry("box source")
 NAMED = re.compile(re.escape(TAG) + "(.+?)" + re.escape(END_TAG))
@@ -140,17 +143,18 @@ class GroundedBox(BoxSource):
         weights: folder of transformers, or a published file; text: for a file, folder of its text encoder.
         threshold: of a box's best token; text_threshold: of a token it answers to.
         least: as of `mask2box`.
+        attention_heads: of a published file that does not tell.
     """
 
     token = SEG
 
     def __init__(
         self, weights: str, text: str | None = None, threshold: float = 0.25, text_threshold: float = 0.2,
-        least: float = 0.1,
+        least: float = 0.1, attention_heads: int | None = None,
     ):  # fmt: skip
         self.frame = MaskFrame(least)
         weights = local_folder(weights, "boxes.grounding.weights")
-        self.options = weights, text, threshold, text_threshold
+        self.options = weights, text, threshold, text_threshold, attention_heads
         check_prompter(weights, text)
 
     def load(self):
@@ -196,10 +200,12 @@ def check_prompter(weights: str, text: str | None) -> None:
 
 
 @lru_cache(maxsize=1)
-def open_prompter(weights: str, text: str | None, threshold: float, text_threshold: float):
+def open_prompter(
+    weights: str, text: str | None, threshold: float, text_threshold: float, attention_heads: int | None = None
+) -> "Prompter":
     """A detector to be asked; rows that name the same one share it."""
     from ullava.models.detectors.opening import open_detector  # torch and all: only where a row wants it
     from ullava.models.detectors.prompter import Prompter
 
-    opened = open_detector(weights, text, key="boxes.grounding.weights")
+    opened = open_detector(weights, text, attention_heads=attention_heads, key="boxes.grounding.weights")
     return Prompter(opened, threshold=threshold, text_threshold=text_threshold)

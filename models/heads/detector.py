@@ -91,12 +91,17 @@ class DetectorHead(Head):
 
     @classmethod
     def build(cls, options: Mapping[str, Any], parts: Parts) -> "DetectorHead":
-        """A head on the GroundingDINO in `weights`, a folder, or a file beside its text encoder's folder, `text`."""
+        """A head on the GroundingDINO in `weights`, a folder, or a file beside its text encoder's folder, `text`.
 
-        def on(*, weights: str, text: str | None = None) -> "DetectorHead":
+        A file that does not tell how many `attention_heads` its network has needs that, too.
+        """
+
+        def on(*, weights: str, text: str | None = None, attention_heads: int | None = None) -> "DetectorHead":
             key = "model.heads.detector.weights"
-            random = parts.begins_random("detector")
-            opened = outline_detector(weights, key=key) if random else open_detector(weights, text, key=key)
+            if parts.begins_random("detector"):
+                opened = outline_detector(weights, key=key)
+            else:
+                opened = open_detector(weights, text, attention_heads=attention_heads, key=key)
             return cls(parts.width, opened, dtype=parts.dtype)
 
         return make(on, options, "model.heads.detector")

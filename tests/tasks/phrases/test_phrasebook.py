@@ -38,7 +38,8 @@ def test_the_exam_asks_as_u_llava_evaluates():
 
 def test_a_file_gives_questions_and_the_first_is_the_exam(write):
     book = phrasebook(str(write(["<image> Où est <class> ?", "<class>?"])), slotted=True)
-    assert book.segment.templates == ("Où est <class> ?", "<class>?") and book.segment.eval_question == "Où est <class> ?"
+    assert book.segment.templates == ("Où est <class> ?", "<class>?")
+    assert book.segment.eval_question == "Où est <class> ?"
     assert book.grammar == "ullava"
 
 

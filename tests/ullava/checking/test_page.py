@@ -76,7 +76,7 @@ def test_nothing_in_the_data_becomes_a_tag(checked):
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
     (picture,) = [attributes for tag, attributes in page.tags if tag == "img"]
     assert picture["alt"] == f"{HOSTILE}, {HOSTILE}" and picture["src"].startswith("data:")
-    # note, fault, issue (3), row (3), chart, class, example's place, panel, id and text; the title has a file's name alone
+    # note, fault, issue (3), row (3), chart, class, example's place, panel, id and text; the title has a name alone
     assert page.text.count(HOSTILE) == 14
 
 
