@@ -51,14 +51,15 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--train", nargs="+", type=Path, default=[], metavar="RUN", help="trainings, for their curves")
     parser.add_argument("--pictures", type=int, default=PICTURES, help="of each row, the worst; default: %(default)s")
     options = parser.parse_args(list(arguments))
-    files = [options.run / name for name in ("results.json", "predictions.jsonl")]
-    for file in (*files, *(run / "log.jsonl" for run in options.train)):
+    results, predictions = (options.run / name for name in ("results.json", "predictions.jsonl"))
+    for file in (results, predictions, *(run / "log.jsonl" for run in options.train)):
         if not file.is_file():
             raise FileNotFoundError(f"{file}: no such file; `ullava eval` writes results, `ullava train` a log")
-    config = read_results(files[0])["run"].get("config")
+    config = read_results(results)["run"].get("config")
     own = read_run(config).get("datasets") or {} if config and Path(config).is_file() else {}
     logs = {str(run): run for run in options.train}
-    print(f"wrote {write_report(options.run / 'report.html', *files, logs, own, pictures=options.pictures)}")
+    page = options.run / "report.html"
+    print(f"wrote {write_report(page, results, predictions, logs, own, pictures=options.pictures)}")
 
 
 def write_report(
