@@ -9,6 +9,7 @@ from transformers import AutoProcessor, ProcessorMixin
 import ullava.auto  # noqa: F401, registers
 from ullava.models.auto_processor import UllavaProcessor
 from ullava.models.batching.collator import Collator
+from ullava.models.batching.pixels import batch_of_pixels
 
 QUESTION = "Can you segment the red circle?"
 
@@ -103,3 +104,16 @@ def test_ids_and_pixels_have_to_belong_together(processor, model, world):
 def test_what_nobody_would_obey_is_refused(run_folder):
     with pytest.raises(TypeError, match="no argument size; there is max_length"):
         AutoProcessor.from_pretrained(run_folder, size=224)
+
+
+def test_every_patch_gets_the_features_of_its_place(processor, model, world):
+    asked = [world.dialogue(f"ask{n}", [n], (question, "")) for n, question in ((0, QUESTION), (1, "Where is it?"))]
+    writer = model.answerer.processor
+    examples = [writer(dialogue, answered=False) for dialogue in asked]
+    expected = Collator(writer.tokenizer.pad_token_id, left=True)(examples)
+    pixels = expected.pictures.pixels
+    batch = batch_of_pixels(writer, expected.input_ids, pixels, None)
+    assert torch.equal(batch.pictures.rows, expected.pictures.rows)
+    assert torch.equal(batch.pictures.columns, expected.pictures.columns)
+    with torch.no_grad():
+        torch.testing.assert_close(model.network.embed(batch), model.network.embed(expected))

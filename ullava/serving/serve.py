@@ -148,7 +148,8 @@ class Visit(BaseHTTPRequestHandler):
         Raises:
             ValueError: too much, no JSON, or another page's: a foreign one can neither send JSON unasked nor our name.
         """
-        port = self.server.server_address[1]
+        assert isinstance(self.server, ThreadingHTTPServer)  # open_server makes no other
+        port = self.server.server_port
         if self.headers["Host"] not in (f"{HERE}:{port}", f"localhost:{port}"):
             raise ValueError(f"expected a page of {HERE}:{port}, found one of {self.headers['Host']}")
         if self.headers.get_content_type() != "application/json" or self.path != "/ask":
