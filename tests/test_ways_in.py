@@ -26,7 +26,7 @@ def run(*words: str, at: Path, package: Path = ROOT, **variables: str) -> str:
     """What a command prints, run with `package` on Python's path."""
     environment = os.environ | {"PYTHONPATH": str(package), "HF_HUB_OFFLINE": "1", **variables}
     command = [sys.executable, *words]
-    done = subprocess.run(command, cwd=at, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=at, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
