@@ -44,7 +44,7 @@ class FloatProcessor(Processor):
         """Decodes, resizes and normalises on the CPU."""
         pixels = np.array(Image.open(medium.path).convert("RGB"))
         frame = self.frame_of(pixels) if framed else None
-        return PlacedMedium(IMAGE, column, self.clip_of(pixels), frame, pixels.shape[:2], str(medium.path))
+        return PlacedMedium(IMAGE, column, {"pixels": self.clip_of(pixels)}, frame, pixels.shape[:2], str(medium.path))
 
     def clip_of(self, pixels: np.ndarray) -> np.ndarray:
         """(3, S, S) float32: a white square around, resized, rescaled, normalised, as CLIPImageProcessor does."""
@@ -84,7 +84,7 @@ def processors(folder: Path) -> tuple[Processor, FloatProcessor]:
     """Ours and u-LLaVA's, as stage II has them at full size: CLIP's 224 and SAM's 1024 pixels."""
     config = recipe(SIZES["7b"], 2, folder, [])
     ours = processor_from_config(config.model, max_length=config.training.max_length)
-    how = {"view": ours.view, "patches": ours.patches, "mask_view": ours.mask_view, "max_length": ours.max_length}
+    how = {"layout": ours.layout, "mask_view": ours.mask_view, "max_length": ours.max_length}
     return ours, FloatProcessor(ours.tokenizer, ours.conversation, **how)
 
 

@@ -36,8 +36,9 @@ from ullava.configs.schema import EvaluationRow, GenerationConfig
 from ullava.datasets.structures import Answer, Dialogue
 from ullava.evaluation.engine.opening import open_row
 from ullava.evaluation.engine.rows import evaluate_row
-from ullava.models.answering import Answerer, Said, cast
+from ullava.models.answering import Answerer, cast
 from ullava.models.assembly import Assembled, reopen
+from ullava.models.backbones.base import Generated
 from ullava.models.batching.batch import Batch
 from ullava.models.batching.example import Example
 from ullava.models.ullava import Ullava
@@ -51,23 +52,23 @@ class Published(Answerer):
     def generate_and_read(self, rows: Sequence[Example]) -> list[Answer]:
         """As `Answerer.say`, of one row; the states come from the last pass, which has read all but the last token."""
         batch = self.collate_open(rows).to(self.model.llm.device)
-        said = self.generate(batch, batch.attention_mask)
+        said = self.generate(batch)
         promised = {token: self.promises_of(token, said.ids.tolist(), rows, batch) for token in self.tokens}
         batch = replace(batch, promised={token: one.to(said.ids.device) for token, one in promised.items()})
         return self.predict([self.text(said.ids[0].tolist())], said.cache, batch)
 
-    def generate(self, batch: Batch, attention_mask: torch.Tensor) -> Said:
+    def generate(self, batch: Batch) -> Generated:
         """Greedy ids, and in the cache's place the states that emitted them, (1, T, D)."""
         ids: list[int] = []
         for _ in range(self.generation.max_new_tokens):
-            prompt = self.model.embed(batch)
-            words = self.model.llm.get_input_embeddings()(torch.tensor([ids], dtype=torch.long, device=prompt.device))
-            embeds = torch.cat([prompt, words.to(prompt.dtype)], dim=1)
-            states = self.model.decoder(inputs_embeds=embeds, use_cache=False).last_hidden_state
+            known = self.model.backbone.encode(batch).embeds  # the tower and all, once more
+            words = self.model.llm.get_input_embeddings()(torch.tensor([ids], dtype=torch.long, device=known.device))
+            embeds = torch.cat([known, words.to(known.dtype)], dim=1)
+            states = self.model.backbone.decoder(inputs_embeds=embeds, use_cache=False).last_hidden_state
             ids.append(int(self.model.llm.lm_head(states)[0, -1].argmax()))  # a logit for every token, as there
             if ids[-1] in self.stop_ids:
                 break
-        return Said(torch.tensor([ids], device=states.device), states[:, prompt.shape[1] - 1 :])
+        return Generated(torch.tensor([ids], device=states.device), states[:, known.shape[1] - 1 :])
 
 
 @dataclass

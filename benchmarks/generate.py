@@ -27,8 +27,9 @@ from benchmarks.sizes import PICTURES, SIZES, recipe, samples
 from ullava.configs.messages import run_command
 from ullava.configs.schema import RunConfig
 from ullava.datasets.structures import Dialogue
-from ullava.models.answering import Answerer, Said, cast
+from ullava.models.answering import Answerer, cast
 from ullava.models.assembly import Assembled, assemble
+from ullava.models.backbones.base import Generated
 from ullava.tasks.base import TASKS
 
 WORDS = 24  # of an answer with a mask and a box: "Sure, it is the small red cup. Mask: [SEG]; Location: [LOC]."
@@ -57,8 +58,8 @@ def endless(answerer: Answerer) -> Answerer:
         answerer.model.llm.get_output_embeddings().weight[answerer.stop_ids] = 0
     generate = answerer.generate
 
-    def say_tokens(prompt: Any, attention_mask: torch.Tensor) -> Said:
-        said = generate(prompt, attention_mask)
+    def say_tokens(prompt: Any) -> Generated:
+        said = generate(prompt)
         for place, token in enumerate(answerer.ids.values(), 1):
             said.ids[:, -place] = token
         return said
@@ -94,7 +95,7 @@ def watch(answerer: Answerer, ledger: Ledger) -> None:
     ledger.watch(answerer, "generate_and_read", "texts")
     ledger.watch(answerer, "collate_open", "data")
     ledger.watch(model.vision, "encode", "vision tower")
-    ledger.watch(model, "embed", "embeddings, projector")
+    ledger.watch(model.backbone, "embed", "embeddings, projector")
     ledger.watch(answerer, "generate", "words (LLM, greedy)")
     ledger.watch(answerer, "reread", "re-reading")
     ledger.watch(answerer, "predict", "heads")

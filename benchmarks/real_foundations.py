@@ -70,7 +70,7 @@ def sentences() -> list[str]:
     """Everything that is asked and answered in our own words, without the tokens."""
     book = phrases.PHRASEBOOKS["ullava"]
     kinds = (book.segment, book.locate, book.salient, book.explain, phrases.DESCRIBE_PICTURE, phrases.DESCRIBE_VIDEO)
-    asked = [question for kind in kinds for question in (*kind.drawn, kind.exam)]
+    asked = [question for kind in kinds for question in (*kind.drawn, kind.eval_question)]
     answer = GRAMMARS[book.grammar].write((SEG, LOC), "dog")
     turns = [Turn(question.replace(phrases.SLOT, "dog"), answer) for question in asked]
     return [MARK_PATTERN.sub("", conversation("simple").write([turn]).text) for turn in turns]

@@ -27,7 +27,7 @@ from ullava.configs.messages import run_command
 from ullava.datasets.images import View
 from ullava.models.assembly import PRECISIONS
 from ullava.models.heads.mask import MaskHead
-from ullava.models.segmenters.sam import MEAN, STD, SamTower, revive
+from ullava.models.segmenters.sam import MEAN, STD, SamSegmenter, SamTower, revive
 from ullava.models.tiny import tiny_sam
 
 WIDTHS = {"vit_b": (768, 12, 12), "vit_l": (1024, 24, 16), "vit_h": (1280, 32, 16)}  # width, blocks, heads
@@ -47,7 +47,8 @@ def build(size: str, dtype: torch.dtype, device: torch.device) -> MaskHead:
         revive(sam)
     sam = sam.to(device, dtype).eval()
     view = View(sam.config.vision_config.image_size, "corner", (0, 0, 0))
-    return MaskHead(LLM_WIDTH, sam, SamTower(sam.vision_encoder, view, MEAN, STD, size)).to(device, dtype)
+    segmenter = SamSegmenter(sam, SamTower(sam.vision_encoder, view, MEAN, STD, size))
+    return MaskHead(LLM_WIDTH, segmenter).to(device, dtype)
 
 
 def ways(head: MaskHead, pictures: int, prompts: int, device: torch.device) -> dict[str, tuple[Callable, Callable]]:
@@ -56,11 +57,14 @@ def ways(head: MaskHead, pictures: int, prompts: int, device: torch.device) -> d
     rng = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (pictures, side, side, 3), dtype=torch.uint8, generator=rng).to(device)
     sizes = [(side * 3 // 4, side)] * pictures
-    channels = head.no_mask.shape[1]
+    channels = head.segmenter.prompt_width
     grid = torch.randn(pictures, prompts, 1, channels, generator=rng).to(device, dtype)
 
     def encode(numbers: list[int]) -> Tensor:
         return head.tower.features(head.tower.normalise(pixels[numbers]), [sizes[n] for n in numbers])
+
+    def decode(features: Tensor, grid: Tensor) -> Tensor:
+        return head.decode((features,), grid)[0]
 
     features = encode(list(range(pictures)))
     return {
@@ -68,13 +72,13 @@ def ways(head: MaskHead, pictures: int, prompts: int, device: torch.device) -> d
             lambda: encode(list(range(pictures))), lambda: torch.cat([encode([n]) for n in range(pictures)]),
         ),
         f"decode {pictures} x {prompts} states": (
-            lambda: head.decode(features, grid),
-            lambda: torch.cat([head.decode(features[n : n + 1], grid[n : n + 1]) for n in range(pictures)]),
+            lambda: decode(features, grid),
+            lambda: torch.cat([decode(features[n : n + 1], grid[n : n + 1]) for n in range(pictures)]),
         ),
         f"decode {pictures} x {prompts} states, one call a state": (
-            lambda: head.decode(features, grid),
+            lambda: decode(features, grid),
             lambda: torch.cat([
-                torch.cat([head.decode(features[n : n + 1], grid[n : n + 1, k : k + 1]) for k in range(prompts)], 1)
+                torch.cat([decode(features[n : n + 1], grid[n : n + 1, k : k + 1]) for k in range(prompts)], 1)
                 for n in range(pictures)
             ]),
         ),

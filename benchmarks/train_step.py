@@ -72,9 +72,9 @@ class Bench:
             if output.last_hidden_state.requires_grad:
                 output.last_hidden_state.register_hook(lambda gradient: ledger.rename(BACKWARD))
 
-        ledger.watch(model, "embed", "embeddings, projector")
+        ledger.watch(model.backbone, "embed", "embeddings, projector")
         ledger.watch(model.vision, "encode", "vision tower")
-        ledger.watch(model.decoder, "forward", "LLM", after=split)
+        ledger.watch(model.backbone.decoder, "forward", "LLM", after=split)
         ledger.watch(model, "lm_loss", "LM head")
         for name, head in model.heads.items():
             ledger.watch(head, "forward", f"{name} head")

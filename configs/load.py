@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -18,13 +18,52 @@ S = TypeVar("S", bound=BaseModel)
 CONFIGS = Path(__file__).parent
 
 
+def find_yaml(name: str | Path) -> Path:
+    """The YAML that a user names: a file, or a shipped one by its name below `configs/`, such as `tiny/stage1`.
+
+    Raises:
+        ConfigError: there is neither; names the nearest of both.
+    """
+    path = Path(name)
+    if path.is_file() or path.is_absolute():
+        return path
+    below = path.relative_to("configs") if path.parts[:1] == ("configs",) else path
+    for candidate in (CONFIGS / below, CONFIGS / f"{below}.yaml"):
+        if candidate.is_file():
+            return candidate
+    beside = [str(other) for other in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+    raise ConfigError(f"{path}: no such file; {nearest(str(path), [*beside, *shipped_yamls()])}")
+
+
+def shipped_yamls() -> list[str]:
+    """Names of the YAML files that come with the package, but for catalogues."""
+    names = (path.relative_to(CONFIGS).with_suffix("") for path in sorted(CONFIGS.rglob("*.yaml")))
+    return [name.as_posix() for name in names if name.parts[0] != "datasets"]
+
+
+def find_shipped(name: str) -> str:
+    """A path as it stands, or, where nothing is there, that of the same file of the package: `models/zoo/tiny/llm`.
+
+    Shipped recipes name their foundations from the root of a checkout; so they run from any folder, and from a wheel.
+    """
+    path = Path(name)
+    if path.exists() or path.parts[:1] not in (("configs",), ("models",)):
+        return name
+    shipped = CONFIGS.parent / path
+    return str(shipped) if shipped.exists() else name
+
+
 def read_run(path: str | Path) -> dict[str, Any]:
     """The mapping in a run's YAML; of one of u-LLaVA's own files, what it means in our words.
 
+    Args:
+        path: as `find_yaml`.
+
     Raises:
-        ConfigError: see `read_yaml` and `modern`.
+        ConfigError: see `find_yaml`, `read_yaml` and `modern`.
     """
-    return modern(read_yaml(path), Path(path))
+    path = find_yaml(path)
+    return modern(read_yaml(path), path)
 
 
 def load(path: str | Path, schema: type[S], overrides: Sequence[str] = (), *, plugins: bool = False) -> S:
@@ -68,7 +107,7 @@ def apply(tree: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     *parents, leaf = key.strip().split(".")
     if not equals or not all((*parents, leaf)):
-        hint = "; a YAML is named by --cfg_path" if override.endswith((".yaml", ".yml")) else ""
+        hint = "; a YAML is the first argument" if override.endswith((".yaml", ".yml")) else ""
         raise ConfigError(f"{override!r}: expected key=value, e.g. training.batch_size=4{hint}")
     try:
         parsed = yaml.load(value, Yaml12Loader)  # noqa: S506
@@ -104,7 +143,7 @@ def build(schema: type[S], tree: dict[str, Any], where: str) -> S:
         raise ConfigError("\n".join(message(schema, where, fault) for fault in faults)) from None
 
 
-def message(schema: type[BaseModel], where: str, fault: dict[str, Any]) -> str:
+def message(schema: type[BaseModel], where: str, fault: Mapping[str, Any]) -> str:
     """One line for one pydantic fault: file, place, what was expected and found."""
     keys = [key for key in fault["loc"] if key != "[key]"]
     if fault["type"] in ("extra_forbidden", "missing") or "[key]" in fault["loc"]:

@@ -25,17 +25,17 @@ class VisionConfig(Section):
     tower: str  # folder of a CLIP or SigLIP
     layer: int = -2  # which of its hidden states; -1 is the last
     aspect: Literal["pad", "crop"] = "pad"  # pad: white square around; crop: shorter side, then the centre
-    frames: int = Field(8, ge=1)  # of a video: this many temporal tokens, then the patches' means over time
+    frames: int = Field(default=8, ge=1)  # of a video: this many temporal tokens, then the patches' means over time
     sampling: Literal["uniform", "head_tail", "fps"] = "uniform"  # which frames those are (datasets/moments.py)
-    fps: float = Field(1.0, gt=0)  # with `sampling: fps`, frames a second
+    fps: float = Field(default=1.0, gt=0)  # with `sampling: fps`, frames a second
 
 
 class LoraConfig(Section):
     """Low-rank adapters of the language model (arXiv:2106.09685)."""
 
-    rank: int = Field(8, ge=1)  # of the two factors
+    rank: int = Field(default=8, ge=1)  # of the two factors
     alpha: float = 16  # their product is scaled by alpha / rank
-    dropout: float = Field(0.05, ge=0, lt=1)  # of the adapter's input
+    dropout: float = Field(default=0.05, ge=0, lt=1)  # of the adapter's input
     targets: tuple[str, ...] = ("q_proj", "v_proj")  # names of linear layers inside the language model
 
 
@@ -95,9 +95,9 @@ class DataRow(Section):
 
     dataset: str  # a name in the catalogue
     task: str  # a name in the task registry
-    portion: float = Field(1.0, gt=0)  # passes over the dataset's records per epoch: 0.5 a half, 2.0 twice
+    portion: float = Field(default=1.0, gt=0)  # passes over the dataset's records per epoch: 0.5 a half, 2.0 twice
     family: str | None = None  # with `sampling`: rows of one name share one of its rates; None: a family by itself
-    rate: float = Field(1.0, gt=0)  # with `sampling`: how often within its family; equal rates are LISA's
+    rate: float = Field(default=1.0, gt=0)  # with `sampling`: how often within its family; equal rates are LISA's
     mirror: bool = False  # half of its samples are seen as in a mirror; for tasks whose words name no side
     exclude: tuple[str, ...] = ()  # datasets, such as a val split: none of their pictures is drawn from this one
     options: Options = {}  # of the task
@@ -116,7 +116,7 @@ class EvaluationRow(Section):
     dataset: str  # a name in the catalogue
     task: str  # a name in the task registry
     answers: Literal["generated", "given"] = "generated"  # given: the written answers are read instead
-    limit: int | None = Field(None, ge=1)  # at most this many samples, evenly spread over the dataset
+    limit: int | None = Field(default=None, ge=1)  # at most this many samples, evenly spread over the dataset
     shuffled: bool = False  # control: each question is asked of another sample's picture
     protocol: Literal["ullava_trainer", "ullava", "lisa", "lasagna"] = "ullava_trainer"  # whose rules: ours, or theirs
     boxes: str | dict[str, Options] | None = None  # where boxes come from: a source, or {source: its options}
@@ -143,42 +143,42 @@ class EvaluationRow(Section):
 class TrainingConfig(Section):
     """How long, how fast, how precisely."""
 
-    epochs: float = Field(1.0, gt=0)  # passes over the mixture
+    epochs: float = Field(default=1.0, gt=0)  # passes over the mixture
     max_steps: int | None = None  # optimizer steps; ends the run before its epochs do
-    batch_size: int = Field(16, ge=1)  # samples per device
-    accumulate: int = Field(1, ge=1)  # batches to one optimizer step
-    max_length: int = Field(512, ge=16)  # tokens of a row, patches included; whole turns are cut beyond
+    batch_size: int = Field(default=16, ge=1)  # samples per device
+    accumulate: int = Field(default=1, ge=1)  # batches to one optimizer step
+    max_length: int = Field(default=512, ge=16)  # tokens of a row, patches included; whole turns are cut beyond
     precision: Literal["bf16", "fp16", "fp32"] = "bf16"  # of frozen weights and autocast; what learns is float32
     deepspeed: str | None = None  # a name in configs/deepspeed/ or a path
     fsdp: bool = False  # share out the weights by PyTorch's FSDP instead
     schedule: Literal["cosine", "linear", "constant"] = "cosine"  # of the learning rate, after its rise
-    warmup_ratio: float = Field(0.03, ge=0, le=1)  # share of the steps in which the learning rate rises
+    warmup_ratio: float = Field(default=0.03, ge=0, le=1)  # share of the steps in which the learning rate rises
     weight_decay: float = 0.0  # of AdamW
     betas: tuple[float, float] = (0.9, 0.999)  # of AdamW
     max_grad_norm: float = 1.0  # longer gradients are scaled down to this norm
     gradient_checkpointing: bool = False  # keep few activations and compute the others twice
     cache_features: bool = False  # keep the frozen towers' features of every picture in memory
-    workers: int = Field(4, ge=0)  # processes that read data; 0: the main one does
+    workers: int = Field(default=4, ge=0)  # processes that read data; 0: the main one does
     on_bad_sample: Literal["stop", "quarantine"] = "stop"  # quarantine: bad_samples.jsonl says what stood in for what
-    bad_share: float = Field(0.01, ge=0, lt=1)  # with quarantine: stop when a larger share of the records is bad
+    bad_share: float = Field(default=0.01, ge=0, lt=1)  # with quarantine: stop when more of the records are bad
     seed: int = 42  # of every random draw
-    log_every: int = Field(10, ge=1)  # optimizer steps
+    log_every: int = Field(default=10, ge=1)  # optimizer steps
     save_every: int | None = None  # optimizer steps; None: at each epoch's end
-    keep: int = Field(2, ge=1)  # checkpoints that stay, the best one apart
+    keep: int = Field(default=2, ge=1)  # checkpoints that stay, the best one apart
     report_to: tuple[str, ...] = ("tensorboard",)  # loggers of transformers; log.jsonl is always written
 
 
 class GenerationConfig(Section):
     """How answers are generated and scored."""
 
-    batch_size: int = Field(16, ge=1)  # questions per device
-    max_new_tokens: int = Field(128, ge=1)  # an answer is cut beyond
-    num_beams: int = Field(1, ge=1)  # 1: no beam search
-    temperature: float = Field(0.0, ge=0)  # 0: greedy
-    top_p: float = Field(1.0, gt=0, le=1)  # with a temperature: nucleus sampling
+    batch_size: int = Field(default=16, ge=1)  # questions per device
+    max_new_tokens: int = Field(default=128, ge=1)  # an answer is cut beyond
+    num_beams: int = Field(default=1, ge=1)  # 1: no beam search
+    temperature: float = Field(default=0.0, ge=0)  # 0: greedy
+    top_p: float = Field(default=1.0, gt=0, le=1)  # with a temperature: nucleus sampling
     precision: Precision = "fp32"  # 8bit and 4bit quantise the language model only
     options: Options = {}  # any more of transformers' `generate`, e.g. {repetition_penalty: 1.2}
-    workers: int = Field(2, ge=0)  # processes that read data; 0: the main one does
+    workers: int = Field(default=2, ge=0)  # processes that read data; 0: the main one does
     seed: int = 42  # of every random draw
 
 

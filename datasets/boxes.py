@@ -11,6 +11,12 @@ import numpy as np
 from ullava.datasets.structures import Box
 
 
+def from_xyxy(box: Sequence[float]) -> Box:
+    """Our own way of writing it."""
+    x0, y0, x1, y1 = box
+    return (x0, y0, x1, y1)
+
+
 def from_xywh(box: Sequence[float]) -> Box:
     """COCO's x, y, width, height."""
     x, y, width, height = box
@@ -108,9 +114,11 @@ def area(box: Box) -> float:
 
 def iou(a: Box, b: Box) -> float:
     """Intersection over union, float64; 0 where both are empty."""
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    shared = area((*np.maximum(a[:2], b[:2]), *np.minimum(a[2:], b[2:])))
-    union = area(a) + area(b) - shared
+    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    x0, y0 = np.maximum(first[:2], second[:2])
+    x1, y1 = np.minimum(first[2:], second[2:])
+    shared = area((x0, y0, x1, y1))
+    union = area(from_xyxy(first.tolist())) + area(from_xyxy(second.tolist())) - shared
     return float(shared / union) if union > 0 else 0.0
 
 
@@ -123,7 +131,7 @@ def box_of(mask: np.ndarray) -> Box | None:
 
 
 FORMS: dict[str, Callable[[Sequence[float], tuple[int, int]], Box]] = {
-    "xyxy": lambda box, size: tuple(box),
+    "xyxy": lambda box, size: from_xyxy(box),
     "xywh": lambda box, size: from_xywh(box),
     "inclusive": lambda box, size: from_inclusive(box),
     "from_one": lambda box, size: from_one(box),

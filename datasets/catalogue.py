@@ -15,11 +15,11 @@ An entry names a `reader` and its options; beside them it may hold
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from string import Template
-from typing import Any, get_args, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 import ullava.datasets.readers  # noqa: F401, registers them
 from ullava.configs.load import CONFIGS, data_root, read_yaml
@@ -76,7 +76,8 @@ def open_whole(name: str, entry: Entry) -> Reader:
             f"{name}: {key}: {options[key]}: no such file or folder; relative paths count from the data root "
             f"{data_root()} ($ULLAVA_DATA)" + (f"; get it from {entry['url']}" if "url" in entry else "")
         )
-    opened = reader(name, **options)
+    make = cast(Callable[..., Reader], reader)  # each constructor takes a name, and options of its own
+    opened = make(name, **options)
     return Part(opened, entry["every"], entry.get("part", "train")) if "every" in entry else opened
 
 
@@ -170,7 +171,8 @@ def check_options(name: str, reader: type[Reader], options: Mapping[str, Any]) -
 
 def fields_of(reader: type[Reader]) -> dict[str, dataclasses.Field]:
     """A reader's options by name."""
-    return {field.name: field for field in dataclasses.fields(reader) if field.name != "name"}
+    fields = dataclasses.fields(cast(Any, reader))  # by its contract a reader is a dataclass
+    return {field.name: field for field in fields if field.name != "name"}
 
 
 def resolve(reader: type[Reader], options: Mapping[str, Any], root: Path) -> dict[str, Any]:

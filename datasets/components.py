@@ -1,6 +1,6 @@
 """What a mask is made of: connected parts, small ones among them that nobody meant, and the boxes around them."""
 
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
@@ -32,15 +32,16 @@ def boxes_of(mask: np.ndarray, join: Join = "union", *, least: float = 0.01, pix
     numbers, sizes = parts(mask)
     enough = max(pixels, least * sizes.max(), 1)
     kept = [n for n in np.argsort(-sizes, kind="stable") if sizes[n] >= enough]
-    found = [box_of(numbers == n) for n in (kept[:1] if join == "largest" else kept)]
-    return [around(found)] if found and join == "union" else found
+    drawn = (numbers == n for n in (kept[:1] if join == "largest" else kept))
+    boxes = [box for part in drawn if (box := box_of(part))]  # none is empty
+    return [around(boxes)] if boxes and join == "union" else boxes
 
 
 def parts(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The number of each pixel's connected part, (H, W), and the pixels of each number; 0 is the ground, of none."""
     from scipy import ndimage  # a fifth of a second, which readers that frame nothing need not wait
 
-    numbers, _ = ndimage.label(mask, TOUCHING)
+    numbers, _ = cast(tuple[np.ndarray, int], ndimage.label(mask, TOUCHING))  # an int alone where it gets an `output`
     sizes = np.bincount(numbers.ravel())
     sizes[0] = 0
     return numbers, sizes

@@ -33,6 +33,8 @@ def read(picture: Picture) -> np.ndarray:
 
 def load(picture: Picture) -> Image.Image:
     """The same as Pillow holds it, for a View: two of them need no copies of it."""
+    if picture.image is not None:
+        return _turned(picture.image, picture)
     image = _opened(picture.path)
     try:
         with image:
@@ -41,6 +43,20 @@ def load(picture: Picture) -> Image.Image:
             image = _rgb(image)
     except (OSError, SyntaxError, ValueError) as error:  # Pillow calls a broken PNG a SyntaxError
         raise ValueError(_broken(picture.path, error)) from error
+    return _turned(image, picture)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """An RGB copy, turned as its EXIF says; what is transparent shows white.
+
+    Raises:
+        OSError, SyntaxError, ValueError: Pillow cannot read it, or its mode has no agreed range.
+    """
+    return _rgb(ImageOps.exif_transpose(image))
+
+
+def _turned(image: Image.Image, picture: Picture) -> Image.Image:
+    """A picture of the size that its annotation claims, mirrored if it is to be."""
     width, height = image.size
     if picture.size and (height, width) != tuple(picture.size):
         raise ValueError(
@@ -115,7 +131,7 @@ class View:
     def apply(self, pixels: np.ndarray | Image.Image) -> np.ndarray:
         """Returns (side, side, 3) uint8 for a picture (H, W, 3) uint8, or as `load` gives it."""
         image = Image.fromarray(pixels) if isinstance(pixels, np.ndarray) else pixels
-        size = image.size[::-1]
+        size = (image.height, image.width)
         if self.aspect == "pad":
             return np.array(self.padded(image).resize((self.side, self.side), Image.Resampling.BICUBIC))
         height, width = self.resized(size)
@@ -135,7 +151,7 @@ class View:
         A lying one is made narrow on the way: Pillow resizes rows first, each by itself, and so need not resize those
         that are background.
         """
-        full, left, top = boxes.padding(image.size[::-1])
+        full, left, top = boxes.padding((image.height, image.width))
         if top:
             image = image.resize((self.side, image.size[1]), Image.Resampling.BICUBIC)
         square = Image.new("RGB", (image.size[0] if top else full, full), self.background)

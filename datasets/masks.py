@@ -7,16 +7,10 @@ hashable and small, knows its `size`, and draws itself. Run lengths go down the 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
-from PIL import Image
 from pycocotools import mask as coco
-
-from ullava.datasets.formats.mat_files import read_labels
-from ullava.datasets.opening import check_file
 
 
 class Mask(Protocol):
@@ -25,9 +19,11 @@ class Mask(Protocol):
     @property
     def size(self) -> tuple[int, int]:
         """(H, W) that `draw` will have."""
+        ...
 
     def draw(self) -> np.ndarray:
         """Returns (H, W) bool."""
+        ...
 
 
 IGNORED = 255  # in a map of one target: pixels that count nowhere; 1 is the target, 0 background
@@ -86,53 +82,7 @@ class Polygons:
         areas = [list(part) for part in self.parts if len(part) >= 6]
         if not areas:
             return np.zeros(self.size, bool)
-        return coco.decode(coco.merge(coco.frPyObjects(areas, *self.size))).astype(bool)
-
-
-@dataclass(frozen=True, slots=True)
-class LabelPixels:
-    """The pixels of a label map whose value is among `values`."""
-
-    path: Path
-    values: tuple[int, ...]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return label_map(self.path).shape
-
-    def draw(self) -> np.ndarray:
-        labels = label_map(self.path)
-        if len(self.values) == 1:
-            return labels == self.values[0]
-        table = np.zeros(int(np.iinfo(labels.dtype).max) + 1, bool)
-        table[list(self.values)] = True
-        return table[labels]
-
-
-@dataclass(frozen=True, slots=True)
-class Foreground:
-    """The bright pixels of a mask picture: grey, palette or colour, as salient object sets publish them.
-
-    Attributes:
-        threshold: least value, 0 to 255, of the brightest channel of a foreground pixel.
-    """
-
-    path: Path
-    threshold: int = 128
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return brightness(self.path).shape
-
-    def draw(self) -> np.ndarray:
-        values = brightness(self.path)
-        drawn = values >= self.threshold
-        if not drawn.any() and values.any():
-            raise ValueError(
-                f"{self.path}: the brightest pixel is {values.max()}, expected {self.threshold} or more; "
-                f"where 1 means foreground, set `threshold: 1`"
-            )
-        return drawn
+        return coco.decode(coco.merge(coco.frPyObjects(cast(Any, areas), *self.size))).astype(bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +124,11 @@ def from_coco(segmentation: Any, size: tuple[int, int]) -> Mask | None:
     if isinstance(segmentation, Mapping):
         check_size(tuple(segmentation["size"]), size, "segmentation")
         counts = segmentation["counts"]
-        return RunLengths(tuple(size), counts if isinstance(counts, str) else tuple(counts))
+        height, width = size
+        return RunLengths((height, width), counts if isinstance(counts, str) else tuple(counts))
     if isinstance(segmentation, Sequence) and isinstance(segmentation[0], Mapping):
-        parts = tuple(from_coco(part, size) for part in segmentation)
-        return parts[0] if len(parts) == 1 else Union(parts)
+        parts = tuple(mask for part in segmentation if (mask := from_coco(part, size)))
+        return parts[0] if len(parts) == 1 else Union(parts) if parts else None
     if isinstance(segmentation, Sequence) and isinstance(segmentation[0], Sequence):
         return Polygons(size, tuple(tuple(part) for part in segmentation))
     raise ValueError(f"segmentation: expected polygons or run lengths, found {str(segmentation)[:60]}")
@@ -204,7 +155,8 @@ def unpack(counts: str) -> np.ndarray:
 def encode(mask: np.ndarray) -> dict[str, Any]:
     """Returns (H, W) bool as COCO run lengths that JSON can hold: {"size": [H, W], "counts": text}."""
     packed = coco.encode(np.asfortranarray(mask, np.uint8))
-    return {"size": [int(side) for side in packed["size"]], "counts": packed["counts"].decode("ascii")}
+    counts = cast(bytes, packed["counts"])  # pycocotools' own type says str, of what its `decode` takes as well
+    return {"size": [int(side) for side in packed["size"]], "counts": counts.decode("ascii")}
 
 
 def decode(packed: Mapping[str, Any]) -> np.ndarray:
@@ -224,64 +176,3 @@ def check_size(mask: Mask | np.ndarray | tuple[int, int], size: tuple[int, int],
             f"{where}: the mask is {found[0]} x {found[1]} (H x W), its picture {size[0]} x {size[1]}; "
             f"they must be of one size: one of the two files is not the published one"
         )
-
-
-def label_map(path: Path) -> np.ndarray:
-    """Returns the class ids in a label picture or MATLAB file, (H, W) unsigned.
-
-    The last few are kept: classes share one decoding.
-
-    Raises:
-        ValueError: the file is broken, or has colour channels instead of ids.
-    """
-    return _label_map(path, modified(path))
-
-
-def brightness(path: Path) -> np.ndarray:
-    """Returns the brightest channel of each pixel of a mask picture, (H, W) uint8; alpha is ignored.
-
-    Raises:
-        ValueError: the file is broken.
-    """
-    return _brightness(path, modified(path))
-
-
-def modified(path: Path) -> int:
-    """Time of a mask's file: what is kept of it goes when it changes."""
-    check_file(path, "mask")
-    return path.stat().st_mtime_ns
-
-
-@lru_cache(maxsize=8)
-def _label_map(path: Path, time: int) -> np.ndarray:
-    if path.suffix == ".mat":
-        return read_labels(path)
-    image = decoded(path)
-    if image.mode == "1":
-        image = image.convert("L")
-    if image.mode not in ("L", "P", "I", "I;16", "I;16B"):
-        raise ValueError(f"{path}: expected class ids in one channel, found a {image.mode} picture")
-    ids = np.asarray(image)
-    return ids if ids.dtype == np.uint8 else ids.astype(np.uint16)
-
-
-@lru_cache(maxsize=8)
-def _brightness(path: Path, time: int) -> np.ndarray:
-    image = decoded(path)
-    if image.mode.startswith("I"):
-        return (np.asarray(image) >> 8).astype(np.uint8)
-    if image.mode in ("L", "1"):
-        return np.asarray(image.convert("L"))
-    return np.asarray(image.convert("RGB")).max(axis=-1)
-
-
-def decoded(path: Path) -> Image.Image:
-    """A mask's file, read."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow calls a broken PNG a SyntaxError
-        raise ValueError(f"{path}: the mask cannot be decoded ({error}); fetch the file again") from error
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"{path}: the mask is too large to be one ({error}); take it out") from error

@@ -33,11 +33,12 @@ def mirror(sample: Sample) -> Sample:
     Raises:
         ValueError: it shows a video.
     """
-    if not all(isinstance(medium, Picture) for medium in sample.media):
+    pictures = [medium for medium in sample.media if isinstance(medium, Picture)]
+    if len(pictures) < len(sample.media):
         raise ValueError(f"{sample.id}: mirror: expected pictures, found a video; leave `mirror` out of its row")
     return replace(
         sample,
-        media=tuple(replace(picture, mirrored=not picture.mirrored) for picture in sample.media),
+        media=tuple(replace(picture, mirrored=not picture.mirrored) for picture in pictures),
         regions=tuple(turned(region, sample) for region in sample.regions),
         ignored=sample.ignored and Mirrored(sample.ignored),
     )
@@ -45,12 +46,14 @@ def mirror(sample: Sample) -> Sample:
 
 def turned(region: Region, sample: Sample) -> Region:
     """A region in the mirror."""
-    return replace(region, mask=region.mask and Mirrored(region.mask), box=region.box and across(region, sample))
+    box = None if region.box is None else across(region.box, region, sample)
+    return replace(region, mask=region.mask and Mirrored(region.mask), box=box)
 
 
-def across(region: Region, sample: Sample) -> Box:
+def across(box: Box, region: Region, sample: Sample) -> Box:
     """The region's box, measured from the other side of its picture."""
     picture = sample.media[region.picture]
+    assert isinstance(picture, Picture), "`mirror` takes pictures only"
     _, width = region.mask.size if region.mask is not None else picture.size or size_of(picture.path)
-    x0, y0, x1, y1 = region.box
+    x0, y0, x1, y1 = box
     return width - x1, y0, width - x0, y1

@@ -27,6 +27,7 @@ def fill(points: Sequence[Point], size: tuple[int, int]) -> np.ndarray:
         (H, W) bool.
     """
     height, width = size
+    # pycocotools would leave the outline out: findings/polygon_outline.sh
     mask = np.zeros(size, bool)
     starts = np.asarray(points, np.int64).reshape(-1, 2)
     if not len(starts):

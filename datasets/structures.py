@@ -16,6 +16,7 @@ from math import isfinite
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from ullava.configs.tokens import IMAGE, OWNERS, VIDEO
 from ullava.datasets.masks import Mask
@@ -29,12 +30,14 @@ MARK = re.compile(f"{IMAGE}|{VIDEO}")  # stands in a question where one of sever
 class Picture:
     """One picture file; `size` is what the annotation claims, checked when the pixels are read.
 
-    `mirrored`: it is seen as in a mirror (datasets/mirror.py).
+    `mirrored`: it is seen as in a mirror (datasets/mirror.py). `image`: an upright RGB picture in memory, of which
+    `path` is only the name.
     """
 
     path: Path
     size: tuple[int, int] | None = None
     mirrored: bool = False
+    image: Image.Image | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,7 @@ class Dialogue:
     """What is asked and answered about a sample, and what each owner token of the answers promises.
 
     Attributes:
-        id: the sample's id; of an exam, "sample#question".
+        id: the sample's id; of an evaluation's question, "sample#question".
 
     Raises:
         ValueError: the owner tokens of the answers are not the promised ones, in the order of the text.

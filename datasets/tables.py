@@ -14,7 +14,7 @@ import re
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -68,7 +68,7 @@ class Table(Sequence[TableRow]):
     def __len__(self) -> int:
         return len(self._id)
 
-    def ids(self, places: Sequence[int]) -> list[str]:
+    def ids(self, places: Iterable[int]) -> list[str]:
         """The ids of some rows."""
         return [self._id[int(place)].as_py() for place in places]
 
@@ -105,7 +105,10 @@ def cache_folder() -> Path:
 
 def key(rows: Callable, sources: Sequence[Path], options: Mapping[str, Any]) -> str:
     """Changes when a source, an option, or the code that reads them changes."""
-    digest = hashlib.sha256(_code(Path(inspect.getsourcefile(rows)).parent))
+    source_file = inspect.getsourcefile(rows)
+    if source_file is None:
+        raise ValueError(f"{rows.__qualname__}: expected a function in a file, whose changes the cache can see")
+    digest = hashlib.sha256(_code(Path(source_file).parent))
     digest.update(repr((rows.__qualname__, sorted(options.items()))).encode())
     for source in sources:
         status = source.stat()
@@ -156,7 +159,7 @@ def check_ids(path: Path, hashes: np.ndarray, where: str) -> None:
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
     if twice.size:
         suspects = np.flatnonzero(np.isin(hashes, twice))
-        ids = Counter(Table(path, where).ids(suspects))
+        ids = Counter(Table(path, where).ids(suspects.tolist()))
         identity, count = ids.most_common(1)[0]
         if count > 1:
             raise ValueError(f"{where}: two records have the id {identity!r}; ids must differ")
@@ -187,7 +190,7 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
     except UnicodeDecodeError as error:
         raise broken(path, 1, error) from error
     del raw
-    begin = SPACE.match(text).end()
+    begin = behind_space(text, 0)
     if not text.startswith("[", begin):
         found = _parse(text, path)
         kind = f"a mapping with {', '.join(list(found)[:5])}" if isinstance(found, dict) else repr(found)[:40]
@@ -201,20 +204,27 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
 def _items(text: str, begin: int, path: Path) -> Iterator[Any]:
     """Yields the values of a JSON array, one after the other: all at once take ten times the memory of their text."""
     decode = json.JSONDecoder().raw_decode
-    place = SPACE.match(text, begin + 1).end()
+    place = behind_space(text, begin + 1)
     try:
         while not text.startswith("]", place):
             value, place = decode(text, place)
             yield value
-            place = SPACE.match(text, place).end()
-            if text.startswith(",", place) and not text.startswith("]", after := SPACE.match(text, place + 1).end()):
+            place = behind_space(text, place)
+            if text.startswith(",", place) and not text.startswith("]", after := behind_space(text, place + 1)):
                 place = after
             elif not text.startswith("]", place):
                 raise json.JSONDecodeError("Expecting ',' delimiter, and a value behind it", text, place)
-        if SPACE.match(text, place + 1).end() < len(text):
+        if behind_space(text, place + 1) < len(text):
             raise json.JSONDecodeError("Extra data", text, place + 1)
     except (json.JSONDecodeError, RecursionError) as error:
         raise broken(path, getattr(error, "lineno", 1), error) from error
+
+
+def behind_space(text: str, place: int) -> int:
+    """The first place from `place` on that is no white space."""
+    space = SPACE.match(text, place)
+    assert space is not None, "an expression that fits the empty text fits everywhere"
+    return space.end()
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -62,7 +62,8 @@ def patience() -> float:
 
 
 def _read(video: Video, count: int, timeout: float, sampling: Sampling) -> np.ndarray:
-    import av
+    import av  # not decord: findings/decord_seek.sh
+    from av.error import ExitError, FFmpegError
 
     path = video.path
     check_file(path, "video")
@@ -73,9 +74,9 @@ def _read(video: Video, count: int, timeout: float, sampling: Sampling) -> np.nd
             if not container.streams.video:
                 raise ValueError(f"{path}: the file has no pictures in it")
             return _Film(video, container, timeout).read(count, sampling)
-    except av.error.ExitError as error:  # FFmpeg's own time-out, while it waits for bytes
+    except ExitError as error:  # FFmpeg's own time-out, while it waits for bytes
         raise TimeoutError(late(path, timeout)) from error
-    except av.error.FFmpegError as error:
+    except FFmpegError as error:
         raise ValueError(f"{path}: the video is truncated or broken ({error}); fetch the file again") from error
 
 

@@ -16,7 +16,7 @@ from ullava.evaluation.baselines.trivial import Trivial, evaluate_trivial, open_
 from ullava.evaluation.engine import ranks
 from ullava.evaluation.engine.answer_cache import AnswerCache
 from ullava.evaluation.engine.generation_options import generation_faults
-from ullava.evaluation.engine.opening import OpenedRow, open_row
+from ullava.evaluation.engine.opening import Fit, OpenedRow, open_row
 from ullava.evaluation.engine.predictions import replacing
 from ullava.evaluation.engine.progress import EvaluationProgress
 from ullava.evaluation.engine.results import Results, write_results
@@ -48,6 +48,7 @@ def open_evaluation(
     own: Mapping[str, Any],
     generation: GenerationConfig,
     heads: Collection[str] | None = None,
+    fit: Fit | None = None,
 ) -> OpenedEvaluation:
     """Opens whatever a row names: the one way for `check`, training and evaluation. What opens is asked to its end.
 
@@ -55,11 +56,12 @@ def open_evaluation(
         own: the run's own catalogue entries.
         generation: how the answers will be generated.
         heads: names of the model's heads; None: not known.
+        fit: refuses a given answer that is too long for the model; None: lengths are not looked at.
 
     Raises:
         LookupError, ValueError, FileNotFoundError: see `open_row` and `open_trivial`.
     """
-    opened = open_row(row, own, seed=generation.seed, heads=heads)
+    opened = open_row(row, own, seed=generation.seed, heads=heads, fit=fit)
     return OpenedEvaluation(opened, open_trivial(opened, generation, own) if row.trivial else None)
 
 
@@ -68,6 +70,7 @@ def open_rows(
     own: Mapping[str, Any],
     generation: GenerationConfig,
     heads: Collection[str] | None = None,
+    fit: Fit | None = None,
 ) -> set[str]:
     """Opens every row before the first step, so that a misspelt one ends the run in seconds and not after an hour.
 
@@ -85,7 +88,7 @@ def open_rows(
     names: set[str] = set()
     for number, row in enumerate(rows):
         with located(f"evaluate[{number}]"):
-            opened = open_evaluation(row, own, generation, heads)
+            opened = open_evaluation(row, own, generation, heads, fit)
             opened.row.source.load()
             names |= opened.score_names()
     return names
@@ -114,10 +117,10 @@ def evaluate(
     asked = AnswerCache(answerer, rows)
     with ExitStack() as stack:
         keep = output is not None
-        saved = EvaluationProgress(output, identity) if keep and identity else None
-        writes = keep and ranks.place()[0] == 0
-        file = stack.enter_context(replacing(output / "predictions.jsonl")) if writes else None
-        soft = stack.enter_context(replacing_folder(output / FOLDER)) if writes else None
+        saved = EvaluationProgress(output, identity) if output is not None and identity else None
+        writer = output if ranks.place()[0] == 0 else None
+        file = stack.enter_context(replacing(writer / "predictions.jsonl")) if writer else None
+        soft = stack.enter_context(replacing_folder(writer / FOLDER)) if writer else None
         for number, row in enumerate(rows):
             asked.begin(number)
             with located(f"evaluate[{number}]"):
@@ -127,7 +130,8 @@ def evaluate(
                 name = f"{result['dataset']}/{row.task}/{row.answers}"
                 results["run"].setdefault("classes", {})[name] = classes
             results["rows"].append(result)
-            for question in scored if file else ():
+            for question in scored if file and soft else ():
+                assert file and soft and question.line is not None  # `keep_lines` is on
                 if question.soft:
                     question.line["predicted"]["soft"] = soft.write(f"{number:02d}_{question.place:06d}", question.soft)
                 file.write(json.dumps(question.line, ensure_ascii=False) + "\n")
@@ -135,9 +139,9 @@ def evaluate(
                 strongest, comparison = evaluate_trivial(opened.trivial)
                 results["rows"].append(strongest)
                 results["run"].setdefault("trivial", {})[f"{row.dataset}/{row.task}"] = comparison
-        if writes:
-            write_results(results, output / "results.json")
-            write_page(results, output / "results.md")
+        if writer:
+            write_results(results, writer / "results.json")
+            write_page(results, writer / "results.md")
     if saved:
         saved.close(done=ranks.place()[0] == 0)
     return results

@@ -7,11 +7,10 @@ on top of the prompt's cache.
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
-import transformers
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -19,20 +18,13 @@ from ullava.configs.schema import GenerationConfig
 from ullava.configs.tokens import SPACED
 from ullava.datasets.structures import Answer, Dialogue
 from ullava.models.assembly import PRECISIONS, Assembled, reopen
+from ullava.models.backbones.base import Generated, Prompt
 from ullava.models.batching.batch import Batch, Promised
 from ullava.models.batching.collator import Collator, stand
 from ullava.models.batching.example import Example
 from ullava.models.quantisation import QUANTISED, open_bitsandbytes, quantise
 
 SPACES = re.compile(rf"\s*(?={'|'.join(map(re.escape, SPACED))})")  # decoding loses what the tokens own
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """Generated answers: ids (B, T) filled up with the pad token, and the prompt's cache."""
-
-    ids: Tensor
-    cache: object
 
 
 class Answerer:
@@ -49,9 +41,9 @@ class Answerer:
         tokenizer = self.processor.tokenizer
         self.tokens = self.model.tokens
         self.ids = {token: tokenizer.convert_tokens_to_ids(self.processor.spell(token)) for token in self.tokens}
-        self.collate = Collator(tokenizer.pad_token_id, self.tokens)
-        self.collate_open = Collator(tokenizer.pad_token_id, self.tokens, left=True)
-        self.model.llm.generation_config = transformers.GenerationConfig()  # a folder's own would penalise repetition
+        layout = self.model.backbone.layout
+        self.collate = Collator(tokenizer.pad_token_id, self.tokens, layout=layout)
+        self.collate_open = Collator(tokenizer.pad_token_id, self.tokens, layout=layout, left=True)
         closing = self.processor.conversation.closing
         self.mark = closing.strip() or closing
         stop = last_id(tokenizer, closing)
@@ -78,56 +70,35 @@ class Answerer:
     def read(self, dialogues: Sequence[Dialogue], rows: Sequence[Example]) -> list[Answer]:
         """What the heads make of the given answers."""
         batch = self.collate(rows).to(self.model.llm.device)
-        states = self.model.decoder(
-            inputs_embeds=self.model.embed(batch), attention_mask=batch.attention_mask, use_cache=False
-        ).last_hidden_state
+        states = self.model.backbone.states(self.model.backbone.encode(batch))
         texts = [" ".join(turn.answer for turn in dialogue.turns) for dialogue in dialogues]
         return self.predict(texts, states, batch)
 
     def generate_and_read(self, rows: Sequence[Example]) -> list[Answer]:
         """Generates, then reads."""
         batch = self.collate_open(rows).to(self.model.llm.device)
-        embeds = self.model.embed(batch)
-        said = self.generate(embeds, batch.attention_mask)
-        texts = [self.text(ids) for ids in said.ids.tolist()]
-        batch, states = self.reread(embeds, batch, said, rows)
+        prompt = self.model.backbone.encode(batch)
+        generated = self.generate(prompt)
+        texts = [self.text(ids) for ids in generated.ids.tolist()]
+        batch, states = self.reread(prompt, batch, generated, rows)
         return self.predict(texts, states, batch)
 
-    def generate(self, embeds: Tensor, attention_mask: Tensor) -> Said:
-        """Greedy or sampled ids after (B, L, D) prompts padded at the left."""
+    def generate(self, prompt: Prompt) -> Generated:
+        """Greedy, sampled or beamed ids after prompts padded at the left."""
         how = self.generation
-        result = self.model.llm.generate(
-            inputs_embeds=embeds, attention_mask=attention_mask, **generation_keywords(how),
-            eos_token_id=self.stop_ids, pad_token_id=self.processor.tokenizer.pad_token_id,
-            stop_strings=self.stop_strings, tokenizer=self.processor.tokenizer if self.stop_strings else None,
-            return_dict_in_generate=True, use_cache=True, synced_gpus=False,
-        )  # fmt: skip
-        if len(result.sequences) != len(embeds):
-            raise ValueError(
-                f"generation.options: expected one answer a question, found {len(result.sequences)} for {len(embeds)}"
-            )
-        one_by_one = how.num_beams == how.options.get("num_beams", 1) == 1
-        cache = result.past_key_values if one_by_one else None
-        return Said(result.sequences, cache)
+        stopping = {
+            "eos_token_id": self.stop_ids, "pad_token_id": self.processor.tokenizer.pad_token_id,
+            "stop_strings": self.stop_strings, "tokenizer": self.processor.tokenizer if self.stop_strings else None,
+        }  # fmt: skip
+        return self.model.backbone.generate(prompt, generation_keywords(how) | stopping)
 
-    def reread(self, embeds: Tensor, batch: Batch, said: Said, rows: Sequence[Example]) -> tuple[Batch, Tensor]:
+    def reread(
+        self, prompt: Prompt, batch: Batch, generated: Generated, rows: Sequence[Example]
+    ) -> tuple[Batch, Tensor]:
         """The batch with the promises that were said, and the states from the prompt's last one on, (B, T + 1, D)."""
-        length, count = embeds.shape[1], said.ids.shape[1]
-        answer = self.model.llm.get_input_embeddings()(said.ids).to(embeds.dtype)
-        mask = torch.cat([batch.attention_mask, batch.attention_mask.new_ones(len(embeds), count)], dim=1)
-        places = (mask.cumsum(1) - 1).clamp(min=0)
-        if said.cache is not None:
-            said.cache.crop(length - 1 - said.cache.get_seq_length())  # negative: so many fewer
-            fed, start = torch.cat([embeds[:, -1:], answer], dim=1), length - 1
-        else:  # beams have moved the cache's rows about
-            fed, start = torch.cat([embeds, answer], dim=1), 0
-        states = self.model.decoder(
-            inputs_embeds=fed, attention_mask=mask, position_ids=places[:, start:], past_key_values=said.cache,
-            use_cache=said.cache is not None,
-        ).last_hidden_state[:, -(count + 1) :]  # fmt: skip
-        promised = {
-            token: self.promises_of(token, said.ids.tolist(), rows, batch).to(embeds.device) for token in self.tokens
-        }
+        states = self.model.backbone.reread(prompt, generated)
+        ids = generated.ids.tolist()
+        promised = {token: self.promises_of(token, ids, rows, batch).to(states.device) for token in self.tokens}
         return replace(batch, promised=promised), states
 
     def promises_of(self, token: str, said: list[list[int]], rows: Sequence[Example], batch: Batch) -> Promised:
@@ -179,11 +150,14 @@ def last_id(tokenizer: PreTrainedTokenizerBase, closing: str) -> int | None:
     return ends.pop() if known else None
 
 
-def open_answerer(folder: str, generation: GenerationConfig, *, allow_mismatch: bool = False) -> Answerer:
+def open_answerer(
+    folder: str, generation: GenerationConfig, *, allow_mismatch: bool = False, device: str | torch.device | None = None
+) -> Answerer:
     """Opens a run, a checkpoint or a merged folder to be asked.
 
     Args:
         allow_mismatch: stand on other foundations than it was trained on.
+        device: where the network lives; None: the GPU where there is one.
 
     Raises:
         FileNotFoundError, ValueError: there is no such folder, or it does not hold what it says.
@@ -192,16 +166,19 @@ def open_answerer(folder: str, generation: GenerationConfig, *, allow_mismatch: 
     if generation.precision in QUANTISED:
         open_bitsandbytes(generation.precision)
     assembled = reopen(folder, precision=generation.precision, allow_mismatch=allow_mismatch)
-    cast(assembled, generation.precision)
+    cast(assembled, generation.precision, device)
     for tower in assembled.model.towers.values():
         tower.at_once = 1  # so that a picture's features do not depend on the company in which it is first asked about
     return Answerer(assembled, generation)
 
 
-def cast(assembled: Assembled, precision: str) -> None:
-    """Brings every weight to the precision, but those of precise heads, whose coordinates need float32; picks the
-    device."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+def cast(assembled: Assembled, precision: str, device: str | torch.device | None = None) -> None:
+    """Brings every weight to the precision, and to the device; precise heads, whose coordinates need it, stay float32.
+
+    Args:
+        device: None: the GPU where there is one.
+    """
+    device = str(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     precise = tuple(f"heads.{name}." for name, head in assembled.model.heads.items() if head.precise)
     for name, parameter in assembled.model.named_parameters():
         kept = torch.float32 if name.startswith(precise) else PRECISIONS[precision]

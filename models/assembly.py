@@ -15,9 +15,12 @@ from ullava.configs.registry import nearest
 from ullava.configs.schema import LossConfig, ModelConfig
 from ullava.models.backbones.language_model import open_llm
 from ullava.models.backbones.projector import projector
+from ullava.models.backbones.tower_llm import TowerLLM
 from ullava.models.backbones.vision_tower import open_vision
 from ullava.models.batching.processor import Processor
+from ullava.models.folders.hub import local_folder
 from ullava.models.folders.manifest import Card, check_foundations, known, open_card, read_card
+from ullava.models.folders.resolve import resolve_folders
 from ullava.models.heads.base import HEADS, Head, Parts, in_order, looking
 from ullava.models.inheritance import inherit, take_over
 from ullava.models.lora import add_lora
@@ -71,6 +74,7 @@ def assemble(
         FileNotFoundError, LookupError, ValueError: a folder, name or checkpoint that does not fit; says the key.
     """
     torch.manual_seed(seed)
+    config = resolve_folders(config)
     parent = read_card(config.llm, allow_mismatch=allow_mismatch)
     config = inherit(config, parent)
     if parent:
@@ -82,7 +86,7 @@ def assemble(
     tokenizer = legacy(tokenizer) if config.tokenization == "legacy" else tokenizer
     frames = [model.heads[name].tower.view for name in looking(config.heads)]
     processor = make_processor(
-        config, tokenizer, speech, layout_of(config), frame=frames[0] if frames else None, max_length=max_length
+        config, tokenizer, speech, model.backbone.layout, frame=frames[0] if frames else None, max_length=max_length
     )
     return Assembled(model, processor, config, own_rows(config, tokenizer))
 
@@ -96,6 +100,7 @@ def blueprint(config: ModelConfig, *, learns: Collection[str] = ()) -> Ullava:
     Raises:
         FileNotFoundError, LookupError, ValueError: a folder or name that does not fit; says the key.
     """
+    config = resolve_folders(config, weights=False)
     parent = open_card(config.llm)
     config = inherit(config, parent)
     folder = Path(parent.folder if parent else config.llm)
@@ -122,7 +127,9 @@ class Way:
     weightless: bool = False
 
 
-def put_together(config: ModelConfig, parent: Card | None, tokenizer: PreTrainedTokenizerBase | None, way: Way) -> Ullava:
+def put_together(
+    config: ModelConfig, parent: Card | None, tokenizer: PreTrainedTokenizerBase | None, way: Way
+) -> Ullava:
     """The network itself.
 
     Args:
@@ -139,7 +146,8 @@ def put_together(config: ModelConfig, parent: Card | None, tokenizer: PreTrained
     )  # fmt: skip
     width = llm.get_input_embeddings().weight.shape[1]
     heads = build_heads(config, Parts(width, vision.view), way)  # before the projector: a seed draws in this order
-    model = Ullava(llm, vision, projector(config.projector, vision.width, width), heads, way.losses.weights())
+    backbone = TowerLLM(llm, vision, projector(config.projector, vision.width, width), layout_of(config))
+    model = Ullava(backbone, heads, way.losses.weights())
     if parent:
         take_over(model, parent, weightless=way.weightless)
     if way.grow and tokenizer:
@@ -149,7 +157,7 @@ def put_together(config: ModelConfig, parent: Card | None, tokenizer: PreTrained
     for head in heads.values():
         head.bind_embeddings(llm.get_input_embeddings())  # whose rows are all there now
     if config.lora and not (parent and parent.config.lora):
-        add_lora(llm, config.lora)
+        add_lora(backbone.lora_scope, config.lora)
     return model
 
 
@@ -183,6 +191,7 @@ def reopen(folder: str | Path, *, precision: str = "fp32", allow_mismatch: bool 
     Raises:
         FileNotFoundError, ValueError: there is no such folder, or it does not hold what it says.
     """
+    folder = local_folder(str(folder), "model")
     card = known(folder, allow_mismatch=allow_mismatch)
     config = card.config.model_copy(update={"llm": str(folder)})
     return assemble(config, precision=precision, allow_mismatch=allow_mismatch, grow=False)  # no row more than there

@@ -19,6 +19,11 @@ def inherit(config: ModelConfig, parent: Card | None) -> ModelConfig:
             f"model.heads: {parent.folder} has learned the head(s) {', '.join(lost)}, which the YAML does not name; "
             "name them, or start from a run without them"
         )
+    if parent.config.projector != config.projector:
+        raise ValueError(
+            f"model.projector: {parent.folder} has learned {parent.config.projector!r}, the YAML names "
+            f"{config.projector!r}; name that of the run"
+        )
     redrawn = sorted(set(config.from_scratch) - set(parent.config.from_scratch) - {"sam"})
     if redrawn:
         raise ValueError(f"model.from_scratch: {parent.folder} stands on published {', '.join(redrawn)}; drop it here")
@@ -41,7 +46,9 @@ def inherit(config: ModelConfig, parent: Card | None) -> ModelConfig:
 def take_over(model: Ullava, parent: Card, *, weightless: bool = False) -> None:
     """Puts what a parent run has learned into a network; into a weightless one only the places for it."""
     if parent.config.lora:
-        add_lora(model.llm, parent.config.lora)
+        add_lora(model.backbone.lora_scope, parent.config.lora)
     if not weightless:
         checkpoints.load_learned(model, parent)
+    elif (parent.folder / checkpoints.LEARNED).is_file():
+        checkpoints.check_learned(model, parent)
     model.trained = parent.trained

@@ -22,6 +22,7 @@ def add_lora(llm: nn.Module, config: LoraConfig) -> PeftLoraConfig:
         if target not in endings:
             raise LookupError(f"model.lora.targets: no linear layer {target!r}; {nearest(target, endings)}")
     wanted = "|".join(map(re.escape, config.targets))
+    # Whole names, and no modules_to_save: findings/peft_modules_to_save.sh
     settings = PeftLoraConfig(
         r=config.rank,
         lora_alpha=config.alpha,

@@ -11,8 +11,11 @@ from transformers import PreTrainedTokenizerBase
 from ullava.configs.schema import ModelConfig
 from ullava.datasets.images import View
 from ullava.models.backbones.tower_layout import TowerLayout, read_layout
+from ullava.models.batching.layout import MediaLayout
 from ullava.models.batching.processor import Processor
+from ullava.models.folders.hub import local_folder
 from ullava.models.folders.manifest import open_card
+from ullava.models.folders.resolve import resolve_folders
 from ullava.models.heads.base import HEADS, looking
 from ullava.models.inheritance import inherit
 from ullava.models.text.chat_template import ChatTemplate
@@ -27,6 +30,7 @@ def processor_from_config(config: ModelConfig, *, max_length: int = 512) -> Proc
     Raises:
         FileNotFoundError, LookupError, ValueError: a folder or name that does not fit; says the key.
     """
+    config = resolve_folders(config, weights=False)
     parent = open_card(config.llm)
     config = inherit(config, parent)
     tokenizer = open_tokenizer(parent.folder if parent else config.llm)
@@ -41,6 +45,7 @@ def processor_from_config(config: ModelConfig, *, max_length: int = 512) -> Proc
 
 def processor_from_folder(folder: str | Path, *, max_length: int = 512) -> Processor:
     """The processor of the run, the checkpoint or the merged model in `folder`; as `processor_from_config`."""
+    folder = local_folder(str(folder), "model", weights=False)
     card = open_card(folder)
     if card is None:
         raise FileNotFoundError(f"{folder}: no folder of a run, a checkpoint or a merged model")
@@ -57,7 +62,7 @@ def make_processor(
     config: ModelConfig,
     tokenizer: PreTrainedTokenizerBase,
     speech: Conversation | ChatTemplate,
-    layout: TowerLayout,
+    layout: MediaLayout,
     *,
     frame: View | None,
     max_length: int,
@@ -70,7 +75,6 @@ def make_processor(
         frame: how a picture lies in the frame that heads look at; None: none does.
     """
     return Processor(
-        tokenizer, speech, view=layout.view, patches=layout.patches, frames=layout.frames, sampling=layout.sampling,
-        mask_view=frame, framed={HEADS[name].token for name in looking(config.heads)}, spelling=spelling_of(config),
-        max_length=max_length,
+        tokenizer, speech, layout=layout, mask_view=frame, spelling=spelling_of(config), max_length=max_length,
+        framed={HEADS[name].token for name in looking(config.heads)},
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """What learns in a stage, as a table instead of a trail of requires_grad."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -44,6 +44,18 @@ def part_of(name: str) -> str:
         if re.search(pattern, name):
             return part
     raise LookupError(f"parameter {name!r} belongs to no part; add it to models/stages.py: PARTS")
+
+
+def let_towers_learn(model: nn.Module, learn: Collection[str]) -> None:
+    """Registers the towers that `learn` names, in one order on every rank.
+
+    Raises:
+        LookupError: the network has no such tower.
+    """
+    for part in [tower for tower in REGISTERED if tower in learn]:
+        if part not in model.towers:
+            raise LookupError(f"learn.{part}: this model has no such tower; name heads.mask first")
+        model.let_learn(part)
 
 
 @dataclass(frozen=True, slots=True)

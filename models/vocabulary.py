@@ -1,6 +1,6 @@
 """The tokens that the network's vocabulary gains: which a stage may say, how a checkpoint spells them, their rows."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from tokenizers import AddedToken

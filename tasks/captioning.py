@@ -31,7 +31,7 @@ class Captioning(Task):
 
     def eval_dialogues(self, sample):
         asked, captions = self.captions(sample)
-        turn = Turn(asked.question or self.questions.exam, captions[0], captions, asked.media)
+        turn = Turn(asked.question or self.questions.eval_question, captions[0], captions, asked.media)
         yield Dialogue(f"{sample.id}#0", sample, (turn,))
 
     def read(self, answer):

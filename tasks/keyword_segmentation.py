@@ -54,7 +54,8 @@ class KeywordSegmentation(RegionTask):
     def eval_dialogues(self, sample):
         for number, (phrase, region) in enumerate(self.asked(sample)):
             if self.texts == "all" or phrase == region.phrases[0]:
-                yield self.write(f"{sample.id}#{number}", sample, [(phrase, region)], [self.questions(region).exam])
+                question = self.questions(region).eval_question
+                yield self.write(f"{sample.id}#{number}", sample, [(phrase, region)], [question])
 
     def with_phrases(self, asked: Iterable):
         """Yields the same with the phrase as keyword, where a region has none."""
@@ -71,4 +72,4 @@ class KeywordSegmentation(RegionTask):
         return region.keyword or ""
 
     def words(self, region, token):
-        return (region.keyword.lower().strip(),) if token == KEY else ()
+        return (region.keyword.lower().strip(),) if token == KEY and region.keyword else ()

@@ -41,13 +41,13 @@ class MultiTargetSegmentation(Task):
         subset: list at most so many, drawn anew for every question: all that are there, the others absent ones. Where
             that leaves no place for absent ones, half of the list is drawn from those that are there, a quarter from
             the others (LaSagnA's 40 and 20 of 80).
-        positives: of such a list: all that are there, or whichever are drawn, as few as in an exam that splits its
+        positives: of such a list: all that are there, or whichever are drawn, as few as in an evaluation that splits its
             list (`exam_classes`); who is asked more often for what is there says more often that it is.
         negatives: answers go through the absent classes, too.
         order: of an answer: that of its question, or one of its own.
         classes: the only ones that are asked for, and what the annotation does not know of them is not there: names, or
             a text file of one a line (a bare name: in datasets/vocabularies/). Empty: the dataset's own.
-        exam_classes: classes to an exam's question; 0: all in one.
+        exam_classes: classes to a question of an evaluation; 0: all in one.
         spelling: likeness from which on a name that was said is taken for a class; see `spelling.meant`.
     """
 
@@ -109,7 +109,7 @@ class MultiTargetSegmentation(Task):
         step = self.exam_classes or max(len(names), 1)
         for number, first in enumerate(range(0, len(names), step)):
             asked = names[first : first + step]
-            yield self.write(f"{sample.id}#{number}", sample, asked, asked, self.book.exam)
+            yield self.write(f"{sample.id}#{number}", sample, asked, asked, self.book.eval_question)
 
     def read(self, answer):
         return self.grammar.read(answer)
@@ -169,5 +169,5 @@ class MultiTargetSegmentation(Task):
 
 def whole(name: str, regions: Sequence[Region]) -> Region:
     """One region of everything that is of a class."""
-    masks = tuple(region.mask for region in regions)
+    masks = tuple(region.mask for region in regions if region.mask is not None)  # `there` has refused one without
     return Region(category=name, mask=masks[0] if len(masks) == 1 else Union(masks), picture=regions[0].picture)

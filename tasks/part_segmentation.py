@@ -68,22 +68,30 @@ class PartSegmentation(RegionTask):
         """A question for training."""
         if rng.random() < self.operate:
             return pick(operating(region).drawn, rng)
-        part, whole = part_names.split(name)
+        part, whole = named(name)
         return fill(pick(self.book.segment.drawn, rng), pick((name, f"{whole} {part}"), rng))
 
     def keeps(self, region, token):
         return token == SEG or super().keeps(region, token)
 
     def words(self, region, token):
-        part, whole = part_names.split(region.category)
-        return (region.category, part, whole) if token == SEG else ()
+        part, whole = named(region.category)
+        return (part_names.join(part, whole), part, whole) if token == SEG else ()
+
+
+def named(category: str | None) -> tuple[str, str]:
+    """The part and the object in the category of a region that `asked` has chosen."""
+    names = part_names.split(category or "")
+    assert names is not None, f"{category!r} names no part"
+    return names
 
 
 def operating(region: Region) -> Questions:
     """The ways to ask for a part by what it is for."""
-    part, whole = part_names.split(region.category)
-    filled = [fill(question, whole).replace(DEED, deed(part)) for question in (*OPERATE.templates, OPERATE.exam)]
-    return replace(OPERATE, templates=tuple(filled[:-1]), exam=filled[-1])
+    part, whole = named(region.category)
+    questions = (*OPERATE.templates, OPERATE.eval_question)
+    *templates, eval_question = (fill(question, whole).replace(DEED, deed(part)) for question in questions)
+    return replace(OPERATE, templates=tuple(templates), eval_question=eval_question)
 
 
 def united(regions: Sequence[Region], named: tuple[str, str]) -> Region:

@@ -15,7 +15,6 @@ every worker, and a resumed run goes on exactly.
       - {dataset: reason_seg_train, task: reasoning}
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from math import floor
 
@@ -39,7 +38,7 @@ def apportion(data: Sequence[DataRow], sampling: SamplingConfig) -> list[int]:
     """How many of an epoch's samples each row gives; what whole numbers leave over goes to the largest remainders."""
     names = families(data)
     rates = dict(zip(dict.fromkeys(names), sampling.rates, strict=True))
-    within: Counter[str] = Counter()
+    within = dict.fromkeys(names, 0.0)  # family -> the sum of its rows' rates
     for name, row in zip(names, data, strict=True):
         within[name] += row.rate
     scale = sampling.samples_per_epoch / sum(rates.values())

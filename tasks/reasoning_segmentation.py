@@ -62,7 +62,7 @@ class ReasoningSegmentation(RegionTask):
 
     def dialogue(self, sample, rng):
         asked = draw(self.asked(sample), self.rounds, rng)
-        drawn = [(text, region, self.drawn(region, rng)) for text, region in asked]
+        drawn: list[tuple[str, Region, Parts]] = [(text, region, self.drawn(region, rng)) for text, region in asked]
         return self.converse(sample.id, sample, drawn, rng)
 
     def eval_dialogues(self, sample):
@@ -89,7 +89,7 @@ class ReasoningSegmentation(RegionTask):
         asked: list[tuple[str, Region, Parts]],
         rng: np.random.Generator | None = None,
     ) -> Dialogue:
-        """Writes a turn for each text; without `rng`, an exam's."""
+        """Writes a turn for each text; without `rng`, that of an evaluation."""
         turns, promises = [], []
         for turn, (text, region, parts) in enumerate(asked):
             owners = [token for token in self.owners if self.keeps(region, token)] if parts != "words" else []
@@ -108,7 +108,7 @@ class ReasoningSegmentation(RegionTask):
         if parts == "words":
             return text
         ways = self.book.why if parts == "both" else self.questions(region)
-        way = ways.exam if rng is None else pick(ways.drawn, rng)
+        way = ways.eval_question if rng is None else pick(ways.drawn, rng)
         if parts == "both":
             return f"{text} {way}"
         return fill(way, text if region.sentences else text.lower())

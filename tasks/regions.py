@@ -96,7 +96,8 @@ class RegionTask(Task):
 
     def eval_dialogues(self, sample):
         for number, (phrase, region) in enumerate(self.asked(sample)):
-            yield self.write(f"{sample.id}#{number}", sample, [(phrase, region)], [self.questions(region).exam])
+            question = self.questions(region).eval_question
+            yield self.write(f"{sample.id}#{number}", sample, [(phrase, region)], [question])
 
     def read(self, answer):
         return self.grammar.read(answer)

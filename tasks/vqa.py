@@ -33,7 +33,7 @@ class VisualQuestionAnswering(Task):
 
     def dialogue(self, sample, rng):
         turns = self.turns(sample)
-        start = int(rng.integers(len(turns)))  # any turn may be the first: an exam asks each alone
+        start = int(rng.integers(len(turns)))  # any turn may be the first: an evaluation asks each alone
         return Dialogue(sample.id, sample, stretch(turns, start, self.rounds))
 
     def eval_dialogues(self, sample):

@@ -1,6 +1,7 @@
 """What tests of the network share: tiny foundations with random weights, drawn pictures, and dialogues about them."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test asks no network; before huggingface_hub reads it
 SIZES = ((60, 80), (72, 48), (50, 50))  # (H, W) of the pictures
 TEXTS = (
     "Can you segment the red circle in this picture? Sure. Mask: Location: ; , . ! It is a blue square. Where is it?",

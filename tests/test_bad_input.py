@@ -111,7 +111,7 @@ def write(path: Path, tree: dict) -> Path:
 
 
 def train(arguments) -> None:
-    from ullava.training.train import main
+    from ullava.commands.train import main
 
     main(arguments)
 
@@ -151,7 +151,7 @@ def ullava(verb: str):
         ("model.conversation=chat_template", "model.conversation: the chat template of the tokenizer"),
         ("sampling={rates: [1, 2], samples_per_epoch: 9}", "sampling.rates: expected 1, one each for data[0]; found 2"),
         ("data.0.rate=2", "data[0].rate: says nothing without `sampling:`; add that, or take `portion` instead"),
-        ("other.yaml", "'other.yaml': expected key=value, e.g. training.batch_size=4; a YAML is named by --cfg_path"),
+        ("other.yaml", "'other.yaml': expected key=value, e.g. training.batch_size=4; a YAML is the first argument"),
     ],
 )
 def test_what_a_yaml_says_wrong_is_found_before_a_weight_is_loaded(fail, train_yaml, override, message, monkeypatch):

@@ -20,17 +20,26 @@ BELOW = {  # room -> rooms it may import from, besides itself
     "ullava": {"configs", "datasets", "tasks", "models", "evaluation"},
 }
 FLOORS = {  # room -> its sub-rooms and modules from the ground up: each may import from those before it only
+    "configs": ("tokens", "registry", "yaml12", "plugins", "messages", "legacy_words", "legacy_data", "legacy", "load"),
+    "datasets": (
+        "opening", "watchdog", "tracing", "outlines", "moments", "keywords", "masks", "structures", "boxes",
+        "components", "images", "mirror", "videos", "formats", "tables", "readers", "exclude", "splits", "catalogue",
+        "tiny_world",
+    ),
     "tasks": ("base", "phrases", "answers"),
     "models": (
         "stages", "losses", "lora", "weights", "folders", "text", "batching", "backbones", "segmenters", "detectors",
         "heads", "ullava", "vocabulary", "inheritance", "processor_from_config", "assembly", "convert", "quantisation",
-        "answering", "auto",
+        "answering", "given_pictures", "asking", "auto_config", "auto_processor", "auto",
     ),
     "evaluation": ("metrics", "engine", "baselines", "report", "score", "ask", "evaluator"),
-    "ullava": ("checking", "memory", "training", "converting", "generating", "preparing", "pretraining", "demo",
-               "serving", "__main__"),
+    "ullava": ("checking", "memory", "training", "generating", "preparing", "pretraining", "demo", "serving",
+               "commands", "auto", "__main__"),
 }  # fmt: skip
-COMMANDS = {ROOT / "configs" / "messages.py", ROOT / "evaluation" / "ask" / "chat.py"}  # how one ends; how one listens
+COMMANDS = {  # how one ends, how one listens, and what two of them say while they work
+    ROOT / "configs" / "messages.py", ROOT / "evaluation" / "ask" / "chat.py",
+    ROOT / "ullava" / "training" / "train.py", ROOT / "ullava" / "demo" / "demo.py",
+}  # fmt: skip
 LIGHT = {"configs", "datasets", "tasks"}  # rooms that work without the network's packages
 NETWORK = {"torch", "transformers", "peft", "accelerate", "safetensors", "deepspeed"}
 VAGUE = {"utils", "util", "tools", "common", "misc", "helpers", "helper"}

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from ullava.configs.tokens import IGNORE_INDEX
+from ullava.datasets.images import View
 from ullava.datasets.structures import OWNER_PATTERN, Dialogue, Picture, Promise, Region, Sample, Turn, Video
+from ullava.models.backbones.tower_layout import TowerLayout
 from ullava.models.batching.processor import Processor
 from ullava.models.text.conversation import conversation
 from ullava.models.text.tokenization import legacy, open_tokenizer
@@ -68,9 +70,8 @@ def write(tokenizer, line: dict) -> tuple[np.ndarray, np.ndarray]:
     promises = tuple(Promise(token, region, turn) for token, turn in said)
     dialogue = Dialogue("parity", Sample("parity", media, (region,)), turns, promises)
     patches = line["visual_tokens"]
-    processor = Processor(
-        tokenizer, conversation(line["conv_type"], tokenizer), view=None, patches=patches - video, frames=1
-    )
+    layout = TowerLayout(View(1), patches - video, frames=1)
+    processor = Processor(tokenizer, conversation(line["conv_type"], tokenizer), layout=layout)
     _, script, places, (ids, supervised, _) = processor.fit(dialogue, True)
     shift, _ = processor.unroll(dialogue, places, ids)
     full = np.zeros(len(ids) + int(shift[-1]), bool)

@@ -207,7 +207,7 @@ dataset:
 
 def test_the_dataset_example_of_u_llavas_readme_trains(world, zoo, tmp_path, monkeypatch, caplog):
     """Only its paths are changed; what it does not say, the command says."""
-    from ullava.training.train import main
+    from ullava.commands.train import main
 
     monkeypatch.setenv("ULLAVA_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)

@@ -10,8 +10,9 @@ from PIL import Image
 
 from ullava.configs.load import ConfigError, apply, load, read_yaml
 from ullava.configs.schema import RunConfig
-from ullava.datasets import images, masks
+from ullava.datasets import images
 from ullava.datasets.catalogue import open_dataset
+from ullava.datasets.formats.mask_pictures import Foreground, LabelPixels
 from ullava.datasets.formats.panoptic import SegmentPixels
 from ullava.datasets.readers.base import READERS
 from ullava.datasets.structures import Picture
@@ -58,7 +59,7 @@ def test_a_picture_that_claims_to_be_huge_is_refused_by_name(tmp_path):
     for read in (lambda: images.read(Picture(path)), lambda: images.size_of(path)):
         with pytest.raises(ValueError, match=r"bomb.png: the picture is too large .*3600000000 pixels.*take it out"):
             read()
-    drawers = (masks.LabelPixels(path, (1,)), masks.Foreground(path), SegmentPixels(path, (1,)))
+    drawers = (LabelPixels(path, (1,)), Foreground(path), SegmentPixels(path, (1,)))
     for mask in drawers:
         with pytest.raises(ValueError, match=r"bomb.png: the mask is too large to be one .*take it out"):
             mask.draw()

@@ -11,7 +11,3 @@ __version__ = "0.1.0"
 _rooms = ("configs", "datasets", "tasks", "models", "evaluation")
 if not all((Path(__file__).parent / room).is_dir() for room in _rooms):  # a checkout without symbolic links
     __path__.append(str(Path(__file__).resolve().parents[1]))
-
-from ullava.auto_classes import register  # noqa: E402, of a room that had to be opened first
-
-register()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ullava.datasets.masks import decoded, modified
+from ullava.datasets.formats.mask_pictures import decoded, modified
 
 VOID = 0
 

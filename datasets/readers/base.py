@@ -20,9 +20,11 @@ class Reader(Sequence[Sample]):
     of its samples begin; relative paths arrive resolved. Readers are frozen dataclasses: small to send to a worker.
 
     Attributes:
+        name: of the dataset; of the class, under which it is registered.
         decodes: whether a sample costs the decoding of a picture of labels. Who only counts asks for `shown`.
     """
 
+    name: str
     decodes: ClassVar[bool] = False
 
     @abstractmethod

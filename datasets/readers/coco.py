@@ -4,7 +4,7 @@ One row a picture, in the order of file names, so that "every fifth" means the s
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def thing(annotation: dict[str, Any], names: dict[int, str]) -> dict[str, Any]:
     return {"category": category, "bbox": annotation["bbox"], "segmentation": annotation["segmentation"]}
 
 
-def region(stated: dict[str, Any], size: tuple[int, int], where: str, phrases: tuple[str, ...] = ()) -> Region:
+def region(stated: Mapping[str, Any], size: tuple[int, int], where: str, phrases: tuple[str, ...] = ()) -> Region:
     """The region that an object's annotation states; boxes are x, y, width, height in the file.
 
     Raises:
@@ -115,6 +115,6 @@ def union(stated: Sequence[dict[str, Any]], size: tuple[int, int], where: str, p
     return Region(
         phrases=phrases,
         category=categories.pop() if len(categories) == 1 else None,
-        box=boxes.around([thing.box for thing in things]),
+        box=boxes.around([thing.box for thing in things if thing.box is not None]),  # each has one
         mask=masks.Union(drawn) if len(drawn) == len(things) else None,
     )

@@ -17,7 +17,7 @@ import json
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image
@@ -65,7 +65,7 @@ def instance(scene: Scene, index: int, mask: np.ndarray) -> Record:
         "bbox": coco.toBbox(code).tolist(),
         "area": float(coco.area(code)),
         "iscrowd": 0,
-        "segmentation": {"size": code["size"], "counts": code["counts"].decode()},
+        "segmentation": {"size": code["size"], "counts": cast(bytes, code["counts"]).decode()},
     }
 
 

@@ -90,6 +90,7 @@ def caption(scene: Scene) -> str:
 
 def reason(scene: Scene, rng: np.random.Generator) -> str:
     """Why the salient thing stands out."""
+    assert scene.salient is not None, "only a scene with a salient object has a reason"
     thing = scene.things[scene.salient]
     return pick(REASONS, rng).format(f"{thing.color} {thing.shape}")
 

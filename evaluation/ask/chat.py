@@ -18,32 +18,42 @@ REMEMBERED = 8  # turns that a question is asked with; older ones are forgotten
 
 @dataclass
 class Conversation:
-    """What was said about a picture, a video, or nothing in particular."""
+    """The turns so far about a picture, a video, or nothing in particular.
+
+    Attributes:
+        about: None for words alone.
+        turns: questions and answers, the first one first.
+    """
 
     about: Picture | Video | None = None
     turns: list[Turn] = field(default_factory=list)
 
     def dialogue(self, question: str) -> Dialogue:
-        """The question behind the turns before it, its answer open."""
+        """The question behind the last turns before it, its answer open."""
         turns = (*self.turns[-REMEMBERED:], Turn(question, ""))
-        said = [(token, n) for n, turn in enumerate(turns) for token in OWNER_PATTERN.findall(turn.answer)]
+        owners = [(token, n) for n, turn in enumerate(turns) for token in OWNER_PATTERN.findall(turn.answer)]
         media = (self.about,) if self.about else ()
-        promises = tuple(Promise(token, Region(), n) for token, n in said)
+        promises = tuple(Promise(token, Region(), n) for token, n in owners)
         return Dialogue("chat", Sample("chat", media), turns, promises)
 
     def ask(self, question: str, answerer: Answerer) -> Answer:
-        """Asks, and remembers."""
-        (said,) = answerer([self.dialogue(question)], given=False)
-        self.turns.append(Turn(question, said.text))
-        return said
+        """Asks the model, and adds the turn to the conversation."""
+        (answer,) = answerer([self.dialogue(question)], given=False)
+        self.turns.append(Turn(question, answer.text))
+        return answer
 
 
 def converse(
-    answerer: Answerer, about: Picture | Video | None, said: Callable[[], str]
+    answerer: Answerer, about: Picture | Video | None, listen: Callable[[], str]
 ) -> Iterator[tuple[int, Ask, Answer]]:
-    """Yields (number, question, answer) as they come; `said` is what the user types next, "" at the end."""
+    """Yields (number, question, answer) as they come.
+
+    Args:
+        about: the picture of the first conversation.
+        listen: returns what the user types next, "" at the end.
+    """
     conversation, number = Conversation(about), 0
-    while (words := said()) and words != "/end":
+    while (words := listen()) and words != "/end":
         command, _, rest = words.partition(" ")
         if command in ("/picture", "/new"):
             try:
@@ -55,9 +65,9 @@ def converse(
         number += 1
 
 
-def listen() -> str:
-    """One typed line; "" at the end of the input."""
+def read_line(prompt: str = "> ") -> str:
+    """One typed line without the spaces around it; "" at the end of the input."""
     try:
-        return input("> ").strip()
+        return input(prompt).strip()
     except EOFError:
         return ""

@@ -1,4 +1,4 @@
-"""Questions from anywhere about any picture: asked in batches, and the answers written with their masks and boxes.
+"""Asks questions about pictures and films in batches, and writes the answers with their masks and boxes.
 
 answers.jsonl has a line per question: image, question, answer, instances, boxes, and the files that `instances` writes.
 """
@@ -14,8 +14,9 @@ from typing import Any
 
 from ullava.datasets.masks import RunLengths
 from ullava.datasets.structures import Answer, Dialogue, Picture, Region, Sample, Turn, Video
-from ullava.evaluation.ask.ask import asks_itself
-from ullava.evaluation.ask.instances import USUAL, Writer
+from ullava.evaluation.ask.instances import Writer
+from ullava.evaluation.ask.options import USUAL
+from ullava.evaluation.ask.wording import asks_itself
 from ullava.evaluation.engine.rows import Answerer
 from ullava.tasks.base import TASKS
 
@@ -23,17 +24,17 @@ PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif")
 
 
-def told(line: Mapping[str, Any]) -> str:
-    """A line of answers.jsonl for people."""
-    files = [line[kind] for kind in ("overlay", "npy", "rle", "polygons") if line.get(kind)]
-    said = [line["answer"]]
-    for thing, box, mask in zip_longest(line["instances"], line["boxes"], line["masks"]):
-        words = [thing["name"] or "it"]
-        words += [f"confidence {thing['confidence']:.2f}"] if thing["confidence"] is not None else []
+def describe(line: Mapping[str, Any]) -> str:
+    """A line of answers.jsonl for people: the answer, a line for each instance, and the files about all of them."""
+    lines = [line["answer"]]
+    for instance, box, mask in zip_longest(line["instances"], line["boxes"], line["masks"]):
+        words = [instance["name"] or "it"]
+        words += [f"confidence {instance['confidence']:.2f}"] if instance["confidence"] is not None else []
         words += [f"box {' '.join(f'{side:.0f}' for side in box)}"] if box else []
         words += [mask] if mask else []
-        said.append(", ".join(words))
-    return "\n  ".join([*said, *files])
+        lines.append(", ".join(words))
+    files = [line[kind] for kind in ("overlay", "npy", "rle", "polygons") if line.get(kind)]
+    return "\n  ".join([*lines, *files])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def find_media(places: Sequence[str]) -> list[Picture | Video]:
     Raises:
         FileNotFoundError: a place that holds none.
     """
-    found = []
+    media: list[Picture | Video] = []
     for place in places:
         if Path(place).is_dir():
             files = sorted(p for p in Path(place).iterdir() if p.suffix.lower() in PICTURES + VIDEOS)
@@ -84,8 +85,8 @@ def find_media(places: Sequence[str]) -> list[Picture | Video]:
             files = sorted(glob(place, recursive=True)) if has_magic(place) and not Path(place).exists() else [place]
         if not files:
             raise FileNotFoundError(f"{place}: holds no picture or video")
-        found += [medium(file) for file in files]
-    return found
+        media += [medium(file) for file in files]
+    return media
 
 
 def read_asks(path: str | Path) -> list[Ask]:
@@ -94,20 +95,22 @@ def read_asks(path: str | Path) -> list[Ask]:
     Raises:
         ValueError: a line that is not so, with its number.
     """
-    path, asks = Path(path), []
+    path, asks = Path(path), list[Ask]()
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
         except ValueError as error:
-            found = line[:40].decode(errors="replace")
-            raise ValueError(f"{path}:{number}: expected a JSON object, found {found!r}: {error}") from error
+            start = line[:40].decode(errors="replace")
+            raise ValueError(f"{path}:{number}: expected a JSON object, found {start!r}: {error}") from error
         if not isinstance(record, Mapping) or not isinstance(record.get("question"), str):
             raise ValueError(f'{path}:{number}: expected {{"image": ..., "question": ...}}, found {line[:60]!r}')
-        image = record.get("image")
-        beside = path.parent / image if image else None
-        asks.append(Ask(record["question"], medium(beside if beside.is_file() else image) if image else None))
+        picture = None
+        if image := record.get("image"):
+            beside = path.parent / image
+            picture = medium(beside if beside.is_file() else image)
+        asks.append(Ask(record["question"], picture))
     return asks
 
 
@@ -123,33 +126,34 @@ def question_of(task: str, phrase: str, about: Picture | Video | None) -> str:
         raise ValueError(f"task {task!r} asks about a phrase; name it by --phrase")
     everything = Region((phrase,), phrase, (0, 0, 1, 1), RunLengths((1, 1), (0, 1)), sentences=asks_itself(phrase))
     media = (about,) if about else ()
-    return (
-        next(asker.eval_dialogues(Sample("inference", media, (everything,), turns=(Turn(phrase, "-"),))))
-        .turns[-1]
-        .question
-    )
+    sample = Sample("inference", media, (everything,), turns=(Turn(phrase, "-"),))
+    return next(asker.eval_dialogues(sample)).turns[-1].question
 
 
 def answer(asks: Sequence[Ask], answerer: Answerer, first: int = 0) -> Iterator[tuple[int, Ask, Answer]]:
-    """Yields (number, question, answer) in order, asked in batches; numbers count from `first`."""
+    """Asks in batches, and yields (number, question, answer) in order; numbers begin at `first`."""
     size = answerer.generation.batch_size
     for start in range(0, len(asks), size):
         batch = list(enumerate(asks[start : start + size], first + start))
         answers = answerer([ask.dialogue(number) for number, ask in batch], given=False)
-        for (number, ask), said in zip(batch, answers, strict=True):
-            yield number, ask, said
+        for (number, ask), reply in zip(batch, answers, strict=True):
+            yield number, ask, reply
 
 
 def write(
     folder: Path, answered: Iterable[tuple[int, Ask, Answer]], formats: Sequence[str] = USUAL
 ) -> Iterator[dict[str, Any]]:
-    """Writes every answer to `folder` as it comes, and yields its line of answers.jsonl."""
+    """Writes every answer to `folder` as it comes, and yields its line of answers.jsonl.
+
+    Raises:
+        ValueError: a format that `instances.Writer` does not know.
+    """
     writer = Writer(folder, formats)
     with closing(writer), (folder / "answers.jsonl").open("w", encoding="utf-8") as file:
-        for number, ask, said in answered:
-            about = str(ask.medium.path) if ask.medium else None
-            line = {"image": about, "question": ask.question, "answer": said.text}
-            line |= writer.write(ask.name(number), ask.medium, said)
+        for number, ask, reply in answered:
+            image = str(ask.medium.path) if ask.medium else None
+            line = {"image": image, "question": ask.question, "answer": reply.text}
+            line |= writer.write(ask.name(number), ask.medium, reply)
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
             file.flush()
             yield line

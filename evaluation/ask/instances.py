@@ -1,4 +1,4 @@
-"""What an answer points at, thing by thing, and the files in which other programs want it.
+"""The instances in an answer, and the files in which other programs want them.
 
 png        0003_dog_mask_0.png      white on black, one a mask
 npy        0003_dog_masks.npy       (N, H, W) bool
@@ -24,24 +24,22 @@ from ullava.datasets.boxes import box_of
 from ullava.datasets.masks import encode
 from ullava.datasets.structures import Answer, Box, Picture
 from ullava.datasets.tracing import polygons
+from ullava.evaluation.ask.options import FORMATS, USUAL
 from ullava.evaluation.engine.box_sources import NAMED, THRESHOLD
 from ullava.evaluation.report.visualise import overlay
 from ullava.tasks.answers.grammar import GRAMMARS
 from ullava.tasks.answers.name_list import NAME_LISTS, glean
 
-FORMATS = ("png", "npy", "rle", "polygons", "boxes", "overlay", "coco")
-USUAL = ("png", "boxes", "overlay")
-
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One thing that an answer points at.
+    """One object that an answer shows.
 
     Attributes:
-        name: what the answer calls it; "" where it does not.
+        name: the answer's word for it; "" where it has none.
         mask: (H, W) bool; None where there is a box alone.
-        box: where a head said it is, else around the mask; None where the mask is empty.
-        confidence: mean probability inside the mask; None without one, or where it is empty.
+        box: x0, y0, x1, y1 in pixels, a head's prediction or else around the mask; None where the mask is empty.
+        confidence: mean probability inside the mask, 0 to 1; None without a mask, or where it is empty.
     """
 
     name: str
@@ -51,18 +49,31 @@ class Instance:
 
 
 def instances(answer: Answer) -> list[Instance]:
-    """What an answer points at, in the order of its text: its n-th mask, n-th box and n-th name are one thing."""
-    soft = answer.predictions.get("mask", ())
-    boxes = answer.predictions.get("box") or answer.predictions.get("detector", ())
+    """The instances in an answer, in the order of its text: its n-th mask, n-th box and n-th name are one."""
+    probabilities = answer.predictions.get("mask", ())
+    boxes = predicted_boxes(answer)
     names = names_in(answer.text)
-    found = []
-    for n in range(max(len(soft), len(boxes))):
-        mask = np.asarray(soft[n]) > THRESHOLD if n < len(soft) else None
-        there = mask is not None and bool(mask.any())
-        box = tuple(float(side) for side in boxes[n]) if n < len(boxes) else box_of(mask) if there else None
-        confidence = float(np.asarray(soft[n])[mask].mean()) if there else None
-        found.append(Instance(names[n] if n < len(names) else "", mask, box, confidence))
-    return found
+    listed = []
+    for n in range(max(len(probabilities), len(boxes))):
+        soft = np.asarray(probabilities[n]) if n < len(probabilities) else None
+        mask = soft > THRESHOLD if soft is not None else None
+        box, confidence = as_box(boxes[n]) if n < len(boxes) else None, None
+        if soft is not None and mask is not None and mask.any():
+            box = box or box_of(mask)
+            confidence = float(soft[mask].mean())
+        listed.append(Instance(names[n] if n < len(names) else "", mask, box, confidence))
+    return listed
+
+
+def predicted_boxes(answer: Answer) -> Sequence[Sequence[float]]:
+    """The boxes that a head predicted: the box head's, or else the detector's."""
+    return answer.predictions.get("box") or answer.predictions.get("detector", ())
+
+
+def as_box(sides: Sequence[float]) -> Box:
+    """Four numbers of any kind as x0, y0, x1, y1."""
+    x0, y0, x1, y1 = (float(side) for side in sides)
+    return x0, y0, x1, y1
 
 
 def names_in(text: str) -> list[str]:
@@ -96,13 +107,14 @@ class Writer:
 
     def write(self, name: str, medium: Any, answer: Answer) -> dict[str, Any]:
         """Writes one answer's files, which begin with `name`; returns their names by kind, and the boxes."""
-        found = instances(answer)
-        masks = [thing.mask for thing in found if thing.mask is not None]
-        given = answer.predictions.get("box") or answer.predictions.get("detector", ())
-        boxes = [[round(side, 2) for side in thing.box] for thing in found[: len(given)]]
+        listed = instances(answer)
+        masks = [instance.mask for instance in listed if instance.mask is not None]
+        given = listed[: len(predicted_boxes(answer))]
+        boxes = [[round(side, 2) for side in instance.box] for instance in given if instance.box]
         line: dict[str, Any] = {"masks": [], "boxes": boxes}
         line["instances"] = [
-            {"name": thing.name, "confidence": thing.confidence and round(thing.confidence, 4)} for thing in found
+            {"name": instance.name, "confidence": instance.confidence and round(instance.confidence, 4)}
+            for instance in listed
         ]
         if "png" in self.formats:
             line["masks"] = [self.picture(f"{name}_mask_{n}.png", mask * np.uint8(255)) for n, mask in enumerate(masks)]
@@ -114,11 +126,12 @@ class Writer:
                 line[kind] = self.json(f"{name}_{kind}.json", [convert(mask) for mask in masks])
         if boxes and "boxes" in self.formats:
             self.json(f"{name}_boxes.json", boxes)
-        if found and "overlay" in self.formats and isinstance(medium, Picture):
-            drawn = overlay(images.read(medium), masks, boxes, [thing.name for thing in found])
+        if listed and "overlay" in self.formats and isinstance(medium, Picture):
+            names = [instance.name for instance in listed]
+            drawn = overlay(images.read(medium), masks, [as_box(sides) for sides in boxes], names)
             line["overlay"] = self.picture(f"{name}_overlay.png", drawn)
         if isinstance(medium, Picture) and "coco" in self.formats:
-            self.note(medium, found)
+            self.note(medium, listed)
         return line
 
     def close(self) -> None:
@@ -128,7 +141,7 @@ class Writer:
             pictures = list(self.pictures.values())
             self.json("coco.json", {"images": pictures, "annotations": self.annotations, "categories": categories})
 
-    def note(self, picture: Picture, found: Sequence[Instance]) -> None:
+    def note(self, picture: Picture, listed: Sequence[Instance]) -> None:
         """Adds instances to coco.json."""
         if picture.path not in self.pictures:
             height, width = images.read(picture).shape[:2]
@@ -136,18 +149,19 @@ class Writer:
             self.pictures[picture.path] = {
                 "id": number, "file_name": str(picture.path), "height": height, "width": width,
             }  # fmt: skip
-        for thing in found:
-            if thing.box is None:
+        for instance in listed:
+            if instance.box is None:
                 continue
-            category = self.categories.setdefault(thing.name or "thing", len(self.categories) + 1)
-            x0, y0, x1, y1 = thing.box
+            category = self.categories.setdefault(instance.name or "thing", len(self.categories) + 1)
+            x0, y0, x1, y1 = instance.box
+            # Numbered from 1: findings/coco_id_zero.sh
             annotation = {
                 "id": len(self.annotations) + 1, "image_id": self.pictures[picture.path]["id"], "category_id": category,
                 "bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0), "iscrowd": 0,
-                "score": thing.confidence,
+                "score": instance.confidence,
             }  # fmt: skip
-            if thing.mask is not None:
-                annotation |= {"segmentation": encode(thing.mask), "area": int(thing.mask.sum())}
+            if instance.mask is not None:
+                annotation |= {"segmentation": encode(instance.mask), "area": int(instance.mask.sum())}
             self.annotations.append(annotation)
 
     def picture(self, name: str, pixels: np.ndarray) -> str:

@@ -12,7 +12,7 @@ from ullava.datasets.readers.base import Reader
 from ullava.datasets.structures import Answer, Dialogue, Region, Sample
 from ullava.evaluation.baselines.base import BASELINES, Baseline
 from ullava.evaluation.engine.box_sources import THRESHOLD
-from ullava.evaluation.engine.scoring import promised, true_box
+from ullava.evaluation.engine.scoring import mask_of, promised, true_box
 from ullava.evaluation.engine.sizes import size_of
 
 GRID = (64, 64)  # cells of a learned position map
@@ -89,7 +89,7 @@ class ClassPrior(Baseline):
     def answer(self, dialogue):
         regions = promised(dialogue, SEG)
         empty = np.zeros(GRID, np.float32)
-        masks = tuple(stretch(self.cells.get(region.category, empty), region.mask.size) for region in regions)
+        masks = tuple(stretch(self.cells.get(region.category, empty), mask_of(region).size) for region in regions)
         return Answer(dialogue.turns[-1].answer, {"mask": masks})
 
 
@@ -128,7 +128,7 @@ def paths(sample: Sample) -> tuple[Path, ...]:
 def as_masks(dialogue: Dialogue, map_: np.ndarray) -> Answer:
     """The written answer, with the same map under each of its [SEG]."""
     regions = promised(dialogue, SEG)
-    return Answer(dialogue.turns[-1].answer, {"mask": tuple(stretch(map_, r.mask.size) for r in regions)})
+    return Answer(dialogue.turns[-1].answer, {"mask": tuple(stretch(map_, mask_of(region).size) for region in regions)})
 
 
 def union(regions) -> np.ndarray:
@@ -141,15 +141,15 @@ def stretch(map_: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A float32 map in another size, between its cells linearly."""
     if map_.shape == size:
         return map_
-    return np.asarray(Image.fromarray(map_).resize(size[::-1], Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(map_).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 def mean_map(regions: list[Region]) -> np.ndarray:
     """Share of the regions that cover each cell, GRID float32."""
     total = np.zeros(GRID, np.float64)
     for region in regions:
-        cells = Image.fromarray(region.mask.draw().astype(np.float32)).resize(GRID[::-1], Image.Resampling.BOX)
-        total += np.asarray(cells)
+        drawn = Image.fromarray(mask_of(region).draw().astype(np.float32))
+        total += np.asarray(drawn.resize((GRID[1], GRID[0]), Image.Resampling.BOX))
     return (total / max(len(regions), 1)).astype(np.float32)
 
 

@@ -14,15 +14,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ullava.configs.registry import Registry
 from ullava.configs.tokens import END_TAG, LOC, SEG, TAG
 from ullava.datasets.boxes import iou
-from ullava.datasets.components import boxes_of
+from ullava.datasets.components import Join, boxes_of
 from ullava.datasets.structures import Answer, Box, Dialogue, Picture
+from ullava.models.folders.hub import local_folder
 from ullava.tasks.base import Task
 from ullava.tasks.regions import HEAD_OF
 
@@ -119,7 +120,7 @@ class MaskFrame(BoxSource):
 
     token = SEG
 
-    def __init__(self, least: float = 0.1, pixels: int = 0, join: Literal["union", "largest"] = "union"):
+    def __init__(self, least: float = 0.1, pixels: int = 0, join: Join = "union"):
         self.least, self.pixels, self.join = least, pixels, join
 
     def __call__(self, question, answer):
@@ -148,6 +149,7 @@ class GroundedBox(BoxSource):
         least: float = 0.1,
     ):  # fmt: skip
         self.frame = MaskFrame(least)
+        weights = local_folder(weights, "boxes.grounding.weights")
         self.options = weights, text, threshold, text_threshold
         check_prompter(weights, text)
 
@@ -162,8 +164,9 @@ class GroundedBox(BoxSource):
         found: list[Box | None] = []
         for number, frame in enumerate(frames):
             medium = media[places[number] if number < len(places) else -1]
-            known = names and isinstance(medium, Picture)
-            boxes = find(medium, names[min(number, len(names) - 1)]) if known else []
+            boxes: list[Box] = []
+            if names and isinstance(medium, Picture):
+                boxes = list(find(medium, names[min(number, len(names) - 1)]))
             if frame:
                 boxes = sorted(boxes, key=lambda box: -iou(box, frame))
             found.append(boxes[0] if boxes else None)

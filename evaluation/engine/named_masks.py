@@ -13,7 +13,7 @@ import numpy as np
 from ullava.configs.tokens import SEG
 from ullava.datasets.structures import Answer
 from ullava.evaluation.engine.questions import Question
-from ullava.evaluation.engine.scoring import Pair, QuestionScorer, promised
+from ullava.evaluation.engine.scoring import Pair, QuestionScorer, mask_of, promised
 from ullava.evaluation.engine.sizes import resize, size_of
 from ullava.evaluation.metrics.mask_iou import CUT
 from ullava.tasks.base import Task
@@ -64,7 +64,12 @@ def pair_by_name(task: Task, questions: Sequence[Question], answers: Sequence[An
     found = []
     for question in questions:
         regions = promised(question.meant, SEG)
-        found.append([Pair(owned.get(one.category), one.mask.draw(), one.category, ignored) for one in regions])
+        found.append(
+            [
+                Pair(owned.get(region.category or ""), mask_of(region).draw(), region.category, ignored)
+                for region in regions
+            ]
+        )
     there = {pair.category for pairs in found for pair in pairs}
     for name in (name for name in drawn if name not in there):
         found[home[name]].append(Pair(owned[name], np.zeros(size, bool), name, ignored))
@@ -75,7 +80,7 @@ def shown(task: Task, question: Question, answer: Answer) -> list[tuple[str, np.
     """The names that an answer shows, each with its mask; None for one that its heads did not draw."""
     heard = task.glean(answer.text, question.meant.sample)
     names = [name for name, token in zip(heard.names, heard.tokens, strict=True) if token == SEG] if heard else []
-    masks = (*answer.predictions.get("mask", ()), *repeat(None, len(names)))
+    masks = (*map(np.asarray, answer.predictions.get("mask", ())), *repeat(None, len(names)))
     return list(zip(names, masks, strict=False))
 
 

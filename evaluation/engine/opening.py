@@ -12,16 +12,19 @@ from ullava.configs.messages import OURS
 from ullava.configs.registry import nearest
 from ullava.configs.schema import EvaluationRow
 from ullava.datasets.readers.base import Reader
+from ullava.datasets.structures import Answer, Box, Dialogue
 from ullava.evaluation.engine.answer_form import AnswerForm
 from ullava.evaluation.engine.box_sources import BOX_SOURCES, BoxSource, open_source, source_fault, source_of
 from ullava.evaluation.engine.protocols import Protocol, open_protocol
-from ullava.evaluation.engine.questions import Question, open_questions, open_reader, open_task
-from ullava.evaluation.engine.scoring import READABLE
+from ullava.evaluation.engine.questions import Question, open_questions, open_reader, open_task, spread
+from ullava.evaluation.engine.scoring import READABLE, QuestionScorer
 from ullava.evaluation.metrics.base import METRICS, Metric
 from ullava.evaluation.metrics.captions import meteor
 from ullava.tasks.base import Task
 
 T = TypeVar("T")
+Fit = Callable[[Dialogue, bool], Any]  # (dialogue, whether its answers are written): refuses what is too long
+PROVED = 256  # questions whose texts are held against the metrics before anything is asked
 WRONG = (LookupError, ValueError, OSError)  # what a registry, a reader or a task raises about what it was given
 
 
@@ -71,7 +74,12 @@ class OpenedRow:
 
 
 def open_row(
-    row: EvaluationRow, own: Mapping[str, Any], *, seed: int = 0, heads: Collection[str] | None = None
+    row: EvaluationRow,
+    own: Mapping[str, Any],
+    *,
+    seed: int = 0,
+    heads: Collection[str] | None = None,
+    fit: Fit | None = None,
 ) -> OpenedRow:
     """Opens a row; loads no weights.
 
@@ -79,6 +87,7 @@ def open_row(
         own: the run's own catalogue entries.
         seed: of the draws that a shuffled row takes.
         heads: names of the model's heads; None: not known, and whether they answer the row is not looked at.
+        fit: refuses a given answer that is too long for the model; None: lengths are not looked at.
 
     Raises:
         LookupError: an unknown task, metric, box source or dataset.
@@ -99,11 +108,40 @@ def open_row(
     assert task and metrics and source and reader is not None and protocol  # else `finish` had raised
     whole = row.shuffled or not getattr(reader, "decodes", False)  # a plain list of samples decodes nothing
     questions = open_questions(row, task, reader, seed)
-    if whole:
-        arranged = tuple(protocol.arrange(list(questions)))
-    else:
-        next(iter(questions))
-    return OpenedRow(row, task, reader, metrics, source, protocol, arranged if whole else None, seed)
+    arranged = tuple(protocol.arrange(list(questions))) if whole else (next(iter(questions)),)
+    for question in arranged if fit and row.answers == "given" else ():
+        fit(question.asked, True)
+    opened = OpenedRow(row, task, reader, metrics, source, protocol, arranged if whole else None, seed)
+    prove_metrics(opened, arranged)
+    return opened
+
+
+def prove_metrics(opened: OpenedRow, questions: Sequence[Question]) -> None:
+    """Scores the written answer to the first question, and holds the texts of some more against its metrics.
+
+    Raises:
+        ValueError: a metric cannot read what the annotation gives.
+    """
+    scorer = QuestionScorer(opened.task, opened.metrics, Unsaid(opened.source.token), opened.head)
+    records = scorer(0, questions[0], Answer(questions[0].meant.turns[-1].answer)).records
+    for metric in opened.metrics:
+        metric.score(records[metric.name])
+    texts = QuestionScorer(
+        opened.task, [metric for metric in opened.metrics if metric.reads == "text"], scorer.boxes, opened.head,
+        settle=lambda pairs: [],
+    )  # fmt: skip
+    for place in spread(len(questions), PROVED) if texts.metrics else ():
+        texts(place, questions[place], Answer(""), [])
+
+
+@dataclass(frozen=True)
+class Unsaid(BoxSource):
+    """Finds no box, for whichever token the row takes boxes from."""
+
+    token: str
+
+    def __call__(self, question: Dialogue, answer: Answer) -> Sequence[Box | None]:
+        return ()
 
 
 class Attempts:

@@ -116,4 +116,4 @@ def unpacked(mark: Mapping[str, Any]) -> ScoredQuestion:
     """Inverse of `packed`."""
     soft = tuple(picture and base64.b64decode(picture) for picture in mark["soft"])
     records = {name: tuple(records) for name, records in mark["records"].items()}
-    return ScoredQuestion(**mark | {"records": records, "soft": soft})
+    return ScoredQuestion(**dict(mark) | {"records": records, "soft": soft})

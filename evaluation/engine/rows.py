@@ -38,6 +38,7 @@ class Answerer(Protocol):
 
     def __call__(self, dialogues: Sequence[Dialogue], *, given: bool) -> list[Answer]:
         """One answer per dialogue: its own, or with `given` what its heads make of the answer that is written there."""
+        ...
 
 
 def evaluate_row(

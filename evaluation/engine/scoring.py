@@ -13,6 +13,7 @@ import numpy as np
 
 from ullava.configs.tokens import NEG, SEG
 from ullava.datasets.boxes import box_of
+from ullava.datasets.masks import Mask
 from ullava.datasets.structures import Answer, Box, Dialogue, Picture, Region, Video
 from ullava.evaluation.engine.box_sources import THRESHOLD, BoxSource
 from ullava.evaluation.engine.predictions import write_line
@@ -141,6 +142,7 @@ def pair_masks(question: Question, answer: Answer) -> list[Pair]:
     pairs = []
     for region, mask in zip(regions, chain(answer.predictions.get("mask", ()), repeat(None))):  # noqa: B905, endless
         truth = region.mask.draw() if region.mask else None
+        mask = None if mask is None else np.asarray(mask)
         if mask is not None and truth is not None and mask.shape != truth.shape:
             if not question.shuffled:
                 raise ValueError(
@@ -159,9 +161,9 @@ def pair_union(question: Question, answer: Answer) -> Pair:
     if any(region.mask is None for region in regions):
         return Pair(None, None)
     picture = meant.sample.media[regions[0].picture if regions else 0]
-    truth = np.zeros(regions[0].mask.size if regions else size_of(picture), bool)
+    truth = np.zeros(mask_of(regions[0]).size if regions else size_of(picture), bool)
     for region in regions:
-        truth |= region.mask.draw()
+        truth |= mask_of(region).draw()
     drawn = [np.asarray(mask) > THRESHOLD for mask in answer.predictions.get("mask", ())]
     if question.shuffled:
         drawn = [resize(mask, truth.shape) for mask in drawn]
@@ -185,6 +187,12 @@ def pair_boxes(question: Question, answer: Answer, source: BoxSource) -> list[Pa
 def promised(dialogue: Dialogue, token: str) -> list[Region]:
     """The regions that `token` stands for, in the order of the text."""
     return [promise.region for promise in dialogue.promises if promise.token == token]
+
+
+def mask_of(region: Region) -> Mask:
+    """The mask of a region that [SEG] stands for: no task lets it stand for one without."""
+    assert region.mask is not None  # tasks/regions.py, keeps
+    return region.mask
 
 
 def called_there(reading: Reading | None) -> list[str]:

@@ -4,13 +4,19 @@ import numpy as np
 
 from ullava.datasets.boxes import from_normalised, to_normalised
 from ullava.datasets.images import size_of as size_in_file
-from ullava.datasets.structures import Box, Picture
+from ullava.datasets.structures import Box, Picture, Video
 
 Size = tuple[int, int]
 
 
-def size_of(picture: Picture) -> Size:
-    """What the annotation says, or else the file."""
+def size_of(picture: Picture | Video) -> Size:
+    """The size of a picture: what the annotation says, or else the file.
+
+    Raises:
+        ValueError: it is a video, in which nothing has a place.
+    """
+    if isinstance(picture, Video):
+        raise ValueError(f"{picture.path}: expected a picture, found a video; masks and boxes are those of pictures")
     return picture.size or size_in_file(picture.path)
 
 

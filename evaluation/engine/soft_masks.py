@@ -47,7 +47,7 @@ class SoftMasks:
         self.folder.mkdir(parents=True, exist_ok=True)
         paths = [None if picture is None else f"{name}_{number}.png" for number, picture in enumerate(pictures)]
         for path, picture in zip(paths, pictures, strict=True):
-            if path:
+            if path and picture is not None:
                 (self.folder / path).write_bytes(picture)
         return [path and f"{FOLDER}/{path}" for path in paths]
 

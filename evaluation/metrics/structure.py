@@ -5,7 +5,6 @@ PySODMetrics 1.6.2. Maps are (H, W) float64 in 0..1, truths (H, W) bool.
 """
 
 import numpy as np
-from scipy.ndimage import correlate1d, distance_transform_edt
 
 EPS = np.spacing(1)
 KERNEL = np.exp(-(np.arange(-3.0, 4.0) ** 2) / 50)  # 7 pixels of a Gaussian with sigma 5
@@ -41,6 +40,7 @@ def regions(map_: np.ndarray, truth: np.ndarray) -> float:
     for rows in (slice(None, row), slice(row, None)):
         for columns in (slice(None, column), slice(column, None)):
             part = truth[rows, columns]
+            # findings/sod_structure_nan.sh
             if part.size:
                 total += part.size / truth.size * similarity(map_[rows, columns], part)
     return total
@@ -62,6 +62,8 @@ def weighted_f(map_: np.ndarray, truth: np.ndarray) -> float:
     """
     if not truth.any():
         return 0.0
+    from scipy.ndimage import correlate1d, distance_transform_edt  # half a second, for which no other score need wait
+
     outside = ~truth
     distance, (rows, columns) = distance_transform_edt(outside, return_indices=True)
     error = np.abs(map_ - truth)

@@ -3,7 +3,6 @@
 The pictures of the worst ones of each row come along, drawn small; of the others the page shows the words.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ def all_answers(predictions: Path, own: Mapping[str, Any], pictures: int = PICTU
         pictures: how many answers of each row come with their picture, the worst ones.
     """
     lines = [line for line in read_predictions(predictions) if not line["dataset"].endswith((TRIVIAL, SHUFFLED))]
-    entries = sorted(zip(map(quality, lines), lines, strict=True), key=lambda one: (one[0], one[1]["id"]))
+    entries = sorted(zip(map(quality, lines), lines, strict=True), key=lambda scored: (scored[0], scored[1]["id"]))
     counts: dict[str, int] = {}
     shown = []
     for _, line in entries:
@@ -38,11 +37,11 @@ def all_answers(predictions: Path, own: Mapping[str, Any], pictures: int = PICTU
 
 
 def entry(line: Line, score: float, pictures: Sequence[str]) -> dict[str, Any]:
-    """What the page knows of an answer."""
+    """What the page's script (report.js) reads of an answer."""
     truth = " / ".join(texts(line["truth"]["text"]))
     return {
         "id": line["id"], "row": row_of(line), "task": line["task"], "question": line["question"],
-        "answer": line["answer"], "truth": truth, "score": round(score, 4), "answer_defects": answer_defects(line),
+        "answer": line["answer"], "truth": truth, "score": round(score, 4), "defects": answer_defects(line),
         "pictures": list(pictures),
     }  # fmt: skip
 
@@ -52,8 +51,3 @@ def row_of(line: Line) -> str:
     source = line["predicted"].get("source")
     boxes = f", boxes by {source}" if source else ""
     return f"{line['dataset']} {line['task']}, {line['answers']}{boxes}"
-
-
-def as_script(entries: Sequence[Mapping[str, Any]]) -> str:
-    """JSON that stands inside a page: nothing in it ends the element around it."""
-    return json.dumps(entries, ensure_ascii=False).replace("</", "<\\/").replace("<!", "\\u003c!")

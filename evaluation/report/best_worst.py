@@ -25,30 +25,36 @@ from ullava.evaluation.engine.predictions import Line, decode, read_predictions
 from ullava.evaluation.report.main_scores import is_asked
 from ullava.evaluation.report.visualise import beside, enlarge, overlay
 
-SHOWN_FIRST = ("best", "median", "worst")  # where there are fewer answers, the later name stands
+RANKS = ("best", "median", "worst")  # where there are fewer answers, the later name stands
 FRAMES = 4  # of a video, shown in a row
 LONGEST = 960  # pixels of a picture's longer side on the page
 
 
 @dataclass(frozen=True, slots=True)
-class ShownAnswer:
-    """One answer on show.
+class ChosenAnswer:
+    """An answer that is shown because it is the best, the median or the worst of its task.
 
     Attributes:
-        kind: "best", "median" or "worst" of its task.
+        rank: one of `RANKS`.
         quality: see `quality`.
         line: of predictions.jsonl.
         truth, predicted: pictures as data URIs; "" where the question has none.
     """
 
-    kind: str
+    rank: str
     quality: float
     line: Line
     truth: str
     predicted: str
 
+    @property
+    def words(self) -> dict[str, str]:
+        """What was asked, answered and true, in words; "" where there are none."""
+        truth = " / ".join(texts(self.line["truth"]["text"]))
+        return {"question": self.line["question"], "answer": self.line["answer"], "truth": truth}
 
-def choose(predictions: Path, own: Mapping[str, Any]) -> list[ShownAnswer]:
+
+def choose(predictions: Path, own: Mapping[str, Any]) -> list[ChosenAnswer]:
     """The answers to show, by task and then from best to worst; `own` holds the run's own catalogue entries.
 
     Raises:
@@ -62,10 +68,10 @@ def choose(predictions: Path, own: Mapping[str, Any]) -> list[ShownAnswer]:
             groups.setdefault((line["task"], line["dataset"]), []).append((quality(line), line["id"], line))
     for group in groups.values():
         group.sort(key=lambda item: (-item[0], item[1]))
-        places = dict(zip((0, len(group) // 2, len(group) - 1), SHOWN_FIRST, strict=True))
-        chosen += [(kind, group[place][0], group[place][2]) for place, kind in sorted(places.items())]
+        places = dict(zip((0, len(group) // 2, len(group) - 1), RANKS, strict=True))
+        chosen += [(rank, group[place][0], group[place][2]) for place, rank in sorted(places.items())]
     samples = find_samples([line for _, _, line in chosen], own)
-    return [ShownAnswer(kind, score, line, *draw(line, samples[line["id"]])) for kind, score, line in chosen]
+    return [ChosenAnswer(rank, score, line, *draw(line, samples[line["id"]])) for rank, score, line in chosen]
 
 
 def quality(line: Line) -> float:
@@ -149,7 +155,7 @@ def draw(line: Line, sample: Sample, longest: int = LONGEST) -> tuple[str, str]:
     picture = read(sample.media[0])
     if not any(line["truth"].get(kind) for kind in ("masks", "boxes", "union")):
         return data_uri(enlarge(picture, [], [])[0], longest), ""
-    return tuple(data_uri(show(picture, line[side]), longest) for side in ("truth", "predicted"))
+    return data_uri(show(picture, line["truth"]), longest), data_uri(show(picture, line["predicted"]), longest)
 
 
 def show(picture: np.ndarray, said: Mapping[str, Any]) -> np.ndarray:

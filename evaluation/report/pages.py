@@ -1,27 +1,49 @@
-"""What our pages have in common: one head, one look, one kind of table. A page is one file that needs no network."""
+"""What our pages have in common: one look, one kind of table. A page is one file that needs no network.
 
-from collections.abc import Iterable, Sequence
-from html import escape
+Jinja2 fills them in and escapes every value; only what is `Markup` already, our own drawings and scripts, is not.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 from typing import Any
 
-HEAD = Path(__file__).with_name("head.html")
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+HERE = Path(__file__).parent  # base.html, which pages extend, and table.html
 
 
-def fill(template: Path, title: str, **parts: Any) -> str:
-    """A page from its template, which begins with `$head`; `parts` are HTML, `title` is text."""
-    title = escape(title)
-    head = Template(HEAD.read_text(encoding="utf-8")).substitute(title=title)
-    return Template(template.read_text(encoding="utf-8")).substitute(parts, head=head, title=title)
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table, as `table.html` writes it.
+
+    Attributes:
+        head: the names of the columns.
+        body: rows of as many cells.
+        numbers: columns that are aligned to the right.
+    """
+
+    head: Sequence[str]
+    body: Sequence[Sequence[Any]]
+    numbers: Collection[int] = ()
 
 
-def table(head: Sequence[str], body: Iterable[Sequence[Any]], numbers: Sequence[int] = ()) -> str:
-    """An HTML table; the columns in `numbers` are aligned to the right."""
+def render(template: Path, **values: Any) -> str:
+    """A page from its template, which extends `base.html`.
 
-    def cells(tag: str, row: Sequence[Any]) -> str:
-        kinds = [' class="n"' if i in numbers else "" for i in range(len(row))]
-        return "".join(f"<{tag}{kind}>{escape(str(cell))}</{tag}>" for kind, cell in zip(kinds, row, strict=True))
+    Args:
+        template: the file; templates beside it may be included, too.
+        values: `title`, `summary`, and what the template names.
 
-    rows = "".join(f"<tr>{cells('td', row)}</tr>" for row in body)
-    return f'<div class="wide"><table><thead><tr>{cells("th", head)}</tr></thead><tbody>{rows}</tbody></table></div>'
+    Raises:
+        jinja2.UndefinedError: the template names a value that is not given.
+    """
+    environment = Environment(
+        loader=FileSystemLoader([template.parent, HERE]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
+    return environment.get_template(template.name).render(values)

@@ -24,12 +24,12 @@
   }
 
   function chosen() {
-    const task = byId("task").value, row = byId("row").value, failure = byId("failure").value;
+    const task = byId("task").value, row = byId("row").value, defect = byId("defect").value;
     const low = Number(byId("low").value || 0), high = Number(byId("high").value || 1);
     const words = byId("words").value.toLowerCase();
     const found = entries.filter((one) =>
       (!task || one.task === task) && (!row || one.row === row) &&
-      (!failure || (failure === "none" ? !one.failures.length : one.failures.includes(failure))) &&
+      (!defect || (defect === "none" ? !one.defects.length : one.defects.includes(defect))) &&
       one.score >= low && one.score <= high &&
       (!words || (one.id + "\n" + one.question + "\n" + one.answer + "\n" + one.truth).toLowerCase().includes(words)));
     return found.sort(orders[byId("order").value]);
@@ -51,7 +51,7 @@
     caption.append(element("span", one.score.toFixed(2), "kind"), element("span", one.id + " · " + one.row, "soft"));
     for (const name of ["question", "answer", "truth"])
       if (one[name]) list.append(element("dt", name), element("dd", one[name]));
-    for (const failure of one.failures) caption.append(element("span", failure, "failure"));
+    for (const defect of one.defects) caption.append(element("span", defect, "defect"));
     caption.append(list);
     figure.append(pair, caption);
     return figure;
@@ -96,8 +96,8 @@
 
   fill(byId("task"), entries.map((one) => one.task));
   fill(byId("row"), entries.map((one) => one.row));
-  fill(byId("failure"), entries.flatMap((one) => one.failures));
-  for (const name of ["task", "row", "failure", "low", "high", "words", "order"])
+  fill(byId("defect"), entries.flatMap((one) => one.defects));
+  for (const name of ["task", "row", "defect", "low", "high", "words", "order"])
     byId(name).addEventListener("input", function () { shown = page; show(); });
   byId("more").addEventListener("click", function () { shown += page; show(); });
   show();

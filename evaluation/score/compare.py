@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ullava.evaluation.engine.results import PRINTED, aligned, write_results
+from ullava.evaluation.engine.results import aligned
 from ullava.evaluation.metrics.base import Metric, Record
 from ullava.evaluation.metrics.bootstrap import draw, ends
 from ullava.evaluation.score.kinds import Suite
@@ -37,23 +37,6 @@ class Comparison:
     values: tuple[float, ...]
     intervals: tuple[tuple[float, float], ...]
     differences: tuple[tuple[float, float, float], ...]
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Compares as the command line says."""
-    parser = argparse.ArgumentParser(prog="ullava compare", description=__doc__.partition("\n")[0])
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="of an evaluation; the first is the base")
-    parser.add_argument("--all", action="store_true", help="every score, not the best known ones only")
-    parser.add_argument("--out", type=Path, help="write the table there, as JSON")
-    options = parser.parse_args(list(arguments))
-    if len(options.runs) < 2:
-        raise ValueError(f"ullava compare: expected two runs or more, found {options.runs[0]} alone")
-    comparisons = compare(options.runs)
-    shown = [one for one in comparisons if options.all or one.score in PRINTED]
-    print(table(shown or comparisons, [str(run) for run in options.runs]))
-    if options.out:
-        write_results(to_json(comparisons, options.runs), options.out)
-        print(f"wrote {options.out}")
 
 
 def compare(runs: Sequence[Path]) -> list[Comparison]:

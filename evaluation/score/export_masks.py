@@ -4,8 +4,6 @@ labeled_mask.png is everything that was drawn, target_mask.png what is meant, ig
 255, the union of their shapes, each pixel as the smallest shape over it says.
 """
 
-import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +13,6 @@ from ullava.datasets.formats.labelme import IGNORED, TARGET, read_shapes
 from ullava.evaluation.score.kinds import files_of
 
 WHITE = 255
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Draws as the command line says."""
-    parser = argparse.ArgumentParser(prog="ullava export-masks", description=__doc__.partition("\n")[0])
-    parser.add_argument("annotations", type=Path, help="an annotation (JSON), or a folder of them")
-    parser.add_argument(
-        "destination", type=Path, nargs="?", default="output_masks",
-        help="folder to write: <name of the annotation>/target_mask.png ...; default: %(default)s",
-    )  # fmt: skip
-    options = parser.parse_args(list(arguments))
-    print(f"wrote {3 * export(options.annotations, options.destination)} masks to {options.destination}")
 
 
 def export(annotations: Path, destination: Path) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ullava.datasets.formats.labelme import IGNORED, TARGET, Shapes, read_shapes
-from ullava.datasets.masks import label_map
+from ullava.datasets.formats.mask_pictures import label_map
 from ullava.evaluation.engine.scoring import Pair
 from ullava.evaluation.engine.sizes import resize
 from ullava.evaluation.metrics.base import METRICS, Metric, Record

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ullava.datasets.masks import decoded
+from ullava.datasets.formats.mask_pictures import decoded
 from ullava.datasets.opening import check_file
 from ullava.evaluation.engine.scoring import Pair
 from ullava.evaluation.metrics.base import METRICS

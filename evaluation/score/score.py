@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ullava import __version__
+from ullava.configs.arguments import Parser
 from ullava.evaluation.engine.predictions import replacing
 from ullava.evaluation.engine.results import ResultRow, Results, all_scores, write_results
 from ullava.evaluation.engine.rows import PROTOCOL, classes_of, summary
@@ -87,7 +88,7 @@ def write_each(suites: Sequence[Suite], measured: Mapping[int, Records], path: P
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="ullava score", description="Scores files without a model.")
+    parser = Parser(prog="ullava score", description="Scores files without a model.")
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     for name, kind in FILE_KINDS.items():
         words = " ".join(kind.__doc__.split())
@@ -97,7 +98,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         one.add_argument("--out", type=Path, help="write the scores there, as results.json has them")
         one.add_argument("--each", type=Path, help="write the scores of every single case there (CSV)")
         kind.add_arguments(one)
-    options = parser.parse_args(list(arguments))
+    options = parser.parse(arguments)
     if not getattr(options, "list", None):
         needed = ("pred", "gt") if FILE_KINDS[options.kind].needs_truth else ("pred",)
         lacking = [f"--{name}" for name in needed if not getattr(options, name)]

@@ -1,17 +1,24 @@
 """What a picture or film becomes in a row for a vision tower and a projector; known without any weight."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
 
 from ullava.configs.schema import VisionConfig
+from ullava.configs.tokens import BEGIN, END, PATCH
+from ullava.datasets import videos
 from ullava.datasets.images import View
-from ullava.datasets.moments import Sampling
+from ullava.datasets.moments import UNIFORM, Sampling
+from ullava.datasets.structures import Picture, Video
 from ullava.models.backbones.vision_tower import TOWERS, read_settings
+from ullava.models.batching.layout import Arrays, MediaLayout, MediaTokens, kind_of
 from ullava.models.folders.trust import NEVER
 
 
-@dataclass(frozen=True, slots=True)
-class TowerLayout:
-    """The layout of today's backbone.
+@dataclass(frozen=True)
+class TowerLayout(MediaLayout):
+    """A feature for each patch of a picture; of a film, one for each frame, then one for each patch.
 
     Attributes:
         view: how a picture lies in the tower's square.
@@ -21,8 +28,25 @@ class TowerLayout:
 
     view: View
     patches: int
-    frames: int
-    sampling: Sampling
+    frames: int = 8
+    sampling: Sampling = UNIFORM
+    feature_tokens: dict[str, str] = field(default_factory=lambda: dict(PATCH))
+
+    def tokens(self, medium: Picture | Video) -> MediaTokens:
+        """As many as features, between their begin and their end."""
+        kind = kind_of(medium)
+        count = self.patches + (self.frames if isinstance(medium, Video) else 0)
+        return MediaTokens(BEGIN[kind], PATCH[kind], END[kind], (PATCH[kind],) * count)
+
+    def frames_of(self, video: Video) -> np.ndarray:
+        """(F, H, W, 3) uint8."""
+        return videos.read_frames(video, self.frames, sampling=self.sampling)
+
+    def pixels(self, medium: Image.Image | np.ndarray) -> Arrays:
+        """`pixels`: (S, S, 3) uint8 of a picture, (F, S, S, 3) of a film."""
+        if isinstance(medium, np.ndarray):
+            return {"pixels": np.stack([self.view.apply(frame) for frame in medium])}
+        return {"pixels": self.view.apply(medium)}
 
 
 def read_layout(config: VisionConfig) -> TowerLayout:

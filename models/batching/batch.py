@@ -27,7 +27,7 @@ class Movable:
     """A dataclass of tensors that travels as one."""
 
     def to(self, device: torch.device | str, **_: Any):
-        """A copy on `device`; nothing is cast, so boxes stay float32 whatever the run's precision."""
+        """A copy on `device`; nothing is cast, so boxes stay as fine as they are whatever the run's precision."""
         return replace(self, **{f.name: moved(getattr(self, f.name), device) for f in fields(self)})
 
 
@@ -36,15 +36,21 @@ class Media(Movable):
     """Pictures or videos, and where their tokens stand.
 
     Attributes:
-        pixels: (P, S, S, 3) or (V, F, S, S, 3) uint8.
-        rows, columns: (P,) row, and column of the first patch token.
+        tensors: what the backbone sees, by names that are its own; for a tower `pixels`, (P, S, S, 3) or
+            (V, F, S, S, 3) uint8.
+        rows, columns: (P,) row, and column of the first token that carries a feature.
         keys: names under which features may be kept.
     """
 
-    pixels: Tensor
+    tensors: Mapping[str, Tensor]
     rows: Tensor
     columns: Tensor
     keys: tuple[str, ...]
+
+    @property
+    def pixels(self) -> Tensor:
+        """What a tower sees."""
+        return self.tensors["pixels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ class Promised(Movable):
         sizes: (H, W) of the original picture, one per promise.
         masks: (H, W) uint8 targets, for those promises whose numbers `with_mask` lists: 1 target, 0 background,
             `masks.IGNORED` counts nowhere; `ignoring` says whether any pixel does not count.
-        boxes: (M, 4) float32 targets in the vision tower's square, 0..1; for those that `with_box` lists.
+        boxes: (M, 4) float64 targets, x0, y0, x1, y1 as fractions of the picture; for those that `with_box` lists.
         words: ids of each word of each promise, N tuples or none at all.
     """
 
@@ -73,7 +79,7 @@ class Promised(Movable):
     sizes: tuple[tuple[int, int], ...]
     masks: tuple[Tensor, ...] = ()
     with_mask: tuple[int, ...] = ()
-    boxes: Tensor = field(default_factory=lambda: torch.zeros(0, 4))
+    boxes: Tensor = field(default_factory=lambda: torch.zeros(0, 4, dtype=torch.float64))
     with_box: tuple[int, ...] = ()
     ignoring: bool = False
     words: tuple[tuple[tuple[int, ...], ...], ...] = ()

@@ -1,6 +1,6 @@
 """Puts rows side by side: pads tokens, gathers pictures, and numbers the promises of each token."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +10,8 @@ from torch import Tensor
 from ullava.configs.tokens import IMAGE, KEY, LOC, SEG, VIDEO
 from ullava.datasets.masks import IGNORED
 from ullava.models.batching.batch import Batch, Media, Promised
-from ullava.models.batching.example import Example, PlacedMedium
+from ullava.models.batching.example import Example
+from ullava.models.batching.layout import Arrays, MediaLayout, stacked
 
 Frames = dict[tuple[int, int], int]  # (row, medium) -> number among the batch's frames
 
@@ -22,10 +23,14 @@ class Collator:
         pad_id: token id that fills up a row; attention never reads it.
         tokens: owner tokens that some head reads.
         left: pad at the left, as generation wants it.
+        layout: whose `collate` puts pixels side by side; None: those of one shape.
     """
 
-    def __init__(self, pad_id: int, tokens: Sequence[str] = (), *, left: bool = False):
+    def __init__(
+        self, pad_id: int, tokens: Sequence[str] = (), *, left: bool = False, layout: MediaLayout | None = None
+    ):
         self.pad_id, self.tokens, self.left = pad_id, tuple(tokens), left
+        self.together = layout.collate if layout else stacked
 
     def __call__(self, rows: Sequence[Example]) -> Batch:
         lengths = [len(row.input_ids) for row in rows]
@@ -50,8 +55,8 @@ class Collator:
             target_rows=torch.from_numpy(target_rows),
             target_columns=torch.from_numpy(target_columns - 1),
             target_ids=torch.from_numpy(input_ids[target_rows, target_columns]),
-            pictures=gather(IMAGE, rows, offsets),
-            videos=gather(VIDEO, rows, offsets),
+            pictures=gather(IMAGE, rows, offsets, self.together),
+            videos=gather(VIDEO, rows, offsets, self.together),
             frames=torch.from_numpy(np.stack(frames)) if frames else None,
             frame_sizes=tuple(rows[i].media[j].size for i, j in framed),
             frame_keys=tuple(rows[i].media[j].key for i, j in framed),
@@ -76,7 +81,7 @@ class Collator:
             turns=numbers(promise.turn for _, promise in found),
             masks=tuple(torch.from_numpy(found[n][1].mask) for n in with_mask),
             with_mask=with_mask,
-            boxes=torch.from_numpy(np.stack(boxes)) if boxes else torch.zeros(0, 4),
+            boxes=torch.from_numpy(np.stack(boxes)) if boxes else torch.zeros(0, 4, dtype=torch.float64),
             with_box=with_box,
             ignoring=any((found[n][1].mask == IGNORED).any() for n in with_mask),
             words=tuple(promise.words for _, promise in found),
@@ -99,21 +104,26 @@ def stand(states: Sequence[tuple[int, int]], frames: Sequence[int], sizes: Seque
     )
 
 
-def numbers(values) -> Tensor:
+def numbers(values: Iterable[int]) -> Tensor:
     """An int64 vector."""
     return torch.tensor(list(values), dtype=torch.long)
 
 
-def gather(kind: str, rows: Sequence[Example], offsets: Sequence[int]) -> Media | None:
-    """All media of one kind, or None."""
-    found: list[tuple[int, PlacedMedium]] = [(i, m) for i, row in enumerate(rows) for m in row.media if m.kind == kind]
-    if not found:
+def gather(
+    kind: str,
+    rows: Sequence[Example],
+    offsets: Sequence[int],
+    together: Callable[[Sequence[Arrays]], dict[str, Tensor]],
+) -> Media | None:
+    """All media of one kind, or None; `together` puts what the backbone sees of them side by side."""
+    media = [(i, medium) for i, row in enumerate(rows) for medium in row.media if medium.kind == kind]
+    if not media:
         return None
     return Media(
-        pixels=torch.from_numpy(np.stack([medium.pixels for _, medium in found])),
-        rows=numbers(i for i, _ in found),
-        columns=numbers(medium.column + offsets[i] for i, medium in found),
-        keys=tuple(medium.key for _, medium in found),
+        tensors=together([medium.arrays for _, medium in media]),
+        rows=numbers(i for i, _ in media),
+        columns=numbers(medium.column + offsets[i] for i, medium in media),
+        keys=tuple(medium.key for _, medium in media),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ullava.configs.tokens import IMAGE
+from ullava.models.batching.layout import Arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class PlacedPromise:
     column: int
     picture: int
     mask: np.ndarray | None  # (H, W) uint8: 1 target, 0 background, `masks.IGNORED` counts nowhere
-    box: np.ndarray | None  # (4,) float32 in the vision tower's square, 0..1
+    box: np.ndarray | None  # (4,) float64 x0, y0, x1, y1 as fractions of the picture
     words: tuple[tuple[int, ...], ...] = ()  # ids of each of the promise's words
     turn: int = 0  # of the row's dialogue, whose answer says the token
 
@@ -26,17 +27,23 @@ class PlacedMedium:
 
     Attributes:
         column: of its first patch token.
-        pixels: (S, S, 3) or (F, S, S, 3) uint8, as the vision tower sees it.
+        arrays: what the backbone sees, by names that are its own; for a tower `pixels`, (S, S, 3) or (F, S, S, 3)
+            uint8.
         frame: (S, S, 3) uint8, as SAM sees it; None where nothing is promised of it.
         size: (H, W) of the original.
     """
 
     kind: str
     column: int
-    pixels: np.ndarray
+    arrays: Arrays
     frame: np.ndarray | None
     size: tuple[int, int]
     key: str
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """What a tower sees."""
+        return self.arrays["pixels"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,19 +11,19 @@ from dataclasses import replace
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from ullava.configs.tokens import BEGIN, END, IMAGE, KEY, OWNERS, PATCH, SEG, VIDEO
-from ullava.datasets import boxes, images, masks, videos
+from ullava.configs.tokens import IMAGE, KEY, OWNERS, SEG, VIDEO
+from ullava.datasets import boxes, masks
 from ullava.datasets.images import View
-from ullava.datasets.moments import UNIFORM, Sampling
 from ullava.datasets.structures import MARK, Dialogue, Picture, Promise, Region, Sample, Turn, Video, check_marks
 from ullava.models.batching.example import Example, PlacedMedium, PlacedPromise
+from ullava.models.batching.layout import MediaLayout, kind_of
 from ullava.models.text.chat_template import ChatTemplate
 from ullava.models.text.conversation import Conversation
 from ullava.models.text.script import Script
 
 Tokens = tuple[np.ndarray, np.ndarray, np.ndarray]
 Placed = Mapping[int, PlacedMedium]  # by place in the sample
-Target = tuple[np.ndarray | None, np.ndarray | None]  # (H, W) uint8, (4,) float32
+Target = tuple[np.ndarray | None, np.ndarray | None]  # (H, W) uint8, (4,) float64
 
 
 class Processor:
@@ -32,10 +32,9 @@ class Processor:
     Args:
         tokenizer: a fast one, which says where in the text each token stands.
         conversation: how turns are written.
-        view: what the vision tower sees of a picture; patches: how many tokens that becomes.
-        frames: of a video, chosen by `sampling`; it becomes frames + patches tokens.
-        mask_view: what SAM sees; None without a mask head.
-        framed: owner tokens whose pictures are drawn for it.
+        layout: what a picture or film becomes, in tokens and pixels.
+        mask_view: how a picture lies in the frame that heads look at; None: none does.
+        framed: owner tokens whose pictures are drawn in such a frame.
         spelling: our spelling of a token -> the checkpoint's.
         max_length: tokens of a row; whole turns are cut beyond it.
     """
@@ -45,10 +44,7 @@ class Processor:
         tokenizer: PreTrainedTokenizerBase,
         conversation: Conversation | ChatTemplate,
         *,
-        view: View,
-        patches: int,
-        frames: int = 8,
-        sampling: Sampling = UNIFORM,
+        layout: MediaLayout,
         mask_view: View | None = None,
         framed: Collection[str] = (SEG,),
         spelling: Mapping[str, str] | None = None,
@@ -57,13 +53,17 @@ class Processor:
         if not tokenizer.is_fast:
             raise ValueError(f"{tokenizer.name_or_path}: expected a fast tokenizer (tokenizer.json), found a slow one")
         self.tokenizer, self.conversation = tokenizer, conversation
-        self.view, self.patches, self.frames, self.mask_view = view, patches, frames, mask_view
-        self.sampling, self.framed = sampling, frozenset(framed)
+        self.layout, self.mask_view, self.framed = layout, mask_view, frozenset(framed)
         self.spelling, self.max_length = dict(spelling or {}), max_length
         self.owners = re.compile("|".join(re.escape(self.spell(token)) for token in OWNERS))
         self.begin = [i for i in tokenizer("")["input_ids"] if i == tokenizer.bos_token_id and conversation.special]
-        known, spelt = tokenizer.get_vocab(), {kind: self.spell(token) for kind, token in PATCH.items()}
+        known, spelt = tokenizer.get_vocab(), {kind: self.spell(t) for kind, t in layout.feature_tokens.items()}
         self.patch_ids = {kind: known[token] for kind, token in spelt.items() if token in known}
+
+    @property
+    def view(self) -> View:
+        """How a picture lies in the square that the backbone sees."""
+        return self.layout.view
 
     def __call__(self, dialogue: Dialogue, *, answered: bool = True) -> Example:
         """Writes one row; with `answered` false the last answer is left to the model, and no target is drawn.
@@ -75,6 +75,7 @@ class Processor:
         shift, columns = self.unroll(dialogue, shown, ids)
         width = len(ids) + int(shift[-1])
         input_ids = np.repeat(ids, np.diff(shift, prepend=0) + 1)
+        self.fill(input_ids, columns, [dialogue.sample.media[n] for n in shown])
         full = np.zeros(width, bool)
         full[np.arange(len(ids)) + shift] = supervised
         pictures = [n for n in shown if isinstance(dialogue.sample.media[n], Picture)]
@@ -128,7 +129,8 @@ class Processor:
             if number == 0:
                 marked = [*(part for n in before for part in (n, "\n")), *marked, *behind]
             written = [part for part in marked if isinstance(part, int) or self.conversation.words]
-            question = "".join(self.spell(wrapped(media[part])) if isinstance(part, int) else part for part in written)
+            texts = [self.layout.tokens(media[p]).written if isinstance(p, int) else p for p in written]
+            question = "".join(self.spell(t) if isinstance(p, int) else t for p, t in zip(written, texts, strict=True))
             turns.append(Turn(question, self.spell(turn.answer)))
             shown += [part for part in marked if isinstance(part, int)]
         script = self.conversation.write(turns, answered=answered)
@@ -175,21 +177,29 @@ class Processor:
         )
 
     def tokens_of(self, medium: Picture | Video) -> int:
-        """How many patch tokens a medium becomes."""
-        return self.patches + (self.frames if isinstance(medium, Video) else 0)
+        """How many tokens stand in a row for the one that stands in a text."""
+        return len(self.layout.tokens(medium).inside)
+
+    def fill(self, input_ids: np.ndarray, columns: np.ndarray, media: Sequence[Picture | Video]) -> None:
+        """Writes the tokens among a medium's features that carry none, where a layout has such."""
+        for medium, column in zip(media, columns, strict=True):
+            tokens = self.layout.tokens(medium)
+            if set(tokens.inside) != {tokens.feature}:
+                spelt = [self.spell(token) for token in tokens.inside]
+                input_ids[column : column + len(spelt)] = self.tokenizer.convert_tokens_to_ids(spelt)
 
     def unroll(self, dialogue: Dialogue, shown: Sequence[int], ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How far each token moves when every patch token becomes many (L,), and the columns of the shown media."""
         media = [dialogue.sample.media[n] for n in shown]
         patches = np.zeros(len(ids), bool)
-        for kind in PATCH:
+        for kind, token in self.layout.feature_tokens.items():
             expected = sum(kind_of(medium) == kind for medium in media)
             if expected and kind not in self.patch_ids:
-                raise ValueError(f"{dialogue.id}: shows a {kind}, for which this model has no token {PATCH[kind]}")
+                raise ValueError(f"{dialogue.id}: shows a {kind}, for which this model has no token {token}")
             here = ids == self.patch_ids.get(kind, -1)
             if here.sum() != expected:
                 raise ValueError(
-                    f"{dialogue.id}: {PATCH[kind]} stands {here.sum()} times in a text with {expected} {kind}; "
+                    f"{dialogue.id}: {token} stands {here.sum()} times in a text with {expected} {kind}; "
                     "a text must not hold it, the processor writes it"
                 )
             patches |= here
@@ -200,14 +210,12 @@ class Processor:
         return shift, places + shift[places] - extra[places]
 
     def place(self, medium: Picture | Video, column: int, framed: bool) -> PlacedMedium:
-        """Reads a medium; SAM's frame is drawn where a mask is promised or may be."""
+        """Reads a medium; the heads' frame is drawn where something is promised of it, or may be."""
+        opened, size = self.layout.open(medium)
         if isinstance(medium, Video):
-            frames = videos.read_frames(medium, self.frames, sampling=self.sampling)
-            pixels = np.stack([self.view.apply(frame) for frame in frames])
-            return PlacedMedium(VIDEO, column, pixels, None, frames.shape[1:3], f"{medium.path}:{medium.clip}")
-        picture = images.load(medium)
-        frame = self.mask_view.apply(picture) if framed and self.mask_view else None
-        return PlacedMedium(IMAGE, column, self.view.apply(picture), frame, picture.size[::-1], key_of(medium))
+            return PlacedMedium(VIDEO, column, self.layout.pixels(opened), None, size, f"{medium.path}:{medium.clip}")
+        frame = self.mask_view.apply(opened) if framed and self.mask_view else None
+        return PlacedMedium(IMAGE, column, self.layout.pixels(opened), frame, size, key_of(medium))
 
     def promises(
         self, dialogue: Dialogue, script: Script, starts: np.ndarray, shift: np.ndarray, media: Placed
@@ -246,7 +254,7 @@ class Processor:
         return PlacedPromise(promise.token, column, place, *drawn[id(region)], words, promise.turn)
 
     def draw(self, dialogue: Dialogue, region: Region, medium: PlacedMedium) -> Target:
-        """A region's mask, and its box in the tower's square."""
+        """A region's mask, and its box as fractions of the picture."""
         mask, box = None, region.box
         if region.mask is not None:
             mask = region.mask.draw()
@@ -254,7 +262,8 @@ class Processor:
             box = box or boxes.box_of(mask)
             mask = self.without_ignored(mask.astype(np.uint8), dialogue.sample, region)
         if box is not None:
-            box = np.asarray(self.view.boxes_to([box], medium.size), np.float32)[0]
+            height, width = medium.size
+            box = np.asarray(box, np.float64) / (width, height, width, height)
         return mask, box
 
     def without_ignored(self, mask: np.ndarray, sample: Sample, region: Region) -> np.ndarray:
@@ -266,17 +275,6 @@ class Processor:
         return np.where(ignored, np.uint8(masks.IGNORED), mask)
 
 
-def kind_of(medium: Picture | Video) -> str:
-    """The mark of a medium."""
-    return VIDEO if isinstance(medium, Video) else IMAGE
-
-
 def key_of(picture: Picture) -> str:
     """The name under which a picture's features are kept."""
     return f"{picture.path}{' mirrored' if picture.mirrored else ''}"
-
-
-def wrapped(medium: Picture | Video) -> str:
-    """How a medium stands in a text, before its patch becomes many."""
-    kind = kind_of(medium)
-    return BEGIN[kind] + PATCH[kind] + END[kind]

@@ -21,6 +21,7 @@ from ullava.models.segmenters import sam_weights as sam
 from ullava.models.segmenters.sam import open_sam
 from ullava.models.text.tokenization import open_tokenizer
 from ullava.models.weights.files import PICKLES, open_weights
+from ullava.models.weights.progress import progress
 
 TOWERS = {"sam_encoder.": "sam.vision_encoder.", "heads.mask.mask_decoder.": "sam.mask_decoder."}  # learned -> base
 PROJECTORS = {"linear": "mlp", "mlp2": "mlp2x"}  # u-LLaVA's names
@@ -111,7 +112,7 @@ def gathered(card: Card) -> dict[str, Tensor]:
 
 def save(shards: Mapping[str, Mapping[str, Tensor]], place: Any) -> None:
     """Writes each shard aside, then renames it; copies, for a view would drag its whole file along."""
-    for name, tensors in shards.items():
+    for name, tensors in progress(shards.items(), "exporting"):
         path: Path = place(name)
         aside = path.with_suffix(".partial")
         torch.save({key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()}, aside)

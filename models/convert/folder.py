@@ -27,6 +27,7 @@ from ullava.models.segmenters.sam import MEAN, STD
 from ullava.models.segmenters.sam_weights import open_file
 from ullava.models.text.tokenization import legacy, open_tokenizer
 from ullava.models.weights.files import open_weights
+from ullava.models.weights.progress import progress
 
 SHARD = 4 * 2**30  # bytes of one file of the language model
 LORA = re.compile(r"(.*\.)lora_([AB])\.(?:default\.)?weight")
@@ -166,7 +167,7 @@ def write_llm(
         groups[-1].append(name)
         room -= tensor.nbytes
     places = {}
-    for number, names in enumerate(groups, 1):
+    for number, names in enumerate(progress(groups, "writing the language model"), 1):
         file = f"model-{number:05}-of-{len(groups):05}.safetensors" if len(groups) > 1 else "model.safetensors"
         held = {name: finish(name, tensors[name]).contiguous() for name in names}
         save_file(held, folder / file, {"format": "pt"})

@@ -33,6 +33,7 @@ from ullava.models.folders.manifest import Card, foundations, known, rehouse, wr
 from ullava.models.folders.trust import NEVER
 from ullava.models.text.tokenization import open_tokenizer
 from ullava.models.weights.files import INDEXES, WHOLE, read_file
+from ullava.models.weights.progress import progress
 
 LLM, VISION, SAM = "llm", "vision", "sam"
 INDEX, SHARD = INDEXES[0], "5GB"
@@ -126,7 +127,7 @@ def write_llm(folder: Path, card: Card, learned: Learned) -> None:
     places: dict[str, str] = {}
     size = 0
     with published(card, {name for name, _ in network.named_parameters()}) as files:
-        for number, path in enumerate(files, 1):
+        for number, path in enumerate(progress(files, "merging the language model"), 1):
             name = f"model-{number:05}-of-{len(files):05}.safetensors" if len(files) > 1 else WHOLE[0]
             shard = {n: learned.folded(f"llm.{n}", t) for n, t in read_file(path).items() if n not in tied}
             save_file(shard, folder / name, {"format": "pt"})
@@ -173,7 +174,7 @@ def published(card: Card, names: Set[str]) -> Iterator[list[Path]]:
 def copy_foundations(folder: Path, card: Card) -> ModelConfig:
     """Copies the other foundations, and returns the model section in which all of them lie inside."""
     names = {card.config.llm: LLM}
-    for name, base in foundations(card.config).items():
+    for name, base in progress(foundations(card.config).items(), "copying foundations"):
         if name == "llm":
             continue
         names[base] = name + ("".join(Path(base).suffixes[-1:]) if Path(base).is_file() else "")

@@ -72,8 +72,10 @@ def open_detector(
         detector = groundingdino.open_file(weights, text, heads=attention_heads)
     with no_code(text, key):
         tokenizer = AutoTokenizer.from_pretrained(text, **NEVER)
+    # findings/grounding_dino_separators.sh
     detector.model.special_tokens = stops(tokenizer, text, key)
     kind = detector.model.text_backbone.config._attn_implementation
+    # findings/grounding_dino_eager.sh
     if kind == "eager":  # it would add the mask of phrases as zeros and ones
         detector.model.text_backbone.set_attn_implementation("sdpa")
     detector.requires_grad_(False).eval()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
@@ -123,28 +123,68 @@ def load_learned(model: nn.Module, card: Card) -> None:
     """
     tensors = read(card.folder / LEARNED)
     if card.config.lora:
-        tensors |= {
-            "llm." + name.removeprefix("base_model.model.").replace(".weight", ".default.weight"): tensor
-            for name, tensor in read(card.folder / ADAPTER).items()
-        }
+        tensors |= {adapter_name(name): tensor for name, tensor in read(card.folder / ADAPTER).items()}
     parameters = {plain(name): parameter for name, parameter in model.named_weights()}
-    expected = card.learned | {name for name in parameters if promised(name, card)}
-    faults = [f"{name} is unknown here" for name in sorted(set(tensors) - set(parameters))]
-    faults += [f"{name} is missing there" for name in sorted(expected - set(tensors))]
-    faults += [
-        f"{name} has shape {tuple(tensor.shape)}, expected {tuple(parameters[name].shape)}"
-        for name, tensor in tensors.items()
-        if name in parameters and parameters[name].shape != tensor.shape
-    ]
-    if faults:
-        listed = listing(f"{card.folder}: {len(faults)} weights do not fit this model", faults)
-        raise ValueError(f"{listed}; take the foundations and the heads that it was trained with")
+    compare_shapes(parameters, {name: tensor.shape for name, tensor in tensors.items()}, card)
     with torch.no_grad():
         for name, tensor in tensors.items():
             if parameters[name].dtype != tensor.dtype:
                 parameters[name].data = parameters[name].data.to(tensor.dtype)
             fill(parameters[name], tensor)
     model.inherited = frozenset(name for name in tensors if not own(name) and ".lora_" not in name)
+
+
+def check_learned(model: nn.Module, card: Card) -> None:
+    """Compares a network with a folder's weights as `load_learned` would, and reads nothing of them but their shapes.
+
+    Raises:
+        ValueError: a weight is unknown, missing, or of another shape; lists them.
+    """
+    shapes = read_shapes(card.folder / LEARNED)
+    if card.config.lora:
+        shapes |= {adapter_name(name): shape for name, shape in read_shapes(card.folder / ADAPTER).items()}
+    compare_shapes({plain(name): parameter for name, parameter in model.named_weights()}, shapes, card)
+
+
+def read_shapes(path: Path) -> dict[str, torch.Size]:
+    """The shapes of a file's tensors.
+
+    Raises:
+        ValueError: the file is broken, or missing.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: torch.Size(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: cannot be read ({error}); copy it again, or take an older checkpoint") from error
+
+
+def adapter_name(saved: str) -> str:
+    """A parameter's name in the network, of an adapter's weight as peft saves it."""
+    return "llm." + saved.removeprefix("base_model.model.").replace(".weight", ".default.weight")
+
+
+def compare_shapes(parameters: Mapping[str, Tensor], shapes: Mapping[str, torch.Size], card: Card) -> None:
+    """Refuses weights that do not fit a network.
+
+    Args:
+        parameters: of the network, by the names under which they are saved.
+        shapes: of the weights in the folder with this card.
+
+    Raises:
+        ValueError: a weight is unknown, missing, or of another shape; lists them.
+    """
+    expected = card.learned | {name for name in parameters if promised(name, card)}
+    faults = [f"{name} is unknown here" for name in sorted(set(shapes) - set(parameters))]
+    faults += [f"{name} is missing there" for name in sorted(expected - set(shapes))]
+    faults += [
+        f"{name} has shape {tuple(shape)}, expected {tuple(parameters[name].shape)}"
+        for name, shape in shapes.items()
+        if name in parameters and parameters[name].shape != shape
+    ]
+    if faults:
+        listed = listing(f"{card.folder}: {len(faults)} weights do not fit this model", faults)
+        raise ValueError(f"{listed}; take the foundations and the heads that it was trained with")
 
 
 def promised(name: str, card: Card) -> bool:

@@ -24,12 +24,15 @@ from pathlib import Path
 from typing import Any
 
 import ullava
+from ullava.configs.load import find_shipped
 from ullava.configs.schema import ModelConfig
+from ullava.models.folders.hub import find_moved
 
 CARD = "ullava.json"
 PACKAGES = ("torch", "transformers", "tokenizers", "peft", "safetensors", "numpy", "bitsandbytes", "deepspeed")
 FOUNDED = {  # (head, its option) -> name of the foundation
-    ("mask", "sam"): "sam", ("detector", "weights"): "detector", ("detector", "text"): "detector_text",
+    ("mask", "sam"): "sam", ("mask", "weights"): "segmenter",
+    ("detector", "weights"): "detector", ("detector", "text"): "detector_text",
 }  # fmt: skip
 AUTO = {"model_type": "ullava", "architectures": ["UllavaForCausalLM"]}  # config.json, for transformers' Auto classes
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,6 +154,7 @@ def write_card(
         trained: a line per stage before this run.
         run: the whole YAML of the run that writes; its stage gets a line.
     """
+    config = rehouse(config, lambda base: path_for_card(folder, base))
     hashes = {name: fingerprint(place(folder, base)) for name, base in foundations(config).items()}
     stages = [*trained, *([{"learn": run["learn"], "foundations": hashes}] if run else [])]
     card = {
@@ -171,9 +175,32 @@ def write_card(
 
 
 def place(folder: str | Path, base: str) -> str:
-    """Where a foundation lies: inside a merged folder, or where its path says."""
-    inside = Path(folder, base)
-    return str(inside) if inside.exists() else base
+    """Where a foundation lies, whatever the working directory is.
+
+    A card's relative path is looked up inside its folder (a merged model), then from each folder above it: so a
+    project's runs find its foundations from anywhere, and after the whole project was moved. What is nowhere there lies
+    where its path says from the working directory, in the package, or in this machine's hub cache.
+    """
+    located = locate(folder, base)
+    if located is None:
+        return find_moved(find_shipped(base))
+    if located != Path(folder, base) and Path(base).exists() and located.samefile(base):
+        return base
+    return str(located)
+
+
+def locate(folder: str | Path, base: str) -> Path | None:
+    """The path of a foundation as seen from the folder whose card names it; None where it is not to be seen."""
+    above = (Path(folder), *Path(folder).resolve().parents)
+    return next((Path(start, base) for start in above if Path(start, base).exists()), None)
+
+
+def path_for_card(folder: str | Path, base: str) -> str:
+    """The path of a foundation as a card in `folder` names it: absolute where `place` would not find a relative one."""
+    located = locate(folder, base)
+    if located == Path(folder, base) or not Path(base).exists():
+        return base
+    return base if located is not None and located.samefile(base) else str(Path(base).absolute())
 
 
 def foundations(config: ModelConfig) -> dict[str, str]:

@@ -185,6 +185,6 @@ def looking(names: Collection[str]) -> Iterator[str]:
     seeing = [name for name in in_order(names) if HEADS[name].tower_part]
     choosy = [name for name in seeing if not HEADS[name].takes_any_frame]
     if len(choosy) > 1:
-        raise ValueError(f"model.heads: {' and '.join(choosy)} look at different frames; a batch has one kind, name one")
+        raise ValueError(f"model.heads: {' and '.join(choosy)} look at different frames, and a batch has one; name one")
     yield from choosy
     yield from (name for name in seeing if name not in choosy)

@@ -25,6 +25,7 @@ from ullava.datasets.images import View
 from ullava.models import losses
 from ullava.models.batching.batch import Batch
 from ullava.models.heads.base import HEADS, Head, Parts
+from ullava.models.heads.mask import MaskHead
 from ullava.models.heads.named import Ids, meanings, named
 from ullava.models.heads.pooling import under
 
@@ -104,7 +105,8 @@ class ContrastHead(Head):
     def build(cls, options: Mapping[str, Any], parts: Parts) -> "ContrastHead":
         """A head on what the mask head sees."""
         mask = parts.heads["mask"]
-        given = {"seen": mask.no_mask.shape[1], "view": mask.tower.view}
+        assert isinstance(mask, MaskHead)  # `depends_on` sees to it
+        given = {"seen": mask.segmenter.prompt_width, "view": mask.segmenter.view}
         return make(cls, options, "model.heads.contrast", width=parts.width, **given)
 
     def bind_embeddings(self, words: nn.Embedding) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -72,7 +71,6 @@ class DetectorHead(Head):
 
     Args:
         width: of the language model.
-        view: the vision tower's, in whose square the targets are.
         opened: the detector; its backbone stays outside, its text encoder is not needed.
     """
 
@@ -83,10 +81,10 @@ class DetectorHead(Head):
     takes_any_frame = True
     precise = True
 
-    def __init__(self, width: int, view: View, opened: Opened, *, dtype: torch.dtype = torch.float32):
+    def __init__(self, width: int, opened: Opened, *, dtype: torch.dtype = torch.float32):
         super().__init__()
         finder, backbone = without_senses(opened.detector)
-        self.view, self.finder = view, finder
+        self.finder = finder
         self.project = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, finder.config.d_model))
         frame = View(opened.longest, "corner", background=(0, 0, 0))
         self.tower = DetectorTower(backbone.to(dtype), frame, opened.mean, opened.std, opened.source)
@@ -99,7 +97,7 @@ class DetectorHead(Head):
             key = "model.heads.detector.weights"
             random = parts.begins_random("detector")
             opened = outline_detector(weights, key=key) if random else open_detector(weights, text, key=key)
-            return cls(parts.width, parts.view, opened, dtype=parts.dtype)
+            return cls(parts.width, opened, dtype=parts.dtype)
 
         return make(on, options, "model.heads.detector")
 
@@ -149,8 +147,10 @@ class DetectorHead(Head):
         Our own: transformers' loss writes the wrong class columns from the third picture of a batch on, and reaches no
         parameter that proposes.
         """
+        # findings/grounding_dino_loss_columns.sh, findings/grounding_dino_proposals.sh
         found, kept = predicted.found, list(batch.promised[LOC].with_box)
-        truth = self.targets(batch)
+        # Fractions of each picture, not of the padded batch: findings/detr_boxes_in_a_batch.sh
+        truth = batch.promised[LOC].boxes.float()
         stages = [*zip(found.logits, found.boxes, strict=True), (found.proposal_logits, found.proposal_boxes)]
         sums = {name: truth.new_zeros(len(truth)) for name in self.losses_named}
         for logits, boxes in stages:
@@ -161,14 +161,6 @@ class DetectorHead(Head):
             terms = losses.box_l1(chosen, truth), losses.box_giou(chosen, truth), focal
             sums = {name: total + term for (name, total), term in zip(sums.items(), terms, strict=True)}
         return {name: total / len(stages) for name, total in sums.items()}
-
-    def targets(self, batch: Batch) -> Tensor:
-        """(M, 4) corners as fractions of each picture, from those in the vision tower's square."""
-        promised = batch.promised[LOC]
-        sizes = [promised.sizes[n] for n in promised.with_box]
-        rows = [(*self.view.placement((height, width)), (width, height) * 2) for height, width in sizes]
-        scale, shift, sides = promised.boxes.new_tensor(np.array(rows)).view(-1, 3, 4).unbind(1)
-        return (promised.boxes * self.view.side - shift) / scale / sides
 
     def results(self, predicted: Detected, batch: Batch) -> list[Box]:
         """The box of each promise's best query, in pixels of its picture, inside it."""

@@ -1,4 +1,5 @@
-"""Masks from [SEG]: its projected state is SAM's only prompt (LISA, arXiv:2308.00692; u-LLaVA, arXiv:2311.05348)."""
+"""Masks from [SEG]: its projected state is a segmenter's only prompt (LISA, arXiv:2308.00692; u-LLaVA,
+arXiv:2311.05348)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +9,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import SamModel
 
 from ullava.configs.registry import make
 from ullava.configs.tokens import KEY, SEG
@@ -19,18 +19,18 @@ from ullava.models.batching.batch import Batch, Promised
 from ullava.models.heads.base import HEADS, Head, Parts
 from ullava.models.heads.keyword_reader import KeywordReader
 from ullava.models.heads.standardise import Standardise
-from ullava.models.segmenters.sam import SamTower, invert, open_sam, sam_view
+from ullava.models.segmenters.base import SEGMENTERS, Maps, Segmenter, invert
 
 
 @dataclass(frozen=True)  # no slots: ZeRO-3 asks for vars() of what modules return
 class MaskLogits:
-    """Masks of N promises over SAM's square.
+    """Masks of N promises over the segmenter's square.
 
     Attributes:
         logits: (N, h, w).
         promised: what they are for.
         quality: (N,) the IoU that the decoder expects of each.
-        features: (Q, C, h / 4, w / 4) what SAM sees in the pictures that own a promise; a blank where none does.
+        features: (Q, C, h', w') what the segmenter sees in the pictures that own a promise; a blank where none does.
         keys: the projected states of the keywords that were heard.
     """
 
@@ -47,8 +47,7 @@ class MaskHead(Head):
 
     Args:
         width: of the language model.
-        sam: its mask decoder is the head's; its prompt encoder gives the "no mask" vector and the place codes.
-        tower: its frozen image encoder.
+        segmenter: what decodes; its children become the head's own.
         resolution: where masks are compared, "original" or "decoder".
         standardise: whether to take off the states what they have in common; for heads that begin at random.
         fusion: options of what lets [KEY] take part in a prompt, see `KeywordReader`; None: [SEG] is alone.
@@ -57,49 +56,62 @@ class MaskHead(Head):
     token = SEG
     losses_named = {"mask_bce": "mask", "mask_dice": "mask", "keyword_alignment": "keyword"}
     loss_weights = {"mask_bce": 2.0, "mask_dice": 0.5}  # u-LLaVA, arXiv:2311.05348, section 3
-    foundations = {"sam": "sam"}
+    foundations = {"sam": "sam", "weights": "segmenter"}
     tower_part = "sam_encoder"
 
     def __init__(
         self,
         width: int,
-        sam: SamModel,
-        tower: SamTower,
+        segmenter: Segmenter,
         *,
         resolution: str = "original",
         standardise: bool = False,
         fusion: Mapping[str, Any] | None = None,
     ):
         super().__init__()
-        channels = sam.config.mask_decoder_config.hidden_size
+        channels = segmenter.prompt_width
         self.standardise = Standardise(width) if standardise else None
         self.project = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, channels))
         self.fusion = None
         if fusion is not None:
             given = {"width": width, "channels": channels, "standardise": standardise}
             self.fusion, self.extra_tokens = make(KeywordReader, fusion, "model.heads.mask.fusion", **given), (KEY,)
-        self.mask_decoder = sam.mask_decoder
-        self.tower, self.resolution = tower, resolution
-        no_mask = sam.prompt_encoder.no_mask_embed.weight.detach().clone()
-        self.register_buffer("no_mask", no_mask[..., None, None], persistent=False)  # (1, C, 1, 1)
-        places = sam.get_image_wide_positional_embeddings().detach().clone()
-        self.register_buffer("places", places, persistent=False)  # (1, C, h, w)
+        for name, child in segmenter.named_children():
+            self.add_module(name, child)
+        self._segmenter = (segmenter,)  # in a tuple: its weights are the head's children by their own names
+        self.tower, self.resolution = segmenter.tower, resolution
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """What decodes."""
+        return self._segmenter[0]
 
     @classmethod
     def build(cls, options: Mapping[str, Any], parts: Parts) -> "MaskHead":
-        """A head on the SAM in `sam`, a folder or a published file."""
+        """A head on a segmenter: `sam: FOLDER_OR_FILE`, or `segmenter: KIND` and `weights:`."""
 
-        def on(*, sam: str, standardise: bool = False, fusion: dict[str, Any] | None = None) -> "MaskHead":
-            whole, tower = open_sam(sam, from_scratch=parts.begins_random("sam"), dtype=parts.dtype)
-            how = {"resolution": parts.losses.resolution, "standardise": standardise, "fusion": fusion}
-            return cls(parts.width, whole, tower, **how)
+        def on(
+            *,
+            sam: str | None = None,
+            segmenter: str = "sam",
+            weights: str | None = None,
+            standardise: bool = False,
+            fusion: dict[str, Any] | None = None,
+        ) -> "MaskHead":
+            kind, place = chosen(segmenter, weights, sam)
+            key = f"model.heads.mask.{'sam' if sam else 'weights'}"
+            random = parts.begins_random("sam")
+            decoder = SEGMENTERS[kind].open(place, key=key, from_scratch=random, dtype=parts.dtype)
+            resolution = parts.losses.resolution
+            return cls(parts.width, decoder, resolution=resolution, standardise=standardise, fusion=fusion)
 
         return make(on, options, "model.heads.mask")
 
     @classmethod
     def frame(cls, options: Mapping[str, Any]) -> View:
-        """SAM's square; a published file's is that of all three sizes of SAM."""
-        return sam_view(options["sam"])
+        """The segmenter's square."""
+        kind, place = chosen(options.get("segmenter", "sam"), options.get("weights"), options.get("sam"))
+        return SEGMENTERS[kind].frame(place)
 
     def bind_embeddings(self, words: nn.Embedding) -> None:
         """Shows the keyword's loss the words."""
@@ -110,46 +122,35 @@ class MaskHead(Head):
         """Logits for each [SEG] state; with fusion, the [KEY] states come behind."""
         promised = batch.promised[SEG]
         prompts, keys = self.prompts(states, batch, *further)
-        if len(promised) == 0:  # SAM takes no empty prompt, and every rank must use every parameter, in one order
-            blank = self.blank()
+        if len(promised) == 0:  # no segmenter takes empty prompts; every rank must use every parameter, in one order
+            blank = self.segmenter.blank()
             logits, quality = self.decode(blank, prompts[:, None, None])
-            return MaskLogits(logits[:0, 0], promised, quality[:0, 0], blank, keys)
-        features = self.encode(batch, list(promised.owners))
-        grid = prompts.new_zeros(len(features), promised.depth, 1, prompts.shape[1])
+            return MaskLogits(logits[:0, 0], promised, quality if quality is None else quality[:0, 0], blank[0], keys)
+        maps = self.encode(batch, list(promised.owners))
+        grid = prompts.new_zeros(len(maps[0]), promised.depth, 1, prompts.shape[1])
         grid[promised.pictures, promised.slots, 0] = prompts  # (Q, most promises of a picture, 1, C)
-        logits, quality = (some[promised.pictures, promised.slots] for some in self.decode(features, grid))
-        return MaskLogits(logits, promised, quality, features, keys)
+        logits, quality = (
+            some if some is None else some[promised.pictures, promised.slots] for some in self.decode(maps, grid)
+        )
+        return MaskLogits(logits, promised, quality, maps[0], keys)
 
     def prompts(self, states: Tensor, batch: Batch, *further: Tensor) -> tuple[Tensor, Tensor | None]:
-        """SAM's prompts, one at least, and the projected [KEY] states; both kinds go through one projection."""
+        """The prompts, one at least, and the projected [KEY] states; both kinds go through one projection."""
         if self.fusion is None:
             return self.project(heard(states, self.standardise)), None
         kinds = heard(states, self.standardise), heard(*further, self.fusion.standardise)
         prompts, keys = self.project(torch.cat(kinds)).split([len(kind) for kind in kinds])
         return self.fusion(prompts, keys, batch.promised[SEG], batch.promised[KEY]), keys
 
-    def encode(self, batch: Batch, owners: list[int]) -> Tensor:
-        """(Q, C, h, w) features of the pictures that own a promise."""
+    def encode(self, batch: Batch, owners: list[int]) -> Maps:
+        """The maps of the Q pictures that own a promise."""
         keys = [batch.frame_keys[n] for n in owners]
-        return self.tower.encode(batch.frames[owners], keys, [batch.frame_sizes[n] for n in owners])
+        return self.segmenter.encode(batch.frames[owners], keys, [batch.frame_sizes[n] for n in owners])
 
-    def blank(self) -> Tensor:
-        """(1, C, h, w) features of no picture; an encoder that learns has to see one."""
-        if not self.tower.learns:
-            return torch.zeros_like(self.places)
-        side = self.tower.view.side
-        return self.tower.encode(self.places.new_zeros(1, side, side, 3, dtype=torch.uint8), [""], [(side, side)])
-
-    def decode(self, features: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
-        """(Q, C, h, w) and (Q, K, 1, C) -> (Q, K, 4h, 4w) logits, and the IoU that is expected of them, (Q, K)."""
-        masks, quality = self.mask_decoder(
-            image_embeddings=features.to(grid.dtype),
-            image_positional_embeddings=self.places.to(grid.dtype).expand(len(features), -1, -1, -1),
-            sparse_prompt_embeddings=grid,
-            dense_prompt_embeddings=self.no_mask.to(grid.dtype).expand(features.shape),
-            multimask_output=False,
-        )[:2]
-        return masks[:, :, 0], quality[:, :, 0]
+    def decode(self, maps: Maps, prompts: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Maps of Q frames and (Q, K, N, C) -> (Q, K, h, w) logits, and the IoU expected of them, (Q, K)."""
+        decoded = self.segmenter.decode(maps, prompts)
+        return decoded.logits, decoded.quality
 
     def losses(self, predicted: MaskLogits, batch: Batch) -> Mapping[str, Tensor]:
         """mask_bce and mask_dice, (M,) each, for the promises that have a mask; of keywords, keyword_alignment."""
@@ -201,20 +202,28 @@ class MaskHead(Head):
         return [mask.sigmoid().cpu().numpy() for mask in masks]
 
     def scores(self, predicted: MaskLogits) -> list[float]:
-        """The IoU that SAM's decoder expects, which learns nothing here and is as good as the SAM it came with."""
+        """The IoU that the decoder expects, which learns nothing here and is as good as the segmenter it came with."""
+        if predicted.quality is None:
+            return []
         return predicted.quality.detach().float().clamp(0, 1).tolist()
 
     def activation_bytes(self, itemsize: int) -> float:
-        """SAM's two-way blocks over the grid's places, upscaling, and losses over the whole square.
+        """Those of the segmenter's decoder and of the losses."""
+        return self.segmenter.activation_bytes(itemsize)
 
-        Each block keeps about twelve tensors as wide as the grid's features; upscaling, by two and by two again at a
-        quarter and an eighth of the channels, keeps each result thrice; the losses six of the square's numbers in
-        float32.
-        """
-        channels, cells = self.places.shape[1], self.places.shape[2] * self.places.shape[3]
-        blocks = len(self.mask_decoder.transformer.layers) * 12 * channels * cells
-        upscaled = 3 * (4 * cells * channels // 4 + 16 * cells * channels // 8)
-        return itemsize * (blocks + upscaled) + 6 * 4 * self.tower.view.side**2
+
+def chosen(segmenter: str, weights: str | None, sam: str | None) -> tuple[str, str]:
+    """The kind of segmenter, and its weights; `sam: FOLDER` is short for both.
+
+    Raises:
+        ValueError: nothing names the weights, or two options do.
+    """
+    if sam is not None and (weights is not None or segmenter != "sam"):
+        raise ValueError("model.heads.mask: `sam` names a SAM's weights by itself; drop it, or segmenter and weights")
+    found = sam if weights is None else weights
+    if found is None:
+        raise ValueError("model.heads.mask: option 'sam' is missing, or 'segmenter' and 'weights'")
+    return segmenter, found
 
 
 def heard(states: Tensor, standardise: Standardise | None) -> Tensor:

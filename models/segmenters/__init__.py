@@ -1,1 +1,5 @@
-"""What turns features of a picture and a prompt into masks."""
+"""What draws masks. Importing this package registers all segmenters."""
+
+from ullava.configs.registry import import_modules
+
+import_modules(__name__)

@@ -53,6 +53,7 @@ def legacy(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerFast:
             "has another; take native"
         )
     marks = {tokenizer.bos_token, tokenizer.eos_token, tokenizer.unk_token}
+    # findings/llama_added_tokens.sh
     for token in rules["added_tokens"]:
         strips = token["content"] not in marks
         token |= {"lstrip": strips, "rstrip": strips, "normalized": False, "single_word": False}

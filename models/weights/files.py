@@ -15,6 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ullava.models.weights.progress import progress
+
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 WHOLE = ("model.safetensors", "pytorch_model.bin")
 PICKLES = (".bin", ".pt", ".pth")
@@ -67,7 +69,7 @@ def read_shards(index: Path, *, trust: bool) -> dict[str, Tensor]:
     if absent:
         raise FileNotFoundError(f"{index}: lists {len(shards)} shards, missing: {', '.join(absent)}; fetch them")
     tensors: dict[str, Tensor] = {}
-    for name in shards:
+    for name in progress(shards, f"opening {index.parent.name}"):
         tensors |= read_file(index.parent / name, trust=trust)
     lost = sorted(set(places) - set(tensors))
     if lost:

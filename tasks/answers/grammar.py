@@ -11,7 +11,7 @@ Our own `named` puts the name where the token is said, so that the state which d
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -130,10 +130,15 @@ class Sentences:
         ways: the sentences, each with the token in it; training draws from them, eval_dialogues have the last.
     """
 
-    labels: ClassVar[Mapping[str, str]] = {SEG: ""}
-    says: ClassVar[tuple[str, ...]] = (SEG,)
-
     ways: tuple[str, ...]
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return {SEG: ""}
+
+    @property
+    def says(self) -> tuple[str, ...]:
+        return (SEG,)
 
     def write(
         self, owners: Sequence[str], name: str = "", reason: str = "", rng: np.random.Generator | None = None

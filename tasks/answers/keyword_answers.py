@@ -10,7 +10,6 @@ their mask alone.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -29,10 +28,12 @@ class KeywordAnswers:
         says: the tokens, in the order of the text.
     """
 
-    labels: ClassVar[Mapping[str, str]] = {KEY: "", SEG: ""}
-
     ways: tuple[str, ...]
     says: tuple[str, ...]
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return {KEY: "", SEG: ""}
 
     def write(
         self, owners: Sequence[str], name: str = "", reason: str = "", rng: np.random.Generator | None = None

@@ -40,7 +40,7 @@ FORMS = {  # name of a phrasebook -> how instruction and list stand together
 def list_questions(name: str) -> Questions:
     """The ways to ask for a list: of a phrasebook, or of a `.json` file of questions with a slot.
 
-    The exam is LaSagnA's (test_sem.py): the first instruction.
+    The evaluation question is LaSagnA's (test_sem.py): the first instruction.
 
     Raises:
         LookupError: no such name.

@@ -1,7 +1,7 @@
 """LISA's questions and answers, on which its weights were trained.
 
-Source: dvlab-research/LISA, Apache-2.0, utils/utils.py; the exam is that of its validation (utils/dataset.py). What it
-never asks, for boxes and salient objects, is asked in our words.
+Source: dvlab-research/LISA, Apache-2.0, utils/utils.py; the evaluation question is that of its validation
+(utils/dataset.py). What it never asks, for boxes and salient objects, is asked in our words.
 """
 
 from dataclasses import replace
@@ -16,7 +16,7 @@ SEGMENT = Questions(
         f"What is {SLOT} in this image? Please respond with segmentation mask.",
         f"What is {SLOT} in this image? Please output segmentation mask.",
     ),
-    exam=f"What is {SLOT} in this image? Please output segmentation mask.",
+    eval_question=f"What is {SLOT} in this image? Please output segmentation mask.",
 )
 ANSWERS = (
     f"It is {SEG}.",

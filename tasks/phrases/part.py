@@ -21,7 +21,7 @@ OPERATE = Questions(
         f"Look at the {SLOT}: which part do you {DEED}? Segment it.",
         f"Segment the part of the {SLOT} that one would {DEED}.",
     ),
-    exam=f"Which part of the {SLOT} would you {DEED}?",
+    eval_question=f"Which part of the {SLOT} would you {DEED}?",
 )
 
 

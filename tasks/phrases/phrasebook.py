@@ -17,24 +17,24 @@ SLOT = "<class>"
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """Ways to ask one thing: `templates`, and the fixed `exam` of evaluation.
+    """Ways to ask one thing: `templates`, and `eval_question`, the fixed one of evaluations.
 
-    Training draws from both: u-LLaVA's own exam questions stand in none of its templates, so that it is asked in
+    Training draws from both: u-LLaVA's own evaluation questions stand in none of its templates, so that it is asked in
     evaluation what it was never asked before.
     """
 
     templates: tuple[str, ...]
-    exam: str
+    eval_question: str
 
     @property
     def drawn(self) -> tuple[str, ...]:
         """What training draws from, each question once."""
-        return tuple(dict.fromkeys((*self.templates, self.exam)))
+        return tuple(dict.fromkeys((*self.templates, self.eval_question)))
 
 
 SENTENCE = Questions(  # LISA's, as WHY: dvlab-research/LISA, Apache-2.0, utils/utils.py and utils/dataset.py
     (f"{SLOT} Please respond with segmentation mask.", f"{SLOT} Please output segmentation mask."),
-    exam=f"{SLOT} Please output segmentation mask.",
+    eval_question=f"{SLOT} Please output segmentation mask.",
 )
 WHY = Questions(
     (
@@ -42,7 +42,7 @@ WHY = Questions(
         "Please output segmentation mask and explain the reason.",
         "Please output segmentation mask and give some explanation.",
     ),
-    exam="Please output segmentation mask and explain why.",
+    eval_question="Please output segmentation mask and explain why.",
 )
 
 
@@ -78,7 +78,7 @@ LOCATE = Questions(
         f"Draw a box around the {SLOT}.",
         f"Show me with a box where the {SLOT} is.",
     ),
-    exam=f"Locate the {SLOT} in the image.",
+    eval_question=f"Locate the {SLOT} in the image.",
 )
 SALIENT = Questions(
     (
@@ -87,7 +87,7 @@ SALIENT = Questions(
         "Which object catches the eye? Give me its mask.",
         "Output the mask of the object that stands out.",
     ),
-    exam="Find the salient object in the image.",
+    eval_question="Find the salient object in the image.",
 )
 DESCRIBE_PICTURE = Questions(
     (
@@ -98,7 +98,7 @@ DESCRIBE_PICTURE = Questions(
         "Say briefly what you see in the image.",
         "Summarize the picture.",
     ),
-    exam="Describe the image in one sentence.",
+    eval_question="Describe the image in one sentence.",
 )
 DESCRIBE_VIDEO = Questions(
     (
@@ -109,10 +109,10 @@ DESCRIBE_VIDEO = Questions(
         "Say briefly what goes on in the video.",
         "Summarize the clip.",
     ),
-    exam="Describe the video in one sentence.",
+    eval_question="Describe the video in one sentence.",
 )
 
-SEGMENT_EXAM = f"Output the segmentation mask of the {SLOT} in the image."
+EVAL_SEGMENT = f"Output the segmentation mask of the {SLOT} in the image."
 PHRASEBOOKS: Registry[Phrasebook] = Registry("phrasebook")
 PHRASEBOOKS.add(
     "ullava",
@@ -129,7 +129,7 @@ PHRASEBOOKS.add(
                 f"Look at the image, segment and locate the {SLOT} in the picture.",
                 f"Where is {SLOT}?",
             ),
-            exam=SEGMENT_EXAM,
+            eval_question=EVAL_SEGMENT,
         ),
         locate=LOCATE,
         salient=SALIENT,
@@ -144,7 +144,7 @@ PHRASEBOOKS.add(
                 "Output the mask of the salient part in the image and the reason.",
                 "Look at the image, segment the main object in the picture and explain.",
             ),
-            exam=SALIENT.exam,
+            eval_question=SALIENT.eval_question,
         ),
     ),
 )
@@ -163,7 +163,7 @@ PHRASEBOOKS.add(
                 f"Look at the image, segment the {SLOT} in the picture.",
                 f"Where is {SLOT}?",
             ),
-            exam=SEGMENT_EXAM,
+            eval_question=EVAL_SEGMENT,
         ),
         locate=LOCATE,
         salient=SALIENT,
@@ -178,7 +178,7 @@ PHRASEBOOKS.add(
                 "Output the mask of the salient part in the image?",
                 "Look at the image, segment the main object in the picture and explain.",
             ),
-            exam=SALIENT.exam,
+            eval_question=SALIENT.eval_question,
         ),
         grammar="ullava_v1",
     ),
@@ -192,7 +192,7 @@ def fill(question: str, phrase: str) -> str:
 
 
 def phrasebook(name: str, *, slotted: bool) -> Phrasebook:
-    """The phrasebook of that name; or of a `.json` file, whose first question is also the exam's.
+    """The phrasebook of that name; or of a `.json` file, whose first question is also that of evaluations.
 
     Args:
         name: a key of PHRASEBOOKS or a path.
@@ -204,7 +204,8 @@ def phrasebook(name: str, *, slotted: bool) -> Phrasebook:
     """
     if name.endswith(".json"):
         drawn = read_questions(Path(name), slotted=slotted)
-        return Phrasebook(*[Questions(drawn, drawn[0])] * 4)
+        asked = Questions(drawn, drawn[0])
+        return Phrasebook(segment=asked, locate=asked, salient=asked, explain=asked)
     if name not in PHRASEBOOKS:
         raise LookupError(f"phrases: {PHRASEBOOKS.unknown(name)}; or name a .json file of questions")
     return PHRASEBOOKS[name]

@@ -7,7 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from ullava.datasets import images, masks, videos
+from ullava.datasets import images, videos
+from ullava.datasets.formats import mask_pictures
 from ullava.datasets.structures import Picture, Video
 from ullava.datasets.watchdog import within
 
@@ -35,7 +36,7 @@ def test_a_decode_that_hangs_in_c_is_cut(pipe, monkeypatch):
     lambda path: videos.read_frames(Video(path), 4),
     lambda path: images.read(Picture(path)),
     lambda path: images.size_of(path),
-    lambda path: masks.label_map(path),
+    lambda path: mask_pictures.label_map(path),
 ])  # fmt: skip
 def test_a_pipe_is_not_waited_for(pipe, read):
     with pytest.raises(ValueError, match="film.mp4: expected a .*, found no regular file"):

@@ -11,7 +11,8 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from ullava.datasets import masks
-from ullava.datasets.masks import Foreground, LabelPixels, Polygons, RunLengths, Union
+from ullava.datasets.formats.mask_pictures import Foreground, LabelPixels
+from ullava.datasets.masks import Polygons, RunLengths, Union
 
 SQUARE = """
     ......

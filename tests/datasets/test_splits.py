@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ullava.checking.config_checks import count
+from ullava.checking.row_checks import count
 from ullava.datasets.exclude import Without
 from ullava.datasets.readers.base import READERS, Reader
 from ullava.datasets.splits import Beginning, Part

@@ -7,7 +7,9 @@ import torch
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from ullava.models.assembly import Assembled, assemble
+from ullava.models.auto import UllavaForCausalLM
 from ullava.models.batching.collator import Collator
+from ullava.models.folders.checkpoints import save
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +49,18 @@ def collate(still) -> Collator:
 def batch(still, collate):
     """Makes a batch of dialogues."""
     return lambda *dialogues: collate([still.processor(dialogue) for dialogue in dialogues])
+
+
+@pytest.fixture(scope="session")
+def run_folder(recipe, tmp_path_factory):
+    """A run's folder, on the tiny zoo; no test changes it."""
+    assembled = assemble(recipe())
+    folder = tmp_path_factory.mktemp("auto") / "run"
+    save(folder, assembled.model, assembled.config, assembled.processor.tokenizer)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(run_folder):
+    """That run as transformers opens it; no test changes it."""
+    return UllavaForCausalLM.from_pretrained(run_folder)

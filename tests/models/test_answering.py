@@ -123,7 +123,7 @@ def test_a_token_speaks_of_the_last_picture_shown(answerer, world, monkeypatch):
     tokenizer = answerer.processor.tokenizer
     ids = torch.tensor([tokenizer(" [SEG] [LOC]</s>")["input_ids"]])
     generate = answerer.generate
-    monkeypatch.setattr(answerer, "generate", lambda *prompt: replace(generate(*prompt), ids=ids, cache=None))
+    monkeypatch.setattr(answerer, "generate", lambda prompt: replace(generate(prompt), ids=ids, cache=None))
     region = world.region(1, place=1)
     turns = (
         Turn("<image>What is here?", "It.", media=(0,)),
@@ -182,8 +182,8 @@ def test_boxes_need_no_mask_head(recipe, world, monkeypatch):
     ids = torch.tensor([assembled.processor.tokenizer(" [LOC]</s>")["input_ids"]])
     generate = answerer.generate
 
-    def say(embeds, attention_mask):
-        return replace(generate(embeds, attention_mask), ids=ids, cache=None)
+    def say(prompt):
+        return replace(generate(prompt), ids=ids, cache=None)
 
     monkeypatch.setattr(answerer, "generate", say)
     dialogue = world.dialogue("rec", [1], ("Where is it?", ""))

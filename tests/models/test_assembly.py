@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ullava.models.assembly import assemble, reopen
+from ullava.models.assembly import assemble, blueprint, reopen
 from ullava.models.folders.checkpoints import save
 
 
@@ -138,3 +138,24 @@ def test_a_word_and_no_lone_space_stands_before_an_owner_token(still):
     words = tokenizer.convert_ids_to_tokens(ids)
     assert words[words.index("[SEG]") - 1] == words[words.index("[LOC]") - 1] == ":"
     assert words[words.index("[tag]") - 1] == ";"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"heads": {}},
+        {"lora": {"rank": 2}, "tokens": {"NEG": ""}, "projector": "linear"},
+        {"vision": None, "lora": {}, "projector": "linear"},  # of a parent
+    ],
+)
+def test_a_network_without_weights_has_the_shapes_of_the_real_one(recipe, stage_one, zoo, changes):
+    given = {"llm": str(stage_one[0])} if "vision" in changes else {}
+    config = recipe(**changes | given)
+    if "heads" not in changes:
+        keyed = config.heads["mask"] | {"fusion": {}}
+        config = config.model_copy(update={"heads": config.heads | {"mask": keyed, "contrast": {"channels": 8}}})
+    real = {name: (p.shape, p.requires_grad) for name, p in assemble(config).model.named_weights()}
+    bare = dict(blueprint(config).named_weights())
+    assert {name: (p.shape, p.requires_grad) for name, p in bare.items()} == real
+    assert {p.device.type for p in bare.values()} == {"meta"}

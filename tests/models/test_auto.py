@@ -1,120 +1,116 @@
-"""transformers' Auto classes open our folders, and everything generates by transformers' own `generate`."""
+"""transformers' Auto classes open our folders once `ullava.auto` is imported, and generate by their own `generate`."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.modeling_utils import PreTrainedModel
 
-from ullava.configs.schema import GenerationConfig
-from ullava.models.answering import open_answerer
-from ullava.models.assembly import assemble
-from ullava.models.folders.checkpoints import save
+import ullava.auto  # noqa: F401, registers
+from ullava.models.auto import device_named
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def folder(recipe, tmp_path_factory):
-    """A run's folder."""
-    assembled = assemble(recipe())
-    place = tmp_path_factory.mktemp("auto") / "run"
-    save(place, assembled.model, assembled.config, assembled.processor.tokenizer)
-    return place
+def run_python(code: str) -> str:
+    """What a fresh Python prints that runs `code` at the root of the checkout."""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
 
 
-@pytest.fixture(scope="module")
-def model(folder):
-    return AutoModelForCausalLM.from_pretrained(folder)
+def test_importing_ullava_loads_nothing_heavy_and_hides_no_finder():
+    code = "import sys; before = list(sys.meta_path); import ullava; print(sys.meta_path == before, *sys.modules)"
+    same, *modules = run_python(code).split()
+    assert same == "True" and not {"torch", "transformers", "numpy"} & set(modules)
 
 
 @pytest.mark.parametrize("first", ["ullava", "transformers"])
-def test_both_classes_know_us_in_either_order(folder, first):
+def test_importing_ullava_registers_nothing_in_either_order(first):
     second = {"ullava": "transformers", "transformers": "ullava"}[first]
-    told = f"""
-import sys
+    code = f"import {first}, {second}; from transformers import CONFIG_MAPPING; print('ullava' in CONFIG_MAPPING)"
+    assert run_python(code).strip() == "False"
+
+
+@pytest.mark.parametrize("first", ["ullava.auto", "transformers"])
+def test_the_auto_classes_know_us_in_either_order(run_folder, first):
+    second = {"ullava.auto": "transformers", "transformers": "ullava.auto"}[first]
+    code = f"""
 import {first}
-if {first!r} == "ullava":
-    assert not {{"torch", "transformers"}} & sys.modules.keys(), "import ullava is heavy"
 import {second}
-from transformers import AutoConfig, AutoModelForCausalLM
-config = AutoConfig.from_pretrained({str(folder)!r})
-assert type(config).__name__ == "UllavaConfig"
-assert type(AutoModelForCausalLM.from_pretrained({str(folder)!r})).__name__ == "UllavaForCausalLM"
+from transformers import AutoConfig, AutoModelForCausalLM, AutoProcessor
+for kind in (AutoConfig, AutoModelForCausalLM, AutoProcessor):
+    print(type(kind.from_pretrained({str(run_folder)!r})).__name__)
 """
-    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
+    assert run_python(code).split() == ["UllavaConfig", "UllavaForCausalLM", "UllavaProcessor"]
 
 
-def test_the_model_is_one_of_transformers(model, folder):
+def test_the_model_is_one_of_transformers(model, run_folder):
     assert isinstance(model, PreTrainedModel)
-    assert isinstance(model.config, type(AutoConfig.from_pretrained(folder)))
+    assert isinstance(model.config, type(AutoConfig.from_pretrained(run_folder)))
     assert model.dtype == torch.float32 and not model.training
 
 
-def only(model, *tokens: str) -> list[int]:
-    """All ids but those of `tokens`: what `generate` has to suppress, so that nothing else is said."""
-    tokenizer = model.answerer.processor.tokenizer
-    return sorted(set(range(len(tokenizer))) - set(tokenizer.convert_tokens_to_ids(list(tokens))))
-
-
-def test_asking_is_what_inference_does(model, folder, world):
-    options = {"suppress_tokens": only(model, "[SEG]", "[LOC]")}
-    reply = model.ask("Can you segment the red circle?", world.folder / "0.png", max_new_tokens=6, **options)
-    question = world.dialogue("ask", [0], ("Can you segment the red circle?", ""))
-    (answer,) = open_answerer(str(folder), GenerationConfig(max_new_tokens=6, options=options))([question])
-    assert reply.text == answer.text
-    assert len(reply.masks) == reply.text.count("[SEG]") and len(reply.boxes) == reply.text.count("[LOC]")
-    assert len(reply.masks) + len(reply.boxes) == 6
-    assert list(reply.boxes) == list(answer.predictions["box"])
-    for mask, expected in zip(reply.masks, answer.predictions["mask"], strict=True):
-        assert mask.shape == (60, 80)
-        np.testing.assert_array_equal(mask, np.asarray(expected) > 0.5)
-
-
-def test_options_of_generate_are_obeyed(model, world):
-    asked = ("Where is it?", world.folder / "0.png")
-    assert model.ask(*asked, max_new_tokens=3, suppress_tokens=only(model, "[SEG]")).text == "[SEG] [SEG] [SEG]"
-    drawn = [model.ask(*asked, max_new_tokens=8, do_sample=True, temperature=5.0, seed=n).text for n in range(4)]
-    assert len(set(drawn)) > 1
-    with pytest.raises(ValueError, match="generation.options: expected one answer a question, found 2 for 1"):
-        model.ask(*asked, max_new_tokens=4, num_beams=2, num_return_sequences=2)
-
-
-def test_generate_and_forward_are_the_language_models(model, folder):
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+def test_generate_and_forward_are_the_language_models(model, run_folder):
+    tokenizer = AutoTokenizer.from_pretrained(run_folder)
     inputs = tokenizer("What is here?", return_tensors="pt")
-    told = {"max_new_tokens": 5, "min_new_tokens": 5, "num_return_sequences": 2, "num_beams": 2, "pad_token_id": 2}
+    options = {"max_new_tokens": 5, "min_new_tokens": 5, "num_return_sequences": 2, "num_beams": 2}
     with torch.no_grad():
-        assert model.generate(**inputs, **told).shape[0] == 2
+        assert model.generate(**inputs, **options).shape == (2, inputs["input_ids"].shape[1] + 5)
         logits = model(**inputs).logits
         torch.testing.assert_close(logits, model.network.llm(**inputs).logits)
 
 
-def test_what_nobody_would_obey_is_refused(folder):
-    with pytest.raises(TypeError, match="no argument device_map; there are dtype, precision,"):
-        AutoModelForCausalLM.from_pretrained(folder, device_map="auto")
+def test_what_nobody_would_obey_is_refused(run_folder):
+    with pytest.raises(TypeError, match="no argument max_memory; there are dtype, device_map, precision,"):
+        AutoModelForCausalLM.from_pretrained(run_folder, max_memory={0: "1GB"})
 
 
 @pytest.mark.parametrize(
-    ("named", "expected"), [({"dtype": torch.bfloat16}, torch.bfloat16), ({"precision": "fp16"}, torch.float16)]
-)
-def test_dtype_is_a_precision(folder, named, expected, tmp_path):
-    model = AutoModelForCausalLM.from_pretrained(folder, **named)
+    ("named", "expected"),
+    [
+        ({"dtype": torch.bfloat16}, torch.bfloat16), ({"torch_dtype": torch.float16}, torch.float16),
+        ({"precision": "fp16"}, torch.float16), ({"dtype": "bfloat16"}, torch.bfloat16),
+        ({"dtype": "auto"}, torch.float32), ({"dtype": "bfloat16", "precision": "bf16"}, torch.bfloat16),
+    ],
+)  # fmt: skip
+def test_dtype_is_a_precision(run_folder, named, expected, tmp_path):
+    model = AutoModelForCausalLM.from_pretrained(run_folder, **named)
     assert model.network.llm.dtype == expected
     assert next(model.network.heads["box"].parameters()).dtype == torch.float32
-    with pytest.raises(ValueError, match="these weights are rounded"):
-        model.save_pretrained(tmp_path / "again")
+    if expected != torch.float32:
+        with pytest.raises(ValueError, match="these weights are rounded"):
+            model.save_pretrained(tmp_path / "again")
 
 
-def test_what_is_saved_opens_again(model, tmp_path):
-    model.save_pretrained(tmp_path / "again")
-    again = dict(AutoModelForCausalLM.from_pretrained(tmp_path / "again").network.named_weights())
-    assert all(torch.equal(weight, again[name]) for name, weight in model.network.named_weights())
+def test_two_precisions_are_refused(run_folder):
+    with pytest.raises(ValueError, match="expected one precision, found bf16, fp16"):
+        AutoModelForCausalLM.from_pretrained(run_folder, dtype=torch.float16, precision="bf16")
+
+
+@pytest.mark.parametrize("named", [{"device_map": "cpu"}, {"device_map": {"": "cpu"}}, {"device": "cpu"}])
+def test_the_device_is_the_one_that_is_named(run_folder, named):
+    assert AutoModelForCausalLM.from_pretrained(run_folder, **named).device == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("device", "device_map", "expected"),
+    [
+        (None, None, None), (None, "auto", None), ("cuda:1", None, "cuda:1"), (None, {"": "cuda:1"}, "cuda:1"),
+        (torch.device("cuda", 1), "cuda:1", "cuda:1"), (None, "cpu", "cpu"),
+    ],
+)  # fmt: skip
+def test_devices_are_named_as_in_transformers(device, device_map, expected):
+    assert device_named(device, device_map) == expected
+
+
+@pytest.mark.parametrize(("device", "device_map"), [("cpu", "cuda"), (None, {"llm": "cuda:0", "heads": "cuda:1"})])
+def test_one_network_lives_on_one_device(device, device_map):
+    with pytest.raises(ValueError, match="device_map: expected one device for the whole network, found c"):
+        device_named(device, device_map)
 
 
 def test_a_published_folder_says_how_to_become_ours(tmp_path):

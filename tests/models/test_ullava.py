@@ -71,8 +71,8 @@ def test_the_language_loss_is_the_language_models_own(still, world, batch):
 def test_features_stand_exactly_at_their_patches(still, dialogues, batch):
     model, found = still.model, batch(*dialogues)
     with torch.no_grad():
-        embeds, words = model.embed(found), model.llm.get_input_embeddings()(found.input_ids)
-        (features,) = model.media_tokens([found.pictures])
+        embeds, words = model.backbone.embed(found), model.llm.get_input_embeddings()(found.input_ids)
+        (features,) = model.backbone.media_tokens([found.pictures])
     patch = found.input_ids == still.processor.tokenizer.convert_tokens_to_ids("<image_patch>")
     assert torch.equal(embeds[~patch], words[~patch])
     assert torch.equal(embeds[patch], features.flatten(0, 1))
@@ -85,10 +85,10 @@ def test_a_video_is_its_frames_means_then_its_patches_means(still, monkeypatch):
     dialogue = Dialogue("toy/f", Sample("toy/f", (Video("f.mp4"),)), (Turn("What is here?", "Nothing else."),))
     found = Collator(0)([still.processor(dialogue)])
     with torch.no_grad():
-        ((seen,),) = still.model.media_tokens([found.videos])
+        ((seen,),) = still.model.backbone.media_tokens([found.videos])
         each = still.model.vision.encode(frames, [str(n) for n in range(8)])  # (8, 16, 32)
         expected = still.model.projector(torch.cat([each.mean(1), each.mean(0)]))
-        embeds = still.model.embed(found)
+        embeds = still.model.backbone.embed(found)
     torch.testing.assert_close(seen, expected)
     at = found.input_ids == still.processor.tokenizer.convert_tokens_to_ids("<video_patch>")
     torch.testing.assert_close(embeds[at], expected)

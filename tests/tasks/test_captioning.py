@@ -22,7 +22,7 @@ def test_training_draws_a_question_and_a_caption():
 def test_the_exam_has_one_question_and_all_captions():
     (exam,) = Captioning().eval_dialogues(Sample("toy/1", PICTURE, turns=FIVE))
     assert exam.id == "toy/1#0"
-    assert exam.turns == (Turn(phrases.DESCRIBE_PICTURE.exam, "a dog", ("a dog", "the dog", "one dog")),)
+    assert exam.turns == (Turn(phrases.DESCRIBE_PICTURE.eval_question, "a dog", ("a dog", "the dog", "one dog")),)
 
 
 def test_a_written_question_is_kept():
@@ -33,7 +33,7 @@ def test_a_written_question_is_kept():
 
 def test_videos_are_asked_about_as_videos():
     (exam,) = VideoCaptioning().eval_dialogues(Sample("toy/1", VIDEO, turns=FIVE))
-    assert exam.turns[0].question == phrases.DESCRIBE_VIDEO.exam
+    assert exam.turns[0].question == phrases.DESCRIBE_VIDEO.eval_question
     assert VideoCaptioning.name == "video_captioning" and Captioning.name == "captioning"
     assert VideoCaptioning().metrics == ("captions",) and VideoCaptioning().heads == ()
 

@@ -123,3 +123,23 @@ def test_a_row_that_mirrors_shows_half_of_its_samples_so():
     assert shown == [sample.media[0].mirrored for _, sample, _ in epoch_of(mirrored, 0)]
     drawn = [[(sample.id, number) for _, sample, number in epoch_of(mixture, 0)] for mixture in (plain, mirrored)]
     assert drawn[0] == drawn[1]  # and nothing else changes
+
+
+def test_spares_are_drawn_from_a_stream_of_their_own():
+    """Resumed runs and other ranks read the same ones, and what a task draws at a place says nothing about them."""
+    mixture = mix(("a", 40, 1.0), ("b", 1000, 1.0), seed=7)
+    place = next(k for k in range(1040) if mixture.row_of(2, k) == 1)
+    spares = mixture.spares((2, place), 8)
+    # The fourth of the streams that `mixture` lists, of (seed, stream, epoch, position), over the records of row b.
+    assert spares == np.random.default_rng((7, 3, 2, place)).integers(1000, size=8).tolist()
+    assert mixture.spares((2, place), 8) == spares and mixture.spares((2, place), 3) == spares[:3]
+    for stream in (0, 1, 2, 4):
+        assert spares != np.random.default_rng((7, stream, 2, place)).integers(1000, size=8).tolist()
+    other = next(k for k in range(place + 1, 1040) if mixture.row_of(2, k) == 1)
+    assert mixture.spares((2, other), 8) != spares
+
+
+def test_spares_are_records_of_the_same_row():
+    mixture = mix(("few", 3, 100.0), ("many", 300, 1.0))
+    few = [k for k in range(600) if mixture.row_of(0, k) == 0]
+    assert {spare for k in few for spare in mixture.spares((0, k), 2)} == {0, 1, 2}

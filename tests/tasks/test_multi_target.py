@@ -74,7 +74,7 @@ def test_lasagnas_marks_stand_around_the_list_for_its_weights():
 @pytest.mark.skipif(not PROMPTS.is_file(), reason=f"{PROMPTS} is not here ($ULLAVA_SHARED)")
 def test_lasagnas_own_program_asks_and_answers_in_these_words():
     published = json.loads(PROMPTS.read_text())
-    question = fill(list_questions("lasagna_marked").exam, "dog, cat, person")
+    question = fill(list_questions("lasagna_marked").eval_question, "dog, cat, person")
     assert f"<im_end>\n{question} ASSISTANT:" in published["generate_prompt"]
     answer = published["generated_text"].replace("<ins>", SEG).replace("<no_ins>", NEG)
     assert glean(answer).names == ("dog", "cat", "person") and glean(answer).tokens == (SEG, NEG, SEG)

@@ -24,8 +24,8 @@ from typing import Any
 import torch
 
 import ullava.training.trainer  # noqa: F401, the import that takes long
+from ullava.commands.train import main
 from ullava.configs.messages import run_command
-from ullava.training.train import main
 
 
 def no_number(result: Any) -> Any:

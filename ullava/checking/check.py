@@ -4,29 +4,18 @@ Needs neither weights nor a GPU. Annotation files are opened; pictures are only 
 more.
 """
 
-import argparse
 import math
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ullava.checking.config_checks import (
-    Opened,
-    best_fault,
-    count,
-    dataset_faults,
-    heads_of,
-    model_faults,
-    open_rows,
-    part_of,
-    run_faults,
-    trained_faults,
-)
-from ullava.checking.datasets import DEPTHS, Depth, Inspected, balance, inspect, issues
+from ullava.checking.config_checks import best_fault, evaluation_faults, heads_of, model_faults, run_faults
+from ullava.checking.datasets import Depth, Inspected, balance, inspect, issues
+from ullava.checking.network_checks import network_faults
 from ullava.checking.page import Checked, lines, summary, write
 from ullava.checking.pictures import DrawnExample, example
+from ullava.checking.row_checks import Opened, count, dataset_faults, open_rows, part_of
 from ullava.configs.load import ConfigError, apply, build, read_run
 from ullava.configs.plugins import load_plugins_of
 from ullava.configs.schema import DataRow, EvaluationConfig, ModelConfig, RunConfig, TrainingConfig
@@ -81,15 +70,18 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Reading:
     except ConfigError as error:
         faults += str(error).splitlines()
     model = part_of(ModelConfig, tree.get("model"))
-    opened, scores, found = open_rows(tree, heads_of(tree.get("model"), model))
+    processor, _ = open_processor(tree)
+    opened, scores, found = open_rows(tree, heads_of(tree.get("model"), model), processor.fit if processor else None)
     if model:
         found += model_faults(model)
     if isinstance(config, EvaluationConfig):
-        found += trained_faults(config.model)
+        found += evaluation_faults(config)
     if isinstance(config, RunConfig):
         found += run_faults(config)
         if not found and (fault := best_fault(config.best, scores)):  # a row that does not open has no scores
             found.append(fault)
+        if not found:  # what is missing or misspelt would be told a second time
+            found += network_faults(config)
     return Reading(str(path), tree, config, opened, faults + [f"{path}: {fault}" for fault in found])
 
 
@@ -133,7 +125,7 @@ def check_whole(
     """
     reading = read(path, overrides)
     config = reading.config
-    processor, note = open_processor(reading)
+    processor, note = open_processor(reading.tree)
     inspected = inspect(reading.opened, processor, depth=depth, sample=sample, workers=workers)
     opened = [one.opened for one in inspected]
     whole = isinstance(config, RunConfig) and sum(isinstance(one.row, DataRow) for one in opened) == len(config.data)
@@ -152,14 +144,14 @@ def check_whole(
     return "\n".join([*told, "", *report(config, opened, devices)]).rstrip()
 
 
-def open_processor(reading: Reading) -> tuple[Processor | None, str]:
+def open_processor(tree: Mapping[str, Any]) -> tuple[Processor | None, str]:
     """What writes rows as the model will get them, and why there is none."""
-    model = part_of(ModelConfig, reading.tree.get("model"))
-    training = part_of(TrainingConfig, reading.tree.get("training", {})) or TrainingConfig()
+    model = part_of(ModelConfig, tree.get("model"))
+    training = part_of(TrainingConfig, tree.get("training", {})) or TrainingConfig()
     try:
         if model:
             return processor_from_config(model, max_length=training.max_length), ""
-        return processor_from_folder(str(reading.tree.get("model")), max_length=training.max_length), ""
+        return processor_from_folder(str(tree.get("model")), max_length=training.max_length), ""
     except (LookupError, ValueError, OSError) as error:
         return None, f"No lengths are known: {error}"
 
@@ -224,28 +216,3 @@ def plan(config: RunConfig, rows: Sequence[MixtureEntry], devices: int) -> list[
         f"learns  {learns}{only}; every other part is frozen",
         f"writes  {config.output_dir}",
     ]
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints what a YAML would do; raises ConfigError with every fault."""
-    parser = argparse.ArgumentParser(prog="ullava check", description=__doc__.splitlines()[0])
-    parser.add_argument("yaml", nargs="?", help="a training or an evaluation")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="as of the command that will run")
-    parser.add_argument("--cfg_path", help="the same as YAML")
-    parser.add_argument("--devices", type=int, default=1, help="processes that will train together")
-    parser.add_argument("--depth", choices=DEPTHS, help="look at every record, too: paths decodes nothing, sample "
-                        "looks at some whole, all at every one; writes check.json and check.html")  # fmt: skip
-    parser.add_argument("--sample", type=int, help="with --depth sample: records of each row; default: 100")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes that look; default: %(default)s")
-    parser.add_argument("--output", type=Path, help="folder of the two files; default: check/ in the run's own")
-    options = parser.parse_intermixed_args(arguments)
-    words = [word for word in (options.yaml, *options.overrides) if word]
-    if not options.cfg_path and not words:
-        parser.error("which YAML?")
-    path, overrides = (options.cfg_path, words) if options.cfg_path else (words[0], words[1:])
-    depth = options.depth or ("sample" if options.sample else None)
-    if depth is None:
-        print(check(path, overrides, devices=options.devices))
-        return
-    how = {"depth": depth, "sample": options.sample or 100, "workers": options.workers, "output": options.output}
-    print(check_whole(path, overrides, devices=options.devices, **how))

@@ -2,7 +2,7 @@
 
 import multiprocessing
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from ullava.checking.config_checks import Count, Opened
 from ullava.checking.data_issues import DataIssue, once
 from ullava.checking.records import Inspector, Looked
+from ullava.checking.row_checks import Count, Opened
 from ullava.configs.plugins import load_plugins
 from ullava.configs.schema import DataRow
 from ullava.datasets.exclude import Pictures
@@ -159,13 +159,13 @@ def balance(inspected: Sequence[Inspected], draws: Sequence[int]) -> tuple[dict[
         draws: dialogues that an epoch takes from each row of `data`.
     """
     tasks: Counter[str] = Counter()
-    classes: Counter[str] = Counter()
+    classes: dict[str, float] = defaultdict(float)
     trained = [one for one in inspected if isinstance(one.opened.row, DataRow)]
     for one, count in zip(trained, draws, strict=True):
         tasks[one.opened.row.task] += count
         for name, regions in flat(one.looked):
             classes[name] += regions * count / len(one.looked)
-    return dict(tasks.most_common()), dict(classes.most_common())
+    return dict(tasks.most_common()), dict(sorted(classes.items(), key=lambda item: -item[1]))
 
 
 def flat(looked: Iterable[Looked]) -> Iterator[tuple[str, int]]:

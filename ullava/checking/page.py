@@ -3,17 +3,18 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from html import escape
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from ullava.checking.data_issues import ISSUES, DataIssue
 from ullava.checking.datasets import Inspected, share_over
-from ullava.checking.pictures import DrawnExample, Piece, paint
+from ullava.checking.pictures import DrawnExample, paint
 from ullava.datasets.exclude import dropped
 from ullava.evaluation.report.charts import Bar, bars
-from ullava.evaluation.report.pages import fill, table
+from ullava.evaluation.report.pages import Table, render
 
 TEMPLATE = Path(__file__).with_name("check.html")
 LISTED = 200  # faults of a kind on the page; check.json holds all
@@ -50,6 +51,24 @@ class Checked:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class IssueGroup:
+    """The issues of one kind, as the page shows them.
+
+    Attributes:
+        heading: what is wrong.
+        fails: whether `ullava check` fails for them.
+        count: of all of them.
+        issues: the first `LISTED` ones; `more` so many follow in check.json.
+    """
+
+    heading: str
+    fails: bool
+    count: int
+    issues: Table
+    more: int
+
+
 def write(checked: Checked, folder: Path) -> tuple[Path, Path]:
     """Writes check.json and check.html into `folder`, and returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +83,7 @@ def tree(checked: Checked) -> dict[str, Any]:
     return {
         "yaml": checked.yaml, "depth": checked.depth, "sample": checked.sample if checked.depth == "sample" else None,
         "max_length": checked.most, "note": checked.note, "faults": list(checked.faults),
-        "findings": [asdict(finding) | {"fails": finding.fails} for finding in checked.issues],
+        "findings": [asdict(issue) | {"fails": issue.fails} for issue in checked.issues],
         "datasets": list(datasets(checked)), "tasks": dict(checked.tasks), "classes": dict(checked.classes),
     }  # fmt: skip
 
@@ -72,108 +91,83 @@ def tree(checked: Checked) -> dict[str, Any]:
 def datasets(checked: Checked) -> Iterator[dict[str, Any]]:
     """Yields what is known of each row of the YAML."""
     draws = iter(checked.draws)
-    for one in checked.inspected:
-        opened, count = one.opened, one.opened.count
+    for inspected in checked.inspected:
+        opened, count = inspected.opened, inspected.opened.count
         yield {
             "place": opened.place, "dataset": opened.row.dataset, "task": opened.row.task,
             **{key: getattr(count, key) for key in COUNTED}, "excluded": dropped(opened.reader),
-            "looked_at_whole": sum(looked.deep for looked in one.looked),
+            "looked_at_whole": sum(looked.deep for looked in inspected.looked),
             "draws": next(draws, None) if opened.place.startswith("data") else None,
-            "longest": int(one.lengths.max()) if len(one.lengths) else None,
-            "share_over_max_length": share_over(one, checked.most),
-            "findings": sum(finding.dataset == opened.row.dataset for finding in checked.issues),
+            "longest": int(inspected.lengths.max()) if len(inspected.lengths) else None,
+            "share_over_max_length": share_over(inspected, checked.most),
+            "findings": sum(issue.dataset == opened.row.dataset for issue in checked.issues),
         }  # fmt: skip
 
 
 def html(checked: Checked) -> str:
     """The page."""
-    return fill(
+    return render(
         TEMPLATE,
-        f"Checked: {Path(checked.yaml).name}",
-        summary=escape(summary(checked)),
-        faults="\n".join(write_faults(checked)) or '<p class="good">None.</p>',
-        datasets=write_datasets(checked),
-        balance=write_balance(checked),
-        examples="\n".join(f"<h3>{escape(place)}</h3>{write_example(one)}" for place, one in checked.examples)
-        or "<p>None: nothing was looked at whole, or no record is sound.</p>",
+        title=f"Checked: {Path(checked.yaml).name}",
+        summary=summary(checked),
+        faults=Table(("fault",), [(fault,) for fault in checked.faults]) if checked.faults else None,
+        issues=list(issue_groups(checked)),
+        datasets=dataset_table(checked),
+        dialogues=sum(checked.tasks.values()),
+        tasks=task_chart(checked.tasks),
+        class_count=len(checked.classes),
+        classes=class_table(checked.classes),
+        examples=checked.examples,
+        paint=paint,
     )
 
 
 def summary(checked: Checked) -> str:
     """One or two sentences: what was looked at and found."""
-    records = sum(one.opened.count.records for one in checked.inspected)
-    whole = sum(looked.deep for one in checked.inspected for looked in one.looked)
-    failing = len(checked.faults) + sum(finding.fails for finding in checked.issues)
-    others = sum(not finding.fails for finding in checked.issues)
-    said = f"{records} records in {len(checked.inspected)} rows, {whole} of them looked at whole: {failing} faults"
-    return (
-        said
-        + (f", {others} pictures that are trained on and evaluated." if others else ".")
-        + (f" {checked.note}" if checked.note else "")
-    )
+    records = sum(inspected.opened.count.records for inspected in checked.inspected)
+    whole = sum(looked.deep for inspected in checked.inspected for looked in inspected.looked)
+    failing = len(checked.faults) + sum(issue.fails for issue in checked.issues)
+    others = sum(not issue.fails for issue in checked.issues)
+    counts = f"{records} records in {len(checked.inspected)} rows, {whole} of them looked at whole: {failing} faults"
+    also = f", {others} pictures that are trained on and evaluated" if others else ""
+    return f"{counts}{also}. {checked.note}".rstrip()
 
 
-def write_faults(checked: Checked) -> Iterator[str]:
-    """Yields the YAML's faults, then a table of each kind of finding."""
-    if checked.faults:
-        yield "<h3>In the YAML</h3>" + table(("fault",), [(line,) for line in checked.faults])
-    for kind, group in groupby(checked.issues, key=lambda finding: finding.kind):
-        found = list(group)
-        tone = "bad" if found[0].fails else "soft"
-        yield f'<h3>{escape(ISSUES[kind])} <span class="{tone}">{len(found)}</span></h3>'
-        rows = [(one.dataset, one.record, one.said.removeprefix(f"{one.record}: ")) for one in found[:LISTED]]
-        yield table(("dataset", "record", "found"), rows)
-        if len(found) > LISTED:
-            yield f'<p class="soft">{len(found) - LISTED} more are in check.json.</p>'
+def issue_groups(checked: Checked) -> Iterator[IssueGroup]:
+    """Yields the issues of each kind."""
+    for kind, group in groupby(checked.issues, key=lambda issue: issue.kind):
+        issues = list(group)
+        rows = [(issue.dataset, issue.record, issue.said.removeprefix(f"{issue.record}: ")) for issue in issues]
+        listed = Table(("dataset", "record", "found"), rows[:LISTED])
+        yield IssueGroup(ISSUES[kind], issues[0].fails, len(issues), listed, max(0, len(issues) - LISTED))
 
 
-def write_datasets(checked: Checked) -> str:
-    """The table of rows."""
+def dataset_table(checked: Checked) -> Table:
+    """What is known of each row of the YAML."""
     head = ("", "dataset", "task", *COUNTED, "excluded", "whole", "draws", "longest", f"over {checked.most}", "faults")
     body = []
     for row in datasets(checked):
         share = row["share_over_max_length"]
-        cells = list(row.values())
-        cells[-2] = None if share is None else f"{share:.1%}"
-        body.append(["" if cell is None else cell for cell in cells])
-    return table(head, body, numbers=range(3, len(head)))
+        cells = row | {"share_over_max_length": None if share is None else f"{share:.1%}"}
+        body.append(["" if cell is None else cell for cell in cells.values()])
+    return Table(head, body, numbers=range(3, len(head)))
 
 
-def write_balance(checked: Checked) -> str:
-    """Tasks by dialogues, and classes by regions, of one epoch."""
-    if not checked.tasks:
-        return "<p>Nothing is mixed here.</p>"
-    whole, most = sum(checked.tasks.values()), max(checked.tasks.values())
-    lines = [Bar(name, count / most, f"{count} ({count / whole:.0%})") for name, count in checked.tasks.items()]
-    parts = [f"<p>{whole} dialogues; the longest bar is the most frequent task.</p>"]
-    parts.append(bars(lines).replace("<svg", '<svg class="bars"', 1))
-    if checked.classes:
-        rest = f", {CLASSES} of them here" if len(checked.classes) > CLASSES else ""
-        parts.append(f"<h3>{len(checked.classes)} classes, by the regions that an epoch shows{rest}</h3>")
-        shown = list(checked.classes.items())[:CLASSES]
-        parts.append(table(("class", "regions"), [(name, f"{count:.0f}") for name, count in shown], numbers=(1,)))
-    return "\n".join(parts)
+def task_chart(tasks: Mapping[str, int]) -> Markup:
+    """Tasks by the dialogues of one epoch, as a drawing; empty where nothing is mixed."""
+    if not tasks:
+        return Markup()
+    whole, most = sum(tasks.values()), max(tasks.values())
+    return Markup(bars([Bar(name, count / most, f"{count} ({count / whole:.0%})") for name, count in tasks.items()]))
 
 
-def write_example(one: DrawnExample) -> str:
-    """A record's pictures and its text."""
-    pair = "".join(
-        f'<div><img src="{uri}" alt="{escape(f"{one.id}, {name}")}" loading="lazy"><span>{escape(name)}</span></div>'
-        for name, uri in one.panels
-    )
-    tokens = "" if one.length is None else f'<span class="kind">{one.length} tokens</span>'
-    text = "".join(map(write_piece, one.pieces))
-    words = f'{tokens}<span class="soft">{escape(one.id)}</span><p class="text">{text}</p>'
-    return f'<figure><div class="pair">{pair}</div><figcaption>{words}</figcaption></figure>'
+def class_table(classes: Mapping[str, float]) -> Table | None:
+    """Classes by the regions of one epoch, the first `CLASSES` of them; None where there are none."""
+    rows = [(name, f"{count:.0f}") for name, count in classes.items()]
+    return Table(("class", "regions"), rows[:CLASSES], numbers=(1,)) if rows else None
 
 
-def write_piece(piece: Piece) -> str:
-    """A stretch of text: what is supervised on green, an owner token in its promise's colour."""
-    if piece.promise is not None:
-        return f'<i style="background:{paint(piece.promise)}">{escape(piece.text)}</i>'
-    return f"<b>{escape(piece.text)}</b>" if piece.supervised else escape(piece.text)
-
-
-def lines(found: Sequence[Any], most: int) -> list[str]:
+def lines(entries: Sequence[Any], most: int) -> list[str]:
     """At most so many of a list, and how many more there are."""
-    return [str(one) for one in found[:most]] + ([f"... and {len(found) - most} more"] if len(found) > most else [])
+    more = [f"... and {len(entries) - most} more"] if len(entries) > most else []
+    return [*map(str, entries[:most]), *more]

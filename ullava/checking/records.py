@@ -184,7 +184,8 @@ def pixels(sample: Sample, known: Mapping[str, tuple[int, int]]) -> Iterator[tup
             yield "size", f"{medium.path} is {across(sizes[number])}, its annotation says {across(stated)} (H x W)"
     for number, region in enumerate(sample.regions):
         size, name = sizes.get(region.picture), called(region, number)
-        if size and region.box and not sample.media[region.picture].size:
+        shown = sample.media[region.picture] if size else None
+        if size and region.box and isinstance(shown, Picture) and not shown.size:
             yield from placed(region.box, size, name)
         if region.mask is not None:
             yield from drawn(region.mask, region.box, size, name)
@@ -209,7 +210,9 @@ def drawn(
         return
     frame = boxes.box_of(pixels_of)
     overlap, off = APART
-    if box and boxes.iou(frame, box) < overlap and max(abs(a - b) for a, b in zip(frame, box, strict=True)) > off:
+    if not box or not frame:
+        return
+    if boxes.iou(frame, box) < overlap and max(abs(a - b) for a, b in zip(frame, box, strict=True)) > off:
         shown, other = (" ".join(f"{edge:g}" for edge in edges) for edges in (box, frame))
         yield "frame", f"{name}: the box is {shown} (x0 y0 x1 y1), its mask lies in {other}"
 

@@ -3,7 +3,6 @@
 Each step is a process of its own: its command is printed before it runs, and its memory is free after it.
 """
 
-import argparse
 import os
 import shlex
 import shutil
@@ -43,35 +42,41 @@ class Step:
         return f"{self.command}\n    # {self.seconds:.0f} s, {self.memory:.1f} GiB"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Trains on the embedded world, evaluates, and writes a page about it."""
-    parser = argparse.ArgumentParser(prog="ullava demo", description=main.__doc__)
-    parser.add_argument("--output", type=Path, help="default: runs/demo, runs/boxes, runs/family")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--boxes", action="store_true", help="four ways to a box, trained and scored side by side")
-    which.add_argument("--family", action="store_true", help="LISA, LaSagnA, KeySeg and parts, each trained and scored")
-    parser.add_argument("--go_on", action="store_true", help="from where a demo was stopped, instead of anew")
-    parser.add_argument("--quick", action="store_true", help="two steps of each stage, a small world: does it run?")
-    parser.add_argument(
-        "--random_tower", action="store_true", help="contrast: a vision tower of random weights, frozen all the same"
-    )
-    options = parser.parse_args(arguments)
-    name = "boxes" if options.boxes else "family" if options.family else "demo"
-    job = import_module(f"ullava.demo.{name}" if name != "demo" else __name__)
-    output = options.output or Path("runs", name)
+def demonstrate(
+    name: str,
+    output: Path | None = None,
+    *,
+    quick: bool = False,
+    resume: bool = False,
+    random_tower: bool = False,
+) -> None:
+    """Runs a whole job, command by command, and writes a page about it.
+
+    Args:
+        name: "demo", "boxes" or "family": the module beside this one that lists its commands.
+        output: the folder to write; None: runs/NAME.
+        quick: two steps of each stage on a small world.
+        resume: go on where a demo was stopped, instead of anew.
+        random_tower: contrast: a vision tower of random weights, frozen all the same.
+
+    Raises:
+        ChildProcessError: a command failed.
+    """
+    job = import_module(f"ullava.demo.{name}")
+    output = output or Path("runs", name)
     os.chdir(ROOT)  # the recipes name their foundations from here
-    if not options.go_on:
+    if not resume:
         begin_anew(output, job.FOLDERS)
-    if options.quick:
+    if quick:
         os.environ["ULLAVA_DATA"] = str(output / "data")
-    seen = ("model.from_scratch=[vision]",) if options.random_tower else ()
+    overrides = ("model.from_scratch=[vision]",) if random_tower else ()
     began = perf_counter()
-    steps = [step for typed in job.commands(output, quick=options.quick, seen=seen) for step in carry_out(typed)]
-    took = perf_counter() - began
-    page, said = job.report(output, [str(step) for step in steps])
+    steps = [step for typed in job.commands(output, quick=quick, seen=overrides) for step in carry_out(typed)]
+    seconds = perf_counter() - began
+    page, scores = job.report(output, [str(step) for step in steps])
     print("\n" + "\n".join(f"{step.seconds:6.0f} s {step.memory:5.1f} GiB  {step.command}" for step in steps))
-    print(f"{took:6.0f} s in all\n")
-    print(said)
+    print(f"{seconds:6.0f} s in all\n")
+    print(scores)
     print(f"\nopen {page}: scores, loss curves, and answers beside the truth")
 
 

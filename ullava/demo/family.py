@@ -93,6 +93,7 @@ def jobs(recipes: Sequence[Recipe], output: Path, *, quick: bool) -> Iterator[Jo
             continue  # there is nothing yet that a control could be held against
         needed = (log(output, recipe.parent),) if recipe.parent in own else ()
         if recipe.drawn:
+            assert recipe.parent is not None  # it learns from masks that its parent draws
             masks = log(output, PSEUDO)
             yield Job(draw_masks(output, recipe.parent), masks, needed)
             needed = (masks,)

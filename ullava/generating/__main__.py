@@ -3,7 +3,6 @@
 manifest.jsonl has a line for each picture: part, object, prompt, seed, and all that it was painted with.
 """
 
-import argparse
 import json
 import os
 from collections import Counter
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from ullava.configs.arguments import Parser, add_yaml, yaml_of
 from ullava.configs.load import load
 from ullava.configs.messages import run_command
 from ullava.datasets.tables import read_lines
@@ -26,16 +26,16 @@ SHOWN = 6  # lines of a dry run
 
 def main(arguments: Sequence[str]) -> None:
     """Paints as the command line says."""
-    parser = argparse.ArgumentParser(prog="ullava generate-images", description=__doc__.partition("\n")[0])
-    parser.add_argument("plan", help="YAML: configs/images/parts.yaml shows every key")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="instead of what stands in the YAML")
+    parser = Parser(prog="ullava generate-images", description="Paints what is not painted yet of a plan.")
+    add_yaml(parser, "a plan (images/parts shows every key)", "output=generated size=[512,512]")
     parser.add_argument("--dry_run", "--dry-run", action="store_true", help="say what would be painted, and end")
     parser.add_argument("--rank", type=int, default=int(os.environ.get("RANK", 0)), help="this process's number ...")
     parser.add_argument("--world", type=int, default=int(os.environ.get("WORLD_SIZE", 1)), help="... of so many; "
                         "under torchrun both are known")  # fmt: skip
     parser.add_argument("--device", help="default: the GPU of this process, or else the CPU")
-    options = parser.parse_args(list(arguments))
-    plan = load(options.plan, PlanConfig, options.overrides)
+    options = parser.parse(arguments)
+    path, overrides = yaml_of(options)
+    plan = load(path, PlanConfig, overrides)
     if not 0 <= options.rank < options.world:
         raise ValueError(f"--rank: expected a number below --world {options.world}, found {options.rank}")
     every = list(jobs(plan))

@@ -12,52 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForCausalLM,
-    CLIPVisionConfig,
-    LlamaConfig,
-    PretrainedConfig,
-    SamConfig,
-    SamModel,
-    SamVisionConfig,
-)
 
 from ullava.configs.load import CONFIGS
-from ullava.configs.registry import make
-from ullava.configs.schema import ModelConfig, RunConfig
-from ullava.datasets.images import View
-from ullava.models.assembly import PRECISIONS, shown
-from ullava.models.backbones.projector import projector
-from ullava.models.backbones.vision_tower import Tower, VisionTower
-from ullava.models.folders.checkpoints import CARD
-from ullava.models.folders.trust import NEVER
-from ullava.models.heads.base import HEADS
-from ullava.models.lora import add_lora
+from ullava.configs.schema import RunConfig
+from ullava.memory.stand_ins import stand_ins
+from ullava.models.assembly import PRECISIONS, blueprint
+from ullava.models.backbones.vision_tower import Tower
 from ullava.models.segmenters.sam import SamTower
-from ullava.models.stages import REGISTERED, prepare
+from ullava.models.stages import REGISTERED, Learning, prepare
 from ullava.models.ullava import Ullava
 
 GIB = 2**30
-ADDED = 17  # rows of the vocabulary for the tokens of both stages
 BUCKET = 50_000_000  # numbers in DeepSpeed's reduction buffers, configs/deepspeed/zero2.json; two of them overlap
 RESERVE = 1.5 * GIB  # CUDA's context, its libraries' workspaces and NCCL's buffers; 0 on a CPU
 LOOSE = 0.06  # of what PyTorch's allocator holds is lost between blocks
-LLAMAS = {  # LLaMA, arXiv:2302.13971, table 2
-    "7b": {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32},
-    "13b": {"hidden_size": 5120, "intermediate_size": 13824, "num_hidden_layers": 40, "num_attention_heads": 40},
-}
-CLIP_L = {  # ViT-L/14, arXiv:2103.00020
-    "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
-    "image_size": 224, "patch_size": 14,
-}  # fmt: skip
-SAM_H = {  # ViT-H, arXiv:2304.02643
-    "hidden_size": 1280, "mlp_dim": 5120, "num_hidden_layers": 32, "num_attention_heads": 16,
-    "global_attn_indexes": [7, 15, 23, 31],
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +121,9 @@ def activations(model: Ullava, config: RunConfig, kind: int, promises: int, stag
     if kind < 4:  # autocast keeps a copy of every learned matrix until the backward pass; of ZeRO-3's, a layer's
         matrices = [m.weight for m in model.modules() if isinstance(m, nn.Linear) and m.weight.requires_grad]
         parts["autocast's copies"] = kind * sum(p.numel() for p in matrices) / (deep if stage == 3 else 1)
-    seen = kind * seeing(model.vision, how.batch_size)
-    if "mask" in model.heads:
-        head = model.heads["mask"]
-        parts["mask decoder and losses"] = how.batch_size * promises * per_mask(head, kind)
-        seen = max(seen, kind * seeing(head.tower, how.batch_size))
-    parts["towers at work"] = seen
+    of_a_promise = sum(head.activation_bytes(kind) for head in model.heads.values())
+    parts["heads and their losses"] = how.batch_size * promises * of_a_promise
+    parts["towers at work"] = kind * max(seeing(tower, how.batch_size) for tower in model.towers.values())
     return parts
 
 
@@ -174,98 +140,43 @@ def per_token(shape: Any, kind: int, learns: bool) -> float:
     return kept + (kind * (2 * width + middle) if learns else 0)
 
 
-def per_mask(head: Any, kind: int) -> float:
-    """Bytes of one mask: SAM's two-way blocks over the grid's places, upscaling, and losses over the whole square.
-
-    Each block keeps about twelve tensors as wide as the grid's features; upscaling, by two and by two again at a
-    quarter and an eighth of the channels, keeps each result thrice; the losses six of the square's numbers in float32.
-    """
-    channels, cells = head.places.shape[1], head.places.shape[2] * head.places.shape[3]
-    blocks = len(head.mask_decoder.transformer.layers) * 12 * channels * cells
-    upscaled = 3 * (4 * cells * channels // 4 + 16 * cells * channels // 8)
-    return kind * (blocks + upscaled) + 6 * 4 * head.tower.view.side**2
-
-
 def seeing(tower: Tower, pictures: int) -> float:
     """Numbers that a tower holds at once: one block's without gradients, all blocks' with them.
 
     A block holds its MLP's inner layer twice and five times its width; SAM's places carry a score of each other where
-    attention is global, twice: relative places are added to them. A frozen tower takes its pictures in portions.
+    attention is global, twice: relative places are added to them. A frozen tower takes its pictures in portions. Of a
+    tower whose blocks grow (Swin) the first is the largest.
     """
     shape = tower.module.config
-    cells = (shape.image_size // shape.patch_size) ** 2
-    block = cells * (5 * shape.hidden_size + 2 * (getattr(shape, "mlp_dim", None) or shape.intermediate_size))
+    cells = (tower.view.side // shape.patch_size) ** 2
+    width = getattr(shape, "embed_dim", None) or shape.hidden_size
+    block = cells * (5 * width + 2 * inner_width(shape, width))
     spread = 2 * shape.num_attention_heads * cells**2 if isinstance(tower, SamTower) else 0
     if tower.learns:
         return float(pictures * shape.num_hidden_layers * (block + spread))
     return float(min(pictures, tower.at_once) * (block + spread))
 
 
-def blueprint(config: RunConfig, size: str | None = None) -> tuple[Ullava, list]:
+def inner_width(shape: Any, width: int) -> int:
+    """How wide the inner layer of a block's MLP is; each of transformers' towers says it in its own way."""
+    inner = getattr(shape, "mlp_dim", None) or getattr(shape, "intermediate_size", None)
+    return inner or int(width * shape.mlp_ratio)
+
+
+def outline(config: RunConfig, size: str | None = None) -> tuple[Ullava, list[Learning]]:
     """The network without numbers, and the table of what learns.
 
     Args:
         size: "7b" or "13b", for foundations whose folders are not here.
+
+    Raises:
+        FileNotFoundError: a foundation has no config.json, and there is no size.
     """
-    section = grounded(config.model)
-    llm, clip, sam = (shapes(section, part, size) for part in ("llm", "vision", "sam"))
-    with torch.device("meta"):
-        llm.vocab_size += ADDED
-        model = AutoModelForCausalLM.from_config(llm)
-        view = View(clip.image_size, "pad")
-        layer = section.vision.layer if section.vision else -2
-        tower = VisionTower(AutoModel.from_config(clip), view, [0] * 3, [1] * 3, "", layer=layer)
-        heads = {"box": HEADS["box"](llm.hidden_size, tower.view)} if "box" in section.heads else {}
-        if "mask" in section.heads:
-            whole = SamModel(sam)
-            seer = SamTower(whole.vision_encoder, View(sam.vision_config.image_size, "corner"), [0] * 3, [1] * 3, "")
-            fusion = (section.heads["mask"] or {}).get("fusion")
-            heads["mask"] = HEADS["mask"](llm.hidden_size, whole, seer, fusion=fusion)
-        if "contrast" in section.heads:
-            options = section.heads["contrast"] or {}
-            heads["contrast"] = make(HEADS["contrast"], options, "", width=llm.hidden_size, **shown(heads))
-        if section.lora:
-            add_lora(model, section.lora)
-        network = Ullava(model, tower, projector(section.projector, tower.width, llm.hidden_size), heads, {})
+    with stand_ins(config.model, size) as section:
+        network = blueprint(section, learns=tuple(config.learn))
     for part in [tower for tower in REGISTERED if tower in config.learn]:
         network.let_learn(part)
     return network, prepare(network, config.learn)[1]
-
-
-def grounded(section: ModelConfig) -> ModelConfig:
-    """`section` on the foundations of the run that its `llm` names, if it is here."""
-    card = Path(section.llm, CARD)
-    if not card.is_file():
-        return section
-    parent = ModelConfig.model_validate(json.loads(card.read_text())["model"])
-    return section.model_copy(
-        update={"llm": parent.llm, "vision": section.vision or parent.vision, "lora": section.lora or parent.lora}
-    )
-
-
-def shapes(section: ModelConfig, part: str, size: str | None) -> PretrainedConfig | None:
-    """A foundation's configuration: its folder's, or that of `size`.
-
-    Raises:
-        FileNotFoundError: it has no config.json, and there is no size.
-    """
-    sam = (section.heads.get("mask") or {}).get("sam")
-    tower = section.vision.tower if section.vision else ""
-    folder, key = {"llm": (section.llm, "llm"), "vision": (tower, "vision.tower"), "sam": (sam, "heads.mask.sam")}[part]
-    if part == "sam" and sam is None:
-        return None
-    if Path(folder, "config.json").is_file():
-        found = AutoConfig.from_pretrained(folder, **NEVER)
-        return getattr(found, "vision_config", found) if part == "vision" else found
-    if size is None:
-        sizes = " or ".join(LLAMAS)
-        raise FileNotFoundError(f"model.{key}: {folder}: no config.json there; give --size {sizes} instead")
-    made: Mapping[str, PretrainedConfig] = {
-        "llm": LlamaConfig(vocab_size=32000, tie_word_embeddings=False, **LLAMAS[size]),
-        "vision": CLIPVisionConfig(**CLIP_L),
-        "sam": SamConfig(vision_config=SamVisionConfig(**SAM_H).to_dict()),
-    }
-    return made[part]
 
 
 def total(parts: Mapping[str, float]) -> float:

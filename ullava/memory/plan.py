@@ -1,32 +1,13 @@
 """Says what memory a stage would take on GPUs that need not be here, and which keys to change if they are too small."""
 
-import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import product
 
-from ullava.configs.load import ConfigError, load
+from ullava.configs.load import ConfigError
 from ullava.configs.schema import RunConfig
 from ullava.models.ullava import Ullava
 
 WAYS = {"none": None, "zero2": "zero2", "zero2_offload": "zero2_offload", "zero3": "zero3"}
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints the table of parts, and the advice."""
-    options = parse(arguments)
-    config = load(options.yaml, RunConfig, options.overrides, plugins=True)
-    print("\n".join(plan(config, options.gpus, size=options.size, promises=options.promises)))
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="ullava plan", description=__doc__)
-    parser.add_argument("yaml", help="a training")
-    parser.add_argument("--gpus", default="1x80", help="how many of how many GiB, e.g. 4x24; default: %(default)s")
-    parser.add_argument("--size", choices=("7b", "13b"), help="of foundations whose folders are not here")
-    parser.add_argument("--promises", type=int, default=3, help="masks asked for in a row; default: %(default)s")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="over the YAML")
-    return parser.parse_intermixed_args(arguments)
 
 
 def plan(config: RunConfig, gpus: str, *, size: str | None = None, promises: int = 3) -> Iterator[str]:
@@ -38,8 +19,8 @@ def plan(config: RunConfig, gpus: str, *, size: str | None = None, promises: int
     """
     from ullava.memory.memory import (  # torch and all: once the YAML is known to be good
         Cluster,
-        blueprint,
         estimate_memory,
+        outline,
         total,
     )
 
@@ -49,7 +30,7 @@ def plan(config: RunConfig, gpus: str, *, size: str | None = None, promises: int
     if promises < 0:
         raise ConfigError(f"--promises: expected 0 or more, found {promises}")
     cluster = Cluster(int(count), float(gigabytes))
-    model, table = blueprint(config, size)
+    model, table = outline(config, size)
     how = config.training
     yield f"{cluster.count} x {cluster.gigabytes:g} GiB; on each {how.batch_size} x {how.accumulate} rows of "\
         f"{how.max_length} tokens and {promises} masks; {how.precision}, checkpointing "\

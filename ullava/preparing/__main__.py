@@ -6,17 +6,18 @@ import textwrap
 from collections.abc import Sequence
 
 import ullava.preparing  # noqa: F401, registers them
+from ullava.configs.arguments import Parser
 from ullava.configs.messages import run_command
 from ullava.preparing.base import PREPARATIONS, Kind
 
 
 def main(arguments: Sequence[str]) -> None:
     """Prepares as the command line says."""
-    parser = argparse.ArgumentParser(prog="ullava prepare", description="Makes a dataset ready to be read.")
+    parser = Parser(prog="ullava prepare", description="Makes a dataset ready to be read.")
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     for name, kind in sorted(PREPARATIONS.items()):
         add(kinds, name, kind)
-    options = parser.parse_args(list(arguments))
+    options = parser.parse(arguments)
     print(PREPARATIONS[options.kind]().prepare(options))
 
 

@@ -66,7 +66,7 @@ class PseudoMasks(Kind):
 
             how = {"batch_size": options.batch_size, "max_new_tokens": options.max_new_tokens}
             answerer = open_answerer(options.model, GenerationConfig(**how, precision=options.dtype))
-            question = phrasebook(options.phrases, slotted=True).segment.exam
+            question = phrasebook(options.phrases, slotted=True).segment.eval_question
             starts = range(0, len(left), options.batch_size)
             for start in progress(starts, "drawing", unit="batch", total=len(starts)):
                 samples = [pictures[n] for n in left[start : start + options.batch_size]]

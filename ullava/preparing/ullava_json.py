@@ -13,7 +13,7 @@ from typing import Any
 from ullava.configs.load import data_root
 from ullava.datasets import images
 from ullava.datasets.catalogue import open_dataset
-from ullava.datasets.masks import Foreground, LabelPixels
+from ullava.datasets.formats.mask_pictures import Foreground, LabelPixels
 from ullava.datasets.readers import coco
 from ullava.datasets.readers.base import Reader
 from ullava.datasets.structures import Picture, Region, Sample

@@ -42,8 +42,8 @@ person child group small big white black red blue green brown gray orange pink y
 playing riding walking running eating looking wearing near behind front side under above below left right top bottom
 middle center next between around through many few several three four five six seven eight nine ten number picture
 image photo video clip scene object thing shape color size texture box mask region pixel area background"""
-DESCRIBE = (*phrases.DESCRIBE_PICTURE.drawn, phrases.DESCRIBE_PICTURE.exam)
-DESCRIBE_VIDEO = (*phrases.DESCRIBE_VIDEO.drawn, phrases.DESCRIBE_VIDEO.exam)
+DESCRIBE = (*phrases.DESCRIBE_PICTURE.drawn, phrases.DESCRIBE_PICTURE.eval_question)
+DESCRIBE_VIDEO = (*phrases.DESCRIBE_VIDEO.drawn, phrases.DESCRIBE_VIDEO.eval_question)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +256,7 @@ def lexicon(rng: np.random.Generator, scenes: int = 3000) -> list[str]:
         texts += [" " + text for text in words.motion_captions(motion)]
     for book in phrases.PHRASEBOOKS.values():
         for questions in (book.segment, book.locate, book.salient):
-            texts += [*questions.drawn, questions.exam]
+            texts += [*questions.drawn, questions.eval_question]
     texts += [*DESCRIBE, *DESCRIBE_VIDEO, *REGION, *SALIENT, *COMMON.split()]
     texts += [text.replace(phrases.SLOT, "red ring") for text in texts if phrases.SLOT in text]
     texts = [text.replace(phrases.SLOT, "").replace("{0}", "") for text in texts]

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from transformers import PreTrainedModel
 
 from ullava.configs.load import CONFIGS, ConfigError
 from ullava.configs.registry import nearest
@@ -66,7 +66,7 @@ def held_up() -> str | None:
     )
 
 
-def spread(how: TrainingConfig, told: dict[str, Any] | None, llm: nn.Module) -> dict[str, Any]:
+def spread(how: TrainingConfig, told: dict[str, Any] | None, llm: PreTrainedModel) -> dict[str, Any]:
     """The Trainer's keywords: how weights are shared out, and who computes in the run's precision.
 
     Args:

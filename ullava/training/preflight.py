@@ -1,14 +1,16 @@
 """What a run opens before it loads a weight, so that bad input ends it in seconds and not after an hour."""
 
 from dataclasses import replace
-from pathlib import Path
 
-from ullava.checking.config_checks import best_fault, open_data, run_faults
+from ullava.checking.config_checks import best_fault, model_faults, run_faults
+from ullava.checking.network_checks import network_faults
+from ullava.checking.row_checks import open_data, prove_samples
 from ullava.configs.load import ConfigError
 from ullava.configs.messages import located
 from ullava.configs.schema import RunConfig
 from ullava.evaluation.engine.opening import token_faults
 from ullava.evaluation.evaluator import open_rows
+from ullava.models.processor_from_config import processor_from_config
 from ullava.tasks.mixture import Mixture, MixtureEntry
 from ullava.tasks.rates import portions
 
@@ -30,16 +32,30 @@ def open_mixture(config: RunConfig) -> Mixture:
     return Mixture(rows, config.training.seed)
 
 
-def look_ahead(config: RunConfig, mixture: Mixture) -> None:
-    """Raises now what would come at an epoch's end, or never: `evaluate:`, `best:`, parts, and tokens nobody reads."""
+def look_ahead(config: RunConfig, mixture: Mixture, *, allow_mismatch: bool = False) -> None:
+    """Raises now what would come at an epoch's end, or never, as `ullava check` says it without a run.
+
+    Args:
+        allow_mismatch: see `network_faults`.
+
+    Raises:
+        ConfigError, ValueError, LookupError, FileNotFoundError: what of the YAML does not fit, or a sample.
+    """
     heads = config.model.heads
     faults = list(run_faults(config))
     for number, row in enumerate(mixture.rows):
         faults += [f"data[{number}]: {fault}" for fault in token_faults(row.task, heads)]
+    if not faults:
+        faults += model_faults(config.model)
+    if not faults:
+        faults += network_faults(config, allow_mismatch=allow_mismatch)
     if faults:
         raise ConfigError("\n".join(faults))
-    scores = open_rows(config.evaluate, config.datasets, config.generation, heads)
+    fit = processor_from_config(config.model, max_length=config.training.max_length).fit
+    for number, (row, entry) in enumerate(zip(config.data, mixture.rows, strict=True)):
+        if config.training.on_bad_sample == "stop":
+            with located(f"data[{number}]"):
+                prove_samples(row, entry.task, entry.reader, fit)
+    scores = open_rows(config.evaluate, config.datasets, config.generation, heads, fit)
     if fault := best_fault(config.best, scores):
         raise ConfigError(fault)
-    if Path(config.output_dir).is_file():
-        raise ConfigError(f"output_dir: {config.output_dir} is a file; expected a folder, or a name that is free")

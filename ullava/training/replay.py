@@ -4,9 +4,8 @@ The samples are made again from their places in the mixture, and by the run's ow
 kept anywhere.
 """
 
-import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,12 @@ from ullava.models.assembly import PRECISIONS, Assembled, assemble
 from ullava.models.batching.collator import Collator
 from ullava.models.batching.example import Example
 from ullava.models.folders import checkpoints
+from ullava.models.folders.manifest import known
 from ullava.training.bad_samples import quarantine
 from ullava.training.preflight import open_mixture
 from ullava.training.saving import last_checkpoint
 from ullava.training.train import choose
 from ullava.training.train_dataset import TrainDataset
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """`ullava check --replay RUN/faults/step-N.json`."""
-    parser = argparse.ArgumentParser(prog="ullava check", description=__doc__.splitlines()[0])
-    parser.add_argument("--replay", required=True, metavar="FILE", help="faults/step-N.json in a run's folder")
-    for line in replay(Path(parser.parse_args(arguments).replay)):
-        print(line, flush=True)
 
 
 def replay(file: Path) -> Iterator[str]:
@@ -76,7 +68,7 @@ def recall(config: RunConfig, last: Path | None) -> Assembled:
     )  # fmt: skip
     choose(assembled, config)
     if last:
-        checkpoints.load_learned(assembled.model, checkpoints.read_card(last))
+        checkpoints.load_learned(assembled.model, known(last))
     assembled.model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     return assembled
 

@@ -44,7 +44,9 @@ class Fed:
         videos = 0 if batch.videos is None else batch.videos.pixels.shape[:2].numel()
         pictures = videos + (0 if batch.pictures is None else len(batch.pictures.pixels))
         masks = sum(len(promised.masks) for promised in batch.promised.values())
-        return cls(batch.ids, batch.places, tuple(batch.input_ids.shape), pictures, masks)
+        rows, tokens = batch.input_ids.shape
+        places = tuple(place for place in batch.places if place is not None)  # a training's rows all have one
+        return cls(batch.ids, places, (rows, tokens), pictures, masks)
 
     def __str__(self) -> str:
         rows, tokens = self.size

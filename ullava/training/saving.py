@@ -30,8 +30,8 @@ def checkpoint(output: str | Path, step: int) -> Path:
 
 def checkpoints(output: str | Path) -> list[Path]:
     """The checkpoints in a run's folder, oldest first."""
-    found = [path for path in Path(output).glob("checkpoint-*") if NAME.fullmatch(path.name)]
-    return sorted(found, key=lambda path: int(NAME.fullmatch(path.name)[1]))
+    names = ((NAME.fullmatch(path.name), path) for path in Path(output).glob("checkpoint-*"))
+    return [path for _, path in sorted((int(match[1]), path) for match, path in names if match)]
 
 
 def last_checkpoint(output: str | Path) -> Path | None:

@@ -3,7 +3,6 @@
 Both stages run through here; what makes a stage is `learn:`, `model.heads` and `data:` in the YAML.
 """
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,11 +14,9 @@ import torch
 import yaml
 from transformers import TrainingArguments, set_seed
 
-from ullava.configs.load import load
-from ullava.configs.messages import located, run_command
 from ullava.configs.schema import RunConfig
 from ullava.models.assembly import PRECISIONS, Assembled, assemble
-from ullava.models.stages import REGISTERED, Learning, prepare
+from ullava.models.stages import Learning, let_towers_learn, prepare
 from ullava.tasks.mixture import Mixture
 from ullava.training.bad_samples import forget, told
 from ullava.training.distributed import held_up, read_deepspeed, spread
@@ -29,18 +26,6 @@ from ullava.training.run_lock import run_lock
 from ullava.training.saving import last_checkpoint, room
 from ullava.training.stopping import Stopped
 from ullava.training.trainer import StageTrainer
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """`train_ullava_core.py --cfg_path X.yaml [key=value ...]`."""
-    parser = argparse.ArgumentParser(description="Trains one stage of ullava.")
-    parser.add_argument("--cfg_path", default="configs/train/ullava_core_stage1.yaml", help="default: %(default)s")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. training.batch_size=4 data.0.portion=2")
-    parser.add_argument("--allow-mismatch", action="store_true", help="stand on other weights than the parent run")
-    chosen = parser.parse_intermixed_args(arguments)
-    config = load(chosen.cfg_path, RunConfig, chosen.overrides, plugins=True)
-    with located(chosen.cfg_path):
-        train(config, allow_mismatch=chosen.allow_mismatch)
 
 
 def train(config: RunConfig, *, allow_mismatch: bool = False) -> None:
@@ -54,7 +39,7 @@ def train(config: RunConfig, *, allow_mismatch: bool = False) -> None:
     """
     set_seed(config.training.seed)
     mixture = open_mixture(config)
-    look_ahead(config, mixture)
+    look_ahead(config, mixture, allow_mismatch=allow_mismatch)
     with run_lock(config.output_dir) as swept:
         for name in swept:
             print(f"removed {Path(config.output_dir, name)}: a process was killed before it was whole")
@@ -108,10 +93,7 @@ def choose(assembled: Assembled, config: RunConfig) -> tuple[list[dict], list[Le
     What learns stays float32, and so does what is ours and frozen: rounded weights would be saved, and boxes be coarse.
     """
     model = assembled.model
-    for part in [tower for tower in REGISTERED if tower in config.learn]:  # in one order on every rank
-        if part not in model.towers:
-            raise LookupError(f"learn.{part}: this model has no such tower; name heads.mask first")
-        model.let_learn(part)
+    let_towers_learn(model, config.learn)
     rows = assembled.new_rows if config.new_embeddings_only else None
     groups, table = prepare(model, config.learn, rows=rows)
     for name, parameter in model.named_parameters():
@@ -158,7 +140,3 @@ def training_arguments(config: RunConfig, spreading: dict[str, Any]) -> Training
         metric_for_best_model=config.best, greater_is_better=True,
         remove_unused_columns=False, accelerator_config={"even_batches": True},
     )  # fmt: skip
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -19,6 +19,7 @@ from ullava.models.assembly import PRECISIONS, Assembled
 from ullava.models.batching.batch import Batch
 from ullava.models.batching.collator import Collator
 from ullava.models.folders import checkpoints
+from ullava.models.folders.manifest import known
 from ullava.models.folders.shards import together
 from ullava.tasks.mixture import Mixture
 from ullava.training.bad_samples import quarantine
@@ -60,6 +61,7 @@ class StageTrainer(ResumableTrainer):
             data_collator=Collator(assembled.processor.tokenizer.pad_token_id, assembled.model.tokens),
             callbacks=[Log(Path(config.output_dir, "log.jsonl")), Resuming(self), Stopping(self)],
         )  # fmt: skip
+        # findings/trainer_accumulation.sh
         self.loss_is_scaled_for_ga = True
         if "tensorboard" in config.training.report_to:
             from ullava.training.board import Board  # two seconds, which only this costs
@@ -111,6 +113,7 @@ class StageTrainer(ResumableTrainer):
         return 0
 
     def _prepare_inputs(self, inputs: Batch) -> Batch:
+        # Moved, never cast: findings/deepspeed_rounds_boxes.sh
         return inputs.to(self.args.device)
 
     def compute_loss(self, model, inputs: Batch, return_outputs=False, num_items_in_batch: Mapping | None = None):
@@ -198,4 +201,4 @@ class StageTrainer(ResumableTrainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         with readable(Path(resume_from_checkpoint)):
-            checkpoints.load_learned(self.assembled.model, checkpoints.read_card(resume_from_checkpoint))
+            checkpoints.load_learned(self.assembled.model, known(resume_from_checkpoint))

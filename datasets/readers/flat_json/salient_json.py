@@ -1,10 +1,14 @@
-"""u-LLaVA's JSON for salient objects with an explanation (github.com/OPPOMKLab/u-LLaVA, dataset/)."""
+"""u-LLaVA's JSON for salient objects with an explanation (github.com/OPPOMKLab/u-LLaVA, dataset/).
+
+    {"image_path": "images/a.jpg", "label_path": "masks/a.png",
+     "gpt": {"tag": "dog", "reason": "It is the only thing that moves."}}
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ullava.datasets.masks import Foreground
+from ullava.datasets.formats.mask_pictures import Foreground
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.readers.flat_json import ullava_json

@@ -1,4 +1,9 @@
-"""u-LLaVA's JSON for parts of objects: PASCAL-Part and PACO-LVIS (github.com/OPPOMKLab/u-LLaVA, dataset/)."""
+"""u-LLaVA's JSON for parts of objects: PASCAL-Part and PACO-LVIS (github.com/OPPOMKLab/u-LLaVA, dataset/).
+
+    {"image_path": "a.jpg", "classes": ["dog", "dog:head"], "annotations": [
+        {"segmentation": [[10, 20, 90, 20, 90, 110]], "bbox": [10, 20, 80, 90], "height": 480, "width": 640},
+        {"segmentation": [[10, 20, 40, 20, 40, 60]], "bbox": [10, 20, 30, 40], "height": 480, "width": 640}]}
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,8 @@
-"""u-LLaVA's flat JSON for RES and REC: one record per object (github.com/OPPOMKLab/u-LLaVA, dataset/)."""
+"""u-LLaVA's flat JSON for RES and REC: one record per object (github.com/OPPOMKLab/u-LLaVA, dataset/).
+
+    {"image_path": "a.jpg", "height": 480, "width": 640, "category": "cup", "bbox": [10, 20, 80, 90],
+     "segmentation": [[10, 20, 90, 20, 90, 110, 10, 110]], "sentences": ["the cup on the left"]}
+"""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,10 +1,13 @@
-"""u-LLaVA's JSON for semantic segmentation: ADE20K and COCO-Stuff (github.com/OPPOMKLab/u-LLaVA, dataset/)."""
+"""u-LLaVA's JSON for semantic segmentation: ADE20K and COCO-Stuff (github.com/OPPOMKLab/u-LLaVA, dataset/).
+
+    {"image_path": "images/a.jpg", "label_path": "labels/a.png", "classes": [{"class": "wall", "class_id": 0}]}
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ullava.datasets.masks import LabelPixels
+from ullava.datasets.formats.mask_pictures import LabelPixels
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.readers.flat_json import ullava_json

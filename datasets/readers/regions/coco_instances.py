@@ -1,4 +1,10 @@
-"""Objects in MS COCO's JSON: boxes, and masks as polygons or run lengths (arXiv:1405.0312)."""
+"""Objects in MS COCO's JSON: boxes, and masks as polygons or run lengths (arXiv:1405.0312).
+
+    {"images": [{"id": 7, "file_name": "a.jpg", "height": 480, "width": 640}],
+     "categories": [{"id": 1, "name": "cup"}],
+     "annotations": [{"id": 1, "image_id": 7, "category_id": 1, "bbox": [10, 20, 80, 90], "area": 7200, "iscrowd": 0,
+                      "segmentation": [[10, 20, 90, 20, 90, 110, 10, 110]]}]}
+"""
 
 from dataclasses import dataclass
 from functools import cached_property

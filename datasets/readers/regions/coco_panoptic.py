@@ -1,4 +1,12 @@
-"""Panoptic segments in MS COCO's format: a JSON, and a picture whose colours are segments (arXiv:1801.00868)."""
+"""Panoptic segments in MS COCO's format: a JSON, and a picture whose colours are segments (arXiv:1801.00868).
+
+    {"images": [{"id": 7, "file_name": "a.jpg", "height": 480, "width": 640}],
+     "categories": [{"id": 1, "name": "cup", "isthing": 1}],
+     "annotations": [{"image_id": 7, "file_name": "a.png",
+                      "segments_info": [{"id": 3226956, "category_id": 1, "bbox": [10, 20, 80, 90], "iscrowd": 0}]}]}
+
+A segment's `id` is the colour of its pixels, red + 256 green + 65536 blue.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator

@@ -1,6 +1,11 @@
 """Objects and their parts in MS COCO's JSON: PACO-LVIS (arXiv:2301.01795), PASCAL-Part as VLPart has it.
 
 A category is an object, "mouse_(computer_equipment)", or one of its parts, "mouse_(computer_equipment):left_button".
+
+    {"images": [{"id": 7, "file_name": "a.jpg", "height": 480, "width": 640}],
+     "categories": [{"id": 1, "name": "mug"}, {"id": 2, "name": "mug:handle"}],
+     "annotations": [{"id": 1, "image_id": 7, "category_id": 2, "bbox": [80, 30, 10, 40], "area": 400,
+                      "segmentation": [[80, 30, 90, 30, 90, 70, 80, 70]]}]}
 """
 
 from collections import defaultdict

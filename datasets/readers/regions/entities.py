@@ -1,4 +1,9 @@
-"""Flickr30k Entities as published: sentences that mark phrases, and boxes of what they mean (arXiv:1505.04870)."""
+"""Flickr30k Entities as published: sentences that mark phrases, and boxes of what they mean (arXiv:1505.04870).
+
+    <picture>.txt     [/EN#12/people A man] holds [/EN#13/other a red cup] .
+    <picture>.xml     <annotation><object><name>13</name><bndbox><xmin>11</xmin><ymin>21</ymin><xmax>90</xmax>
+                      <ymax>110</ymax></bndbox></object></annotation>
+"""
 
 import re
 from collections import defaultdict
@@ -77,7 +82,7 @@ def things(path: Path) -> dict[str, Box]:
         found = defaultdict(list)
         for thing in tree.iter("object"):
             if (box := thing.find("bndbox")) is not None:
-                corners = [float(box.findtext(side)) for side in ("xmin", "ymin", "xmax", "ymax")]
+                corners = [float(box.findtext(side) or "") for side in ("xmin", "ymin", "xmax", "ymax")]
                 for name in thing.findall("name"):
                     found[name.text].append(boxes.from_one(corners))
     except (ElementTree.ParseError, ValueError, TypeError) as error:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ullava.configs.registry import nearest
-from ullava.datasets import masks
+from ullava.datasets.formats.mask_pictures import LabelPixels, label_map
+from ullava.datasets.masks import Mask
 from ullava.datasets.readers.base import READERS, Reader
 from ullava.datasets.readers.files import by_stem, chosen, paired
 from ullava.datasets.structures import Picture, Region, Sample
@@ -65,7 +66,7 @@ class LabelMap(Reader):
         pictures, labels = by_stem(self.images, self.image_ending), by_stem(self.labels, self.label_ending)
         stems = chosen(self.listed, labels) if self.listed else list(labels)
         found = paired([(self.images, pictures), (self.labels, labels)], stems)
-        return [(stem, *pair) for stem, pair in zip(stems, found, strict=True)]
+        return [(stem, picture, label) for stem, (picture, label) in zip(stems, found, strict=True)]
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -73,11 +74,11 @@ class LabelMap(Reader):
     def __getitem__(self, index: int) -> Sample:
         stem, picture, label = self.pairs[index]
         sample_id = f"{self.name}/{stem}"
-        labels = masks.label_map(label)
+        labels = label_map(label)
         present = np.flatnonzero(np.bincount(labels.ravel())).tolist()
         size = tuple(labels.shape)
         regions = [
-            Region(category=self.names[value], mask=masks.LabelPixels(label, (value,)))
+            Region(category=self.names[value], mask=LabelPixels(label, (value,)))
             for value in present
             if value in self.names
         ]
@@ -92,7 +93,7 @@ class LabelMap(Reader):
     def shown(self, index: int) -> tuple[Path, ...]:
         return (self.pairs[index][1],)
 
-    def ignored(self, label: Path, present: list[int], where: str) -> masks.Mask | None:
+    def ignored(self, label: Path, present: list[int], where: str) -> Mask | None:
         """Pixels that may belong to any class; None where there are none."""
         values = tuple(value for value in present if value not in self.names and value not in self.background)
         last = self.first_id + len(self.classes.read_text(encoding="utf-8").splitlines())
@@ -101,4 +102,4 @@ class LabelMap(Reader):
                 f"{where}: {label} holds the value {unknown[0]}, expected {self.first_id} to {last - 1} "
                 f"({self.classes.name}) or void {list(self.void)}; add it to `void:`"
             )
-        return masks.LabelPixels(label, values) if values else None
+        return LabelPixels(label, values) if values else None

@@ -2,6 +2,10 @@
 
 Source: longzw1997/Open-GroundingDino, data_format.md. Boxes are corners in pixels, the second one outside, as MS COCO's
 x + width gives it.
+
+    {"filename": "a.jpg", "height": 480, "width": 640,
+     "detection": {"instances": [{"bbox": [10, 20, 90, 110], "label": 0, "category": "cup"}]},
+     "grounding": {"caption": "a red cup", "regions": [{"bbox": [10, 20, 90, 110], "phrase": "a red cup"}]}}
 """
 
 import json
@@ -98,4 +102,4 @@ def corners(box: list[float], where: str) -> Box:
     """Four numbers."""
     if len(box) != 4:
         raise ValueError(f"{where}: bbox: expected four numbers, found {json.dumps(box)[:60]}")
-    return tuple(box)
+    return boxes.from_xyxy(box)

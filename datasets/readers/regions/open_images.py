@@ -2,6 +2,8 @@
 
 The index is LaSagnA's `train_mask.json` (arXiv:2404.08506): {image id: {class: [mask file, ...]}, "categories": [...]}.
 `ullava prepare openimages` makes it of the official tables (storage.googleapis.com/openimages/web/download_v6.html).
+
+    {"categories": ["Coffee cup", "Dog"], "0a12bc": {"Coffee cup": ["train_mask/0/0a12bc_m02p5f1q_1.png"]}}
 """
 
 from collections.abc import Iterator
@@ -13,7 +15,8 @@ import numpy as np
 from PIL import Image
 
 from ullava.datasets import images
-from ullava.datasets.masks import Foreground, Union
+from ullava.datasets.formats.mask_pictures import Foreground
+from ullava.datasets.masks import Union
 from ullava.datasets.readers.base import READERS, TableReader
 from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Region, Sample
@@ -33,7 +36,7 @@ class Stretched:
         drawn = Foreground(self.path).draw()
         if drawn.shape == self.size:
             return drawn
-        return np.asarray(Image.fromarray(drawn).resize(self.size[::-1], Image.Resampling.NEAREST))
+        return np.asarray(Image.fromarray(drawn).resize((self.size[1], self.size[0]), Image.Resampling.NEAREST))
 
 
 @READERS.register("open_images")

@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 
 from ullava.datasets.formats import part_names
-from ullava.datasets.masks import Foreground
+from ullava.datasets.formats.mask_pictures import Foreground
 from ullava.datasets.readers.base import READERS, Reader
 from ullava.datasets.readers.files import files, inside
 from ullava.datasets.structures import Picture, Region, Sample
@@ -58,7 +58,7 @@ class PartFolders(Reader):
         """
         listed = pictures_below(self.images)
         masks = dict(self.masks_of(listed))
-        found = [(picture, masks.get(picture)) for picture in listed.values()]
+        found: list[Record] = [(picture, masks.get(picture)) for picture in listed.values()]
         if self.masked:
             found = [(picture, mask) for picture, mask in found if mask]
         if not found:

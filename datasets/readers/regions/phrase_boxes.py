@@ -1,4 +1,7 @@
-"""Phrases with a box each, one record a phrase: Flickr30k Entities as grounding programs index it, or own data."""
+"""Phrases with a box each, one record a phrase: Flickr30k Entities as grounding programs index it, or own data.
+
+    {"image": "a.jpg", "phrase": "the red cup", "box": [10, 20, 90, 110]}
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -69,7 +72,7 @@ class PhraseBoxes(TableReader):
         """A box as it is written, in pixels of the picture."""
         if len(box) != 4:
             raise ValueError(f"{where}: box: expected four numbers, found {box}")
-        return tuple(side / scale for side in boxes.FORMS[self.form](box, size))
+        return boxes.from_xyxy([side / scale for side in boxes.FORMS[self.form](box, size)])
 
 
 def rows(

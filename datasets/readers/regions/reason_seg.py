@@ -2,6 +2,10 @@
 
 ReasonSeg/train/a.jpg, a.json           text, is_sentence, shapes: see `datasets/formats/labelme.py`
 ReasonSeg/explanatory/train.json        why it is the one asked for: image, query, outputs
+
+    a.json      {"text": ["Where would one pour the tea?"], "is_sentence": true,
+                 "shapes": [{"label": "target", "points": [[10, 20], [90, 20], [90, 110]]}]}
+    train.json  [{"image": "a.jpg", "query": "Where would one pour the tea?", "outputs": "Into the cup, for ..."}]
 """
 
 from dataclasses import dataclass

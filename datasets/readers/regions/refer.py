@@ -1,6 +1,10 @@
 """RefCOCO, RefCOCO+, RefCOCOg and RefCLEF in the layout of the REFER toolkit (github.com/lichengunc/refer).
 
 gRefCOCO (arXiv:2306.00968) lies the same way; its expressions mean several objects, or none.
+
+    refs            [{"ref_id": 1, "image_id": 7, "ann_id": 1, "split": "train",
+                      "sentences": [{"sent": "the red cup"}]}]
+    instances.json  as of coco_instances: `image_id` and `ann_id` refer to it; in gRefCOCO `ann_id` is a list
 """
 
 import pickle

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ullava.datasets.masks import Foreground
+from ullava.datasets.formats.mask_pictures import Foreground
 from ullava.datasets.readers.base import READERS, Reader
 from ullava.datasets.readers.files import by_stem, chosen, paired
 from ullava.datasets.structures import Picture, Region, Sample
@@ -36,7 +36,7 @@ class SalientPairs(Reader):
         pictures, masks = by_stem(self.images, self.image_ending), by_stem(self.masks, self.mask_ending)
         stems = chosen(self.listed, masks) if self.listed else sorted(masks.keys() | pictures)
         found = paired([(self.images, pictures), (self.masks, masks)], stems)
-        return [(stem, *pair) for stem, pair in zip(stems, found, strict=True)]
+        return [(stem, picture, mask) for stem, (picture, mask) in zip(stems, found, strict=True)]
 
     def __len__(self) -> int:
         return len(self.pairs)

@@ -1,4 +1,8 @@
-"""Objects in YOLO's text files: one per picture, one line an object (docs.ultralytics.com, "Datasets")."""
+"""Objects in YOLO's text files: one per picture, one line an object (docs.ultralytics.com, "Datasets").
+
+    0 0.5 0.5 0.125 0.25                    a box
+    0 0.4 0.4 0.6 0.4 0.6 0.6               a polygon
+"""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -51,7 +55,8 @@ class Yolo(Reader):
         """Paths of picture and text, in the order of stems."""
         pictures, texts = by_stem(self.images), by_stem(self.labels)
         stems = [stem for stem, text in texts.items() if self.has_objects(text)]
-        return paired([(self.images, pictures), (self.labels, texts)], stems)
+        found = paired([(self.images, pictures), (self.labels, texts)], stems)
+        return [(picture, text) for picture, text in found]
 
     def has_objects(self, text: Path) -> bool:
         """Whether a text states objects, of those that are kept."""

@@ -1,4 +1,8 @@
-"""Captions in MS COCO's JSON (arXiv:1504.00325)."""
+"""Captions in MS COCO's JSON (arXiv:1504.00325).
+
+    {"images": [{"id": 7, "file_name": "a.jpg", "height": 480, "width": 640}],
+     "annotations": [{"image_id": 7, "caption": "A cup on a table."}]}
+"""
 
 from dataclasses import dataclass
 from functools import cached_property

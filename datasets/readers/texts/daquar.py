@@ -1,4 +1,11 @@
-"""DAQUAR's questions about indoor scenes, as text or as CSV (arXiv:1410.0210)."""
+"""DAQUAR's questions about indoor scenes, as text or as CSV (arXiv:1410.0210).
+
+    question,answer,image_id                                    .csv
+    what is on the table,"cup, plate",image7
+
+    what is on the table in the image7 ?                        .txt
+    cup, plate
+"""
 
 import csv
 import re

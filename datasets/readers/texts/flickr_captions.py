@@ -1,4 +1,8 @@
-"""Captions as a table of (image, caption): Flickr8k (doi:10.1613/jair.3994) and Flickr30k as Kaggle has them."""
+"""Captions as a table of (image, caption): Flickr8k (doi:10.1613/jair.3994) and Flickr30k as Kaggle has them.
+
+    image,caption
+    a.jpg,A cup on a table .
+"""
 
 import csv
 from collections import defaultdict

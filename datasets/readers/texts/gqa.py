@@ -1,4 +1,7 @@
-"""GQA's questions: one mapping from question id to question (arXiv:1902.09506)."""
+"""GQA's questions: one mapping from question id to question (arXiv:1902.09506).
+
+    {"201307251": {"imageId": "2386621", "question": "What is on the table?", "answer": "cup"}}
+"""
 
 from collections import defaultdict
 from dataclasses import dataclass

@@ -3,6 +3,11 @@
 The second, also called ShareGPT's, has `messages` of {role, content} in place of `conversations` of {from, value}. Its
 `system` prompt, first message or key of the record, stands before the first question: a model has one conversation, and
 with it one system prompt, for all that it learns.
+
+    {"id": "7", "image": "a.jpg", "conversations": [{"from": "human", "value": "<image>\\nWhat is on the table?"},
+                                                    {"from": "gpt", "value": "A cup."}]}
+    {"images": ["a.jpg"], "messages": [{"role": "user", "content": "<image>What is on the table?"},
+                                       {"role": "assistant", "content": "A cup."}]}
 """
 
 import re

@@ -1,4 +1,8 @@
-"""Video captions in MSR-VTT's JSON (doi:10.1109/CVPR.2016.571)."""
+"""Video captions in MSR-VTT's JSON (doi:10.1109/CVPR.2016.571).
+
+    {"videos": [{"video_id": "video0", "split": "train"}],
+     "sentences": [{"video_id": "video0", "caption": "a man pours tea"}]}
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator

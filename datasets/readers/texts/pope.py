@@ -1,4 +1,7 @@
-"""POPE's questions whether a thing is in the picture, answered by yes or no (arXiv:2305.10355)."""
+"""POPE's questions whether a thing is in the picture, answered by yes or no (arXiv:2305.10355).
+
+    {"question_id": 1, "image": "COCO_val2014_000000310196.jpg", "text": "Is there a cup in the image?", "label": "no"}
+"""
 
 import re
 from collections import defaultdict

@@ -1,4 +1,7 @@
-"""TextVQA's questions about writing in pictures, ten answers each (arXiv:1904.08920)."""
+"""TextVQA's questions about writing in pictures, ten answers each (arXiv:1904.08920).
+
+    {"data": [{"image_id": "0054c91397f2fe05", "question": "what is the brand?", "answers": ["acme", "acme", ...]}]}
+"""
 
 from collections import defaultdict
 from dataclasses import dataclass

@@ -1,6 +1,8 @@
 """TGIF's sentences about GIFs, as published: a table of addresses and sentences (arXiv:1604.02748).
 
 The GIFs are fetched by whoever owns the table (github.com/raingo/TGIF-Release); a file is called as its address ends.
+
+    https://38.media.tumblr.com/abc/tumblr_xyz.gif<TAB>a man pours tea
 """
 
 from collections import defaultdict

@@ -1,4 +1,8 @@
-"""Questions with ten people's answers: VQA v2 (arXiv:1612.00837), and OK-VQA in the same two files."""
+"""Questions with ten people's answers: VQA v2 (arXiv:1612.00837), and OK-VQA in the same two files.
+
+    questions       {"questions": [{"question_id": 70, "image_id": 7, "question": "What is on the table?"}]}
+    annotations     {"annotations": [{"question_id": 70, "image_id": 7, "answers": [{"answer": "cup"}, ...]}]}
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator

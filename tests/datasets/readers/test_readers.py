@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ullava.datasets import boxes, images
-from ullava.datasets.masks import Foreground, LabelPixels, Polygons, RunLengths
+from ullava.datasets.formats.mask_pictures import Foreground, LabelPixels
+from ullava.datasets.masks import Polygons, RunLengths
 from ullava.datasets.readers.base import READERS
 from ullava.datasets.readers.files import inside
 from ullava.datasets.structures import Picture, Turn, Video

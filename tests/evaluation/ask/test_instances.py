@@ -9,8 +9,9 @@ from pycocotools.coco import COCO
 
 from ullava.datasets.masks import Polygons, decode
 from ullava.datasets.structures import Answer, Picture
-from ullava.evaluation.ask.infer import told
-from ullava.evaluation.ask.instances import FORMATS, Writer, instances, names_in
+from ullava.evaluation.ask.infer import describe
+from ullava.evaluation.ask.instances import Writer, instances, names_in
+from ullava.evaluation.ask.options import FORMATS
 
 SOFT = np.array([[0.9, 0.7, 0.1, 0.0], [0.6, 0.4, 0.1, 0.0]], np.float32)
 NONE = np.full((2, 4), 0.2, np.float32)
@@ -86,6 +87,6 @@ def test_only_what_is_wanted_is_written(picture, tmp_path):
 
 def test_people_are_told_name_confidence_box_and_file(picture, tmp_path):
     line = Writer(tmp_path / "out").write("0000_a", picture, SAID) | {"answer": SAID.text}
-    assert told(line).splitlines()[1:3] == [
+    assert describe(line).splitlines()[1:3] == [
         "  cat, confidence 0.73, box 0 0 2 2, 0000_a_mask_0.png", "  dog, 0000_a_mask_1.png",
     ]  # fmt: skip

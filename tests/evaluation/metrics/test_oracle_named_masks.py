@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ullava.configs.schema import EvaluationRow, GenerationConfig
-from ullava.datasets.masks import LabelPixels
+from ullava.datasets.formats.mask_pictures import LabelPixels
 from ullava.datasets.structures import Answer, Picture, Region, Sample
 from ullava.evaluation.engine import questions
 from ullava.evaluation.evaluator import evaluate

@@ -12,8 +12,8 @@ from PIL import Image
 
 from ullava.datasets.masks import encode
 from ullava.datasets.structures import Picture, Sample
-from ullava.evaluation.report import best_worst as best_worst
-from ullava.evaluation.report.all_answers import all_answers, as_script
+from ullava.evaluation.report import best_worst
+from ullava.evaluation.report.all_answers import all_answers
 from ullava.evaluation.report.answer_defects import answer_defects
 from ullava.evaluation.report.report import write_report
 
@@ -68,12 +68,6 @@ def test_the_worst_come_first_and_with_their_pictures(toy):
     assert shown == ["toy/01#0", "toy/02#0", "toy/03#0", "toy/40#0", "toy/41#0", "toy/42#0"]
 
 
-def test_no_answer_ends_the_script_that_holds_it():
-    said = as_script([{"answer": "</script><!-- <script>"}])
-    assert "</" not in said and "<!" not in said
-    assert json.loads(said) == [{"answer": "</script><!-- <script>"}]
-
-
 def browsed(page, act: str) -> str:
     """The page as a browser has it after a script that does what a user would."""
     acted = page.with_name("acted.html")
@@ -108,7 +102,7 @@ def test_a_browser_sorts_filters_and_sees_the_pictures(toy):
     assert "&lt;/script&gt;&lt;b&gt;no" in text and "no token" in text and text.count("<img") == 48
     ids, counted, _ = choose(order="best")
     assert counted == "60 of 60" and ids[0] == "toy/00#0"
-    assert choose(failure="no token")[:2] == (["toy/01#0"], "1 of 60")
+    assert choose(defect="no token")[:2] == (["toy/01#0"], "1 of 60")
     assert choose(task="salient", order="id", words="TOY/4")[:2] == ([f"toy/4{n}#0" for n in range(10)], "10 of 60")
     assert choose(low="0.5", task="res")[:2] == (["toy/00#0"], "1 of 60")
 

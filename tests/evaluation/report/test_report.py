@@ -10,7 +10,7 @@ from PIL import Image
 
 from ullava.datasets.structures import Picture, Sample
 from ullava.evaluation.engine.predictions import encode
-from ullava.evaluation.report import best_worst as best_worst
+from ullava.evaluation.report import best_worst
 from ullava.evaluation.report.best_worst import box_iou, choose, mask_iou, quality, texts, word_f1
 from ullava.evaluation.report.charts import Bar, bars, ceiling, curve, running_mean
 from ullava.evaluation.report.report import write_report
@@ -95,7 +95,7 @@ def test_best_median_and_worst_are_chosen_and_controls_are_left_out(toy):
     lines.append(line("toy/0#1", "vqa", {"text": ["a"]}, {"text": "q"}, dataset="toy_shuffled"))
     lines.append(line("toy/0#1", "vqa", {"text": ["a"]}, {"text": "q"}, answers="given"))
     chosen = choose(write(toy, lines), {})
-    assert [(shown.kind, shown.line["id"]) for shown in chosen] == [
+    assert [(shown.rank, shown.line["id"]) for shown in chosen] == [
         ("best", "toy/0#0"), ("median", "toy/2#0"), ("worst", "toy/3#0"),
     ]  # fmt: skip
 

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from ullava.commands.compare import main
 from ullava.datasets.masks import encode
 from ullava.evaluation.engine.results import read_results
-from ullava.evaluation.score.compare import compare, main
+from ullava.evaluation.score.compare import compare
 
 TRUTH = np.arange(40).reshape(4, 10) % 10 < 5
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ullava.evaluation.score.export_masks import main
+from ullava.commands.export_masks import main
 
 LARGE, SMALL, LINE = [[0, 0], [3, 0], [3, 3], [0, 3]], [[1, 1], [2, 1], [2, 2], [1, 2]], [[3, 3], [5, 3]]
 SPELLINGS = {

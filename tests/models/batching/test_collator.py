@@ -130,4 +130,4 @@ def test_a_batch_moves_as_one(rows, collate):
     moved = collate(rows).to("meta")
     assert moved.input_ids.device.type == moved.pictures.pixels.device.type == "meta"
     assert {tensor.device.type for tensor in moved.promised[SEG].masks} == {"meta"}
-    assert moved.promised[LOC].boxes.dtype == torch.float32
+    assert moved.promised[LOC].boxes.dtype == torch.float64

@@ -32,7 +32,7 @@ def changed(processor):
     """The same processor with other settings."""
 
     def make(**settings) -> Processor:
-        kept = {name: getattr(processor, name) for name in ("view", "patches", "frames", "mask_view", "max_length")}
+        kept = {name: getattr(processor, name) for name in ("layout", "mask_view", "max_length")}
         how = settings.pop("conversation", processor.conversation)
         return Processor(processor.tokenizer, how, **kept | settings)
 
@@ -310,11 +310,11 @@ def test_a_checkpoint_may_spell_tokens_otherwise(fresh, world):
     assert processor.unspell("Mask: <ins>.") == "Mask: [SEG]."
 
 
-def test_a_box_is_a_fraction_of_the_padded_square(world, processor):
-    # A picture of 60 x 80 lies 10 pixels below the top of a square of 80.
+def test_a_box_is_a_fraction_of_the_picture(world, processor):
+    # Of 60 x 80 pixels (H x W), whatever square it lies in.
     row = processor(world.segment(0, (20, 10, 50, 30)))
     for promise in row.promises:
-        assert promise.box.tolist() == pytest.approx([20 / 80, 20 / 80, 50 / 80, 40 / 80])
+        assert promise.box.tolist() == [20 / 80, 10 / 60, 50 / 80, 30 / 60]
 
 
 def test_a_region_without_mask_or_box_has_no_target(world, processor):
@@ -329,7 +329,7 @@ def test_a_slow_tokenizer_is_refused(processor):
         is_fast, name_or_path = False, "old"
 
     with pytest.raises(ValueError, match=re.escape("old: expected a fast tokenizer")):
-        Processor(Slow(), processor.conversation, view=processor.view, patches=PATCHES)
+        Processor(Slow(), processor.conversation, layout=processor.layout)
 
 
 @pytest.mark.shared

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import BertConfig, GroundingDinoConfig, GroundingDinoForObjectDetection, SwinConfig
 
-from ullava.converting import convert
+from ullava.commands.convert import main as convert
 from ullava.models.detectors import grounding_dino_weights as groundingdino
 from ullava.models.detectors.opening import MEAN, STD, open_detector
 from ullava.models.tiny import tiny_word_pieces

@@ -54,10 +54,23 @@ def test_losses_are_of_promises_with_a_box(head, boxed):
 
 
 def test_results_are_the_targets_when_the_prediction_is(head, boxed):
-    targets = boxed.promised["[LOC]"].boxes
+    targets = head.targets(boxed.promised["[LOC]"])
     predicted = torch.stack([targets[0], torch.tensor([0.0, 0, 1, 1]), targets[1]])
     first, second, third = head.results(predicted, boxed)
     np.testing.assert_allclose(first, (20, 10, 50, 30), atol=1e-4)
     np.testing.assert_allclose(second, (0, 0, 48, 72))  # the whole square, clipped to a picture of 72 x 48
     np.testing.assert_allclose(third, (1, 2, 30, 40), atol=1e-4)
     assert all(isinstance(side, float) for side in first)
+
+
+def test_boxes_may_be_fractions_of_the_picture(boxed):
+    head = BoxHead(WIDTH, View(96), channels=16, within="picture")
+    losses = head.losses(torch.zeros(3, 4), boxed)
+    # (20, 10, 50, 30) in 60 x 80, (1, 2, 30, 40) in 50 x 50
+    expected = [20 / 80 + 10 / 60 + 50 / 80 + 30 / 60, 1 / 50 + 2 / 50 + 30 / 50 + 40 / 50]
+    assert losses["box_l1"].tolist() == pytest.approx(expected)
+    predicted = torch.tensor([[0.25, 1 / 6, 0.625, 0.5], [-1.0, 0, 1, 2], [0.02, 0.04, 0.6, 0.8]])
+    first, second, third = head.results(predicted, boxed)
+    np.testing.assert_allclose(first, (20, 10, 50, 30), atol=1e-4)
+    np.testing.assert_allclose(second, (0, 0, 48, 72))
+    np.testing.assert_allclose(third, (1, 2, 30, 40), atol=1e-4)

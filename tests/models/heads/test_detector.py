@@ -62,7 +62,7 @@ def test_the_detector_gives_a_number_per_promise_and_boxes_inside_the_picture(mo
 
 def test_the_detector_compares_boxes_as_fractions_of_their_picture(model, collated, world):
     batch = collated(world.segment(0, (20, 10, 50, 30)))  # of a picture of 60 x 80
-    assert model.model.heads["detector"].targets(batch).tolist()[0] == pytest.approx(
+    assert batch.promised[LOC].boxes.tolist()[0] == pytest.approx(
         [0.25, 1 / 6, 0.625, 0.5], abs=1e-5
     )
 

@@ -37,7 +37,7 @@ def test_a_batch_is_decoded_as_by_sam_one_prompt_at_a_time(head, crowded, zoo):
     with torch.no_grad():
         found = head(states(3), crowded).logits
         prompts = head.project(states(3))
-        features = head.encode(crowded, [0, 1])
+        (features,) = head.encode(crowded, [0, 1])
         for n, frame in enumerate((0, 0, 1)):
             dense = whole.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(1, -1, 8, 8)
             alone = whole.mask_decoder(

@@ -17,7 +17,7 @@ from ullava.models.stages import REGISTERED, prepare
 
 
 class Point(Head):
-    """The centre of a box, as fractions of the square that the backbone sees."""
+    """The centre of a box, as fractions of the picture."""
 
     token = LOC
     losses_named = {"point_l1": "box"}
@@ -33,7 +33,7 @@ class Point(Head):
 
     def losses(self, predicted, batch):
         promised = batch.promised[LOC]
-        centres = (promised.boxes[:, :2] + promised.boxes[:, 2:]) / 2
+        centres = (promised.boxes[:, :2] + promised.boxes[:, 2:]).float() / 2
         return {"point_l1": (predicted[list(promised.with_box)] - centres).abs().sum(1)}
 
     def results(self, predicted, batch):
@@ -159,4 +159,5 @@ def test_what_shipped_heads_declare_is_what_light_programs_know(name):
     }
     assert not LossConfig.declared.keys() & cls.losses_named.keys()
     assert cls.tower_part is None or cls.tower_part in REGISTERED
-    assert cls.foundations.items() <= {option: base for (head, option), base in manifest.FOUNDED.items() if head == name}.items()
+    known = {option: base for (head, option), base in manifest.FOUNDED.items() if head == name}
+    assert cls.foundations == known

@@ -27,7 +27,7 @@ from ullava.models.batching.collator import Collator, stand
 from ullava.models.batching.example import Example, PlacedMedium, PlacedPromise
 from ullava.models.convert.folder import convert
 from ullava.models.convert.kinds import MODEL_KINDS
-from ullava.models.segmenters.sam import invert
+from ullava.models.segmenters.base import invert
 
 PARITY = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "parity"
 IMAGE_ID = -200  # LLaVA's placeholder of a picture
@@ -82,7 +82,7 @@ class Golden:
         frames, frame = self.inputs.get(f"{prefix}images{'_sam' if eyes == 'images' else ''}"), None
         if frames is not None and "mask" in self.model.heads:
             frame = self.seen(frames[number], self.model.heads["mask"].tower)
-        return PlacedMedium(IMAGE, column, pixels, frame, self.size(number), f"{prefix}{number}")
+        return PlacedMedium(IMAGE, column, {"pixels": pixels}, frame, self.size(number), f"{prefix}{number}")
 
     def size(self, number: int) -> tuple[int, int]:
         """(H, W) of a picture."""
@@ -138,8 +138,13 @@ class Golden:
                     continue
                 kind = {SEG: "gt_mask", LOC: "gt_boxes"}[name]
                 target = self.inputs[f"{prefix}{kind}.{picture}"][n].numpy()
-                mask, box = (target, None) if name == SEG else (None, target.astype(np.float32))
+                mask, box = (target, None) if name == SEG else (None, self.fractions(target, self.size(picture)))
                 yield PlacedPromise(name, column, 0, mask, box)
+
+    def fractions(self, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """A box in u-LLaVA's padded square, 0..1, as fractions of its picture."""
+        scale, shift = self.model.vision.view.placement(size)
+        return (box.astype(float) * self.model.vision.view.side - shift) / scale / np.array(size[::-1] * 2)
 
     def pictures(self, prefix: str = "") -> int:
         """How many pictures a batch has."""
@@ -149,11 +154,8 @@ class Golden:
     def read(self, rows: list[Example]):
         """(batch, embeddings, last hidden states) of given rows."""
         batch = by_picture(self.collate(rows)) if KEY in self.tokens else self.collate(rows)
-        embeds = self.model.embed(batch)
-        states = self.model.decoder(
-            inputs_embeds=embeds, attention_mask=batch.attention_mask, use_cache=False
-        ).last_hidden_state
-        return batch, embeds, states
+        prompt = self.model.backbone.encode(batch)
+        return batch, prompt.embeds, self.model.backbone.states(prompt)
 
     def words(self, batch, states: Tensor, logits: int) -> dict[str, Tensor]:
         """States and logits where there are labels, and their loss."""
@@ -204,21 +206,16 @@ class Golden:
         head = self.model.heads["mask"]
         if not len(prompts):
             return prompts.new_zeros(0, 1)
-        return head.mask_decoder(
-            image_embeddings=features[None], image_positional_embeddings=head.places,
-            sparse_prompt_embeddings=prompts[None, :, None],
-            dense_prompt_embeddings=head.no_mask.expand(features[None].shape),
-            multimask_output=False,
-        )[1][0]  # fmt: skip
+        return head.segmenter.decode((features[None],), prompts[None, :, None]).quality[0, :, None]
 
     def said(self, prompt: Tensor, media: tuple[PlacedMedium, ...], most: int | None = None):
         """(the first `most` ids, batch, states) of what we say to a prompt, the prompt's ids as they came."""
         answerer, ids = self.answerer, prompt.tolist()
         row = Example("prompt", np.array(self.unrolled(ids)), np.zeros(len(self.unrolled(ids)), bool), media, ())
         batch = answerer.collate_open([row])
-        embeds = self.model.embed(batch)
-        said = answerer.generate(embeds, batch.attention_mask)
-        batch, states = answerer.reread(embeds, batch, said, [row])
+        prompt_of_row = self.model.backbone.encode(batch)
+        said = answerer.generate(prompt_of_row)
+        batch, states = answerer.reread(prompt_of_row, batch, said, [row])
         return torch.tensor([ids + said.ids[0].tolist()])[:, :most], batch, states
 
     def spoken(self) -> dict[str, Tensor]:

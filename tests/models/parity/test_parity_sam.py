@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from ullava.datasets.images import View
-from ullava.models.segmenters.sam import MEAN, STD, SamTower, invert
+from ullava.models.segmenters.base import invert
+from ullava.models.segmenters.sam import MEAN, STD, SamTower
 from ullava.models.segmenters.sam_weights import open_file
 
 pytestmark = pytest.mark.shared

@@ -20,9 +20,7 @@ def losses(ullava, rows):
     """
     batch = ullava.collate(rows)
     found, weights, model = ullava.model(batch), ullava.config["loss_weights"], ullava.model
-    states = model.decoder(
-        inputs_embeds=model.embed(batch), attention_mask=batch.attention_mask, use_cache=False
-    ).last_hidden_state
+    states = model.backbone.states(model.backbone.encode(batch))
     head, promised = model.heads["box"], batch.promised[LOC]
     boxes = head(states[promised.rows, promised.columns], batch)
     each = head.losses(boxes, batch)
@@ -54,11 +52,11 @@ def test_parity_ullava_head(golden, tools):
         "vision.patch_features": ullava.model.vision.encode(batch.pictures.pixels, batch.pictures.keys),
         "llm.inputs_embeds.row0": embeds[0],
         "llm.last_hidden.row0": states[0],
-        "llm.hidden_states.1.row0": ullava.model.decoder(
+        "llm.hidden_states.1.row0": ullava.model.backbone.decoder(
             inputs_embeds=embeds, attention_mask=batch.attention_mask, output_hidden_states=True
         ).hidden_states[1][0],
     }  # fmt: skip
-    found["vision.projected"] = ullava.model.project(found["vision.patch_features"])
+    found["vision.projected"] = ullava.model.backbone.project(found["vision.patch_features"])
     head, promised = ullava.model.heads["box"], batch.promised[LOC]
     at = states[promised.rows, promised.columns]
     standing = torch.zeros(states.shape[:2], dtype=torch.bool)
@@ -109,7 +107,7 @@ def medium(ullava, kind, number, column):
     else:
         frames = ullava.inputs["core.videos"][number].transpose(0, 1)
         pixels = np.stack([ullava.seen(frame, eyes) for frame in frames])
-    return PlacedMedium(kind, column, pixels, None, (1, 1), f"core {kind}{number}")
+    return PlacedMedium(kind, column, {"pixels": pixels}, None, (1, 1), f"core {kind}{number}")
 
 
 @torch.no_grad()
@@ -118,7 +116,7 @@ def test_parity_ullava_head_language_part(golden, tools):
     rows = language_rows(ullava)
     batch, embeds, states = ullava.read(rows)
     words = ullava.words(batch, states, logits=len(ullava.outputs["core.logits_at_labels"]))
-    films = ullava.model.tower_features([batch.videos])[0]
+    films = ullava.model.backbone.tower_features([batch.videos])[0]
     prompts = {"": ("core.gen_ids", IMAGE), "_video": ("core.genv_ids", VIDEO)}
     found = {
         "core.inputs_embeds.first_two_rows": embeds[:2], "core.last_hidden": states, "core.loss": words["loss.ce"],

@@ -33,7 +33,7 @@ def test_parity_ullava_v1(golden, tools):
             "llm.inputs_embeds.row0": embeds[0],
             "llm.last_hidden.row0": states[0],
         }  # fmt: skip
-        found["vision.projected"] = ullava.model.project(found["vision.patch_features"])
+        found["vision.projected"] = ullava.model.backbone.project(found["vision.patch_features"])
         found |= losses(ullava, rows)[1]
     tools["compare"](found, ullava.outputs, leave=r"grad\..*")
 

@@ -6,7 +6,8 @@ import torch
 from transformers import SamModel
 
 from ullava.datasets import images
-from ullava.models.segmenters.sam import invert, open_sam
+from ullava.models.segmenters.base import invert
+from ullava.models.segmenters.sam import open_sam
 
 SIZES = [(60, 80), (72, 48), (50, 50)]
 

@@ -25,20 +25,20 @@ def write(tmp_path):
 def test_questions_have_a_slot_just_where_a_phrase_is_asked(name):
     book = phrasebook(name, slotted=True)
     for questions, count in ((book.segment, 1), (book.locate, 1), (book.salient, 0), (book.explain, 0)):
-        assert all(text.count(SLOT) == count for text in (*questions.templates, questions.exam))
-        assert set(questions.drawn) == {*questions.templates, questions.exam}
+        assert all(text.count(SLOT) == count for text in (*questions.templates, questions.eval_question))
+        assert set(questions.drawn) == {*questions.templates, questions.eval_question}
         assert len(set(questions.drawn)) == len(questions.drawn)
 
 
 def test_the_exam_asks_as_u_llava_evaluates():
     book = phrasebook("ullava", slotted=True)
-    assert fill(book.segment.exam, "left dog") == "Output the segmentation mask of the left dog in the image."
-    assert book.explain.exam == book.salient.exam == "Find the salient object in the image."
+    assert fill(book.segment.eval_question, "left dog") == "Output the segmentation mask of the left dog in the image."
+    assert book.explain.eval_question == book.salient.eval_question == "Find the salient object in the image."
 
 
 def test_a_file_gives_questions_and_the_first_is_the_exam(write):
     book = phrasebook(str(write(["<image> Où est <class> ?", "<class>?"])), slotted=True)
-    assert book.segment.templates == ("Où est <class> ?", "<class>?") and book.segment.exam == "Où est <class> ?"
+    assert book.segment.templates == ("Où est <class> ?", "<class>?") and book.segment.eval_question == "Où est <class> ?"
     assert book.grammar == "ullava"
 
 

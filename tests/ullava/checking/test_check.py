@@ -6,13 +6,14 @@ import pytest
 import yaml
 from PIL import Image
 
-from ullava.checking.check import check, main
+from ullava.checking.check import check
+from ullava.commands.check import main
 from ullava.configs.load import ConfigError
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
-    """Three records about two pictures, the folders of two towers, and a YAML that fits them."""
+def world(tmp_path, monkeypatch, zoo):
+    """Three records about two pictures, the folders of foundations, and a YAML that fits them."""
     monkeypatch.setenv("ULLAVA_DATA", str(tmp_path))
     for name in ("a.png", "b.png"):
         Image.new("RGB", (8, 8)).save(tmp_path / name)
@@ -24,15 +25,16 @@ def world(tmp_path, monkeypatch):
         box | polygon | {"image_path": "b.png", "sentences": ["right one"]},
     ]
     (tmp_path / "refs.json").write_text(json.dumps(records))
-    (tmp_path / "tower").mkdir()
+    for name in ("llm", "clip", "sam"):
+        (tmp_path / name).symlink_to(zoo / name)
     return tmp_path
 
 
 def write(folder, **changes) -> str:
-    tower = str(folder / "tower")
+    llm, clip, sam = (str(folder / name) for name in ("llm", "clip", "sam"))
     tree = {
         "output_dir": "runs/x",
-        "model": {"llm": tower, "vision": {"tower": tower}, "heads": {"mask": {"sam": tower}, "box": {}}},
+        "model": {"llm": llm, "vision": {"tower": clip}, "heads": {"mask": {"sam": sam}, "box": {}}},
         "learn": {"projector": 1e-3, "heads": 2e-3},
         "data": [{"dataset": "toy", "task": "res", "portion": 2.0}, {"dataset": "toy", "task": "rec"}],
         "datasets": {"toy": {"reader": "ullava_referring", "annotations": "refs.json", "images": "."}},
@@ -146,7 +148,7 @@ def test_an_evaluation_needs_the_folder_of_a_run(world):
 
 def test_a_missing_file_and_no_file(world, capsys):
     assert "no such file" in faults(str(world / "rum.yaml"))[0]
-    with pytest.raises(SystemExit):
+    with pytest.raises(ConfigError, match="which YAML?"):
         main([])
     main(["--cfg_path", write(world), "training.batch_size=1"])
     assert "batch   1 a device" in capsys.readouterr().out

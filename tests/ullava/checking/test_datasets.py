@@ -12,11 +12,12 @@ import pytest
 import yaml
 from PIL import Image
 
-from ullava.checking.check import check, check_whole, main
-from ullava.checking.config_checks import Opened
+from ullava.checking.check import check, check_whole
 from ullava.checking.data_issues import ISSUES
 from ullava.checking.datasets import Inspected, balance, deeper, duplicates, findings, inspect
 from ullava.checking.records import Inspector, Looked
+from ullava.checking.row_checks import Opened
+from ullava.commands.check import main
 from ullava.configs.load import CONFIGS, ConfigError, read_yaml
 from ullava.configs.schema import DataRow
 from ullava.datasets.readers.base import Reader

@@ -5,7 +5,8 @@ import pytest
 from ullava.__main__ import dispatch
 from ullava.configs.load import CONFIGS, ConfigError, load
 from ullava.configs.schema import RunConfig
-from ullava.memory.memory import ADDED, Cluster, blueprint, estimate_memory, total, weigh
+from ullava.configs.yaml12 import read_yaml
+from ullava.memory.memory import Cluster, estimate_memory, outline, total, weigh
 from ullava.memory.plan import plan, with_way
 
 LORA = CONFIGS / "train" / "ullava_stage2_lora.yaml"
@@ -15,7 +16,10 @@ LORA = CONFIGS / "train" / "ullava_stage2_lora.yaml"
 def seven():
     """LLaMA-7B with LoRA, and its recipe with one row a GPU."""
     config = load(LORA, RunConfig, ["training.batch_size=1"])
-    return blueprint(config, "7b")[0], config
+    return outline(config, "7b")[0], config
+
+
+RECIPES = [path for path in sorted(CONFIGS.rglob("*.yaml")) if {"learn", "data"} <= read_yaml(path).keys()]
 
 
 def parts(seven, way, gpus, **training):
@@ -24,8 +28,8 @@ def parts(seven, way, gpus, **training):
 
 
 def test_weights_are_the_published_ones(seven):
-    """6,738,415,616 of LLaMA-7B, adapters of rank 8 at 64 matrices, and the rows of new tokens in two tables."""
-    added = 32 * 2 * 8 * (4096 + 4096) + 2 * ADDED * 4096
+    """6,738,415,616 of LLaMA-7B, adapters of rank 8 at 64 matrices, and rows of 13 tokens in two tables."""
+    added = 32 * 2 * 8 * (4096 + 4096) + 2 * 13 * 4096
     assert weigh(seven[0].llm) == 6_738_415_616 + added
     tower = seven[0].towers["sam_encoder"].module
     assert weigh(tower) == pytest.approx(637e6, rel=0.01)  # SAM, arXiv:2304.02643: 636M with its light ends
@@ -82,7 +86,7 @@ def test_the_command_says_what_is_missing_and_what_is_wrong(seven, capsys):
 def test_folders_that_are_here_need_no_size(recipe):
     tree = {"output_dir": "x", "model": recipe().model_dump(), "learn": {"heads": 1e-3, "vision": 1e-3}}
     config = RunConfig.model_validate(tree | {"data": [{"dataset": "a", "task": "vqa"}]})
-    network, table = blueprint(config)
+    network, table = outline(config)
     assert {line.part for line in table if line.learning} == {"heads", "vision"}
     found = estimate_memory(network, config, Cluster(1, 1, cpu=True))
     assert "tower: vision" not in found and total(found) < 1
@@ -114,9 +118,27 @@ def test_what_hears_keywords_counts_among_the_heads(recipe, zoo):
         model = recipe(heads=heads).model_dump(mode="json")
         config = {"output_dir": "x", "model": model, "learn": {"heads": 1e-3}}
         config = RunConfig.model_validate(config | {"data": [{"dataset": "a", "task": "res"}]})
-        return next(part.learning for part in blueprint(config)[1] if part.part == "heads")
+        return next(part.learning for part in outline(config)[1] if part.part == "heads")
 
     mask = {"sam": str(zoo / "sam")}
     # 32 channels. Cross- and self-attention: 8 x (32 x 32 + 32); MLP: 2 x 32 x 64 + 64 + 32; norms: 2 x 64;
     # the projection of words: 32 x 32 + 32.
     assert learning({"mask": mask | {"fusion": {}}}) - learning({"mask": mask}) == 8448 + 4192 + 128 + 1056
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(CONFIGS)))
+def test_every_shipped_training_has_a_plan(path):
+    *table, _, advice = plan(load(path, RunConfig, []), "8x80", size="7b")
+    assert advice.startswith("as it is") and "nothing makes it fit" not in advice
+    assert any(line.startswith("| **sum** |") for line in table)
+
+
+def test_the_detector_takes_memory_too(recipe):
+    """GroundingDINO with Swin-T: 172 M, of which BERT-base has 110 M, and its projection to 256 channels 0.2 M."""
+    tree = {"output_dir": "x", "model": recipe(heads={"detector": {"weights": "not/here"}}).model_dump()}
+    tree |= {"learn": {"heads": 1e-3, "detector": 1e-3}, "data": [{"dataset": "a", "task": "rec"}]}
+    network, table = outline(RunConfig.model_validate(tree), "7b")
+    backbone = weigh(network.towers["detector_backbone"].module)
+    finder = next(line.learning for line in table if line.part == "detector")
+    assert backbone == pytest.approx(27.5e6, rel=0.02)  # Swin-T without its classifier, arXiv:2103.14030
+    assert backbone + finder == pytest.approx(172e6 - 110e6, rel=0.05)

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import shutil
+import subprocess
 from io import BytesIO
 from threading import Thread
 from urllib.error import HTTPError
@@ -13,7 +15,7 @@ from PIL import Image
 
 from ullava.configs.schema import GenerationConfig
 from ullava.datasets.structures import Answer
-from ullava.serving import chat
+from ullava.serving import chat, serve
 from ullava.serving.serve import open_page, open_server
 
 SAID = "Two: [SEG] and [SEG]."
@@ -77,8 +79,8 @@ def test_a_question_in_any_language_gets_every_mask(address, model, picture):
     asked = {"question": "左边的圆在哪里？ 2", "picture": picture, "turns": [["qué?", "Sure [SEG]."]]}
     said = ask(address, asked)
     assert said["answer"] == SAID
-    assert [thing["box"] for thing in said["things"]] == [[0, 1, 2, 3], [4, 0, 6, 2]]
-    assert [thing["confidence"] for thing in said["things"]] == [0.75, 0.75]
+    assert [instance["box"] for instance in said["instances"]] == [[0, 1, 2, 3], [4, 0, 6, 2]]
+    assert [instance["confidence"] for instance in said["instances"]] == [0.75, 0.75]
     (heard,) = model.heard
     assert [turn.question for turn in heard.turns] == ["qué?", "左边的圆在哪里？ 2"]
     drawn = np.asarray(Image.open(BytesIO(base64.b64decode(said["overlay"].partition(",")[2]))).convert("RGB"))
@@ -123,3 +125,24 @@ def test_a_taken_port_is_named(address):
 def test_the_page_asks_for_pictures_itself(tmp_path):
     with pytest.raises(ValueError, match="--serve: the page asks for its pictures; leave a.png out"):
         chat.main(["a.png", "--serve"])
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
+def test_a_browser_shows_the_answer_and_what_it_points_at(address, model, picture, tmp_path, monkeypatch):
+    act = f"""
+      picture = "{picture}";
+      at("question").value = "where <b>are</b> they?";
+      at("form").requestSubmit();"""
+    page = tmp_path / "page.html"
+    page.write_text(serve.PAGE.read_text().replace("</script>", f"{act}</script>"))
+    monkeypatch.setattr(serve, "PAGE", page)
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--dump-dom"]
+    command += ["--virtual-time-budget=5000", f"--user-data-dir={tmp_path / 'profile'}", address]
+    text = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+    cards = text.partition('id="cards"')[2].partition("<form")[0]
+    assert "where &lt;b&gt;are&lt;/b&gt; they?" in cards and SAID in cards and "data:image/png" in cards
+    assert "it, confidence 0.75, box 0 1 2 3" in cards and "it, confidence 0.75, box 4 0 6 2" in cards
+    assert len(model.heard) == 1 and "wrong" not in cards

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from multiprocessing import Process
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ullava.datasets.structures import Dialogue, Picture, Sample, Turn
@@ -168,3 +169,20 @@ def test_a_run_goes_on_past_a_broken_picture(suffer, run_of, patchwork, tmp_path
     assert "own: 1 bad records, met at 1 places" in end.said
     (line,) = (tmp_path / "run" / "bad_samples.jsonl").read_text().splitlines()
     assert json.loads(line)["id"] == "own/2" and "truncated" in json.loads(line)["cause"]
+
+
+def test_a_bad_record_counts_once_however_many_places_meet_it(feed):
+    # Two of 40 records are bad, a share of 0.05; over three epochs they are met at six places at least, 0.15.
+    rows = feed(3, 9, share=0.05)
+    drawn(rows, [(epoch, k) for epoch in range(3) for k in range(40)])
+    lines = listed(rows)
+    assert {line["record"] for line in lines} == {3, 9} and len(lines) >= 6
+    assert "toy: 2 bad records, met at" in next(told(rows.quarantine.path.parent))
+
+
+def test_spares_come_from_a_stream_of_their_own(feed):
+    mixture = feed().mixture
+    # 3 names the stream of spares: a run that goes on tomorrow has to draw the same (tasks/mixture.py).
+    assert mixture.spares((2, 5), 4) == np.random.default_rng((1, 3, 2, 5)).integers(40, size=4).tolist()
+    streams = [np.random.default_rng((1, stream, 2, 5)).integers(40, size=4).tolist() for stream in (0, 1, 2, 4)]
+    assert mixture.spares((2, 5), 4) not in streams

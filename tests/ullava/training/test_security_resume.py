@@ -8,8 +8,8 @@ import pytest
 import torch
 import yaml
 
+from ullava.commands.train import main
 from ullava.configs.messages import run_command
-from ullava.training.train import main
 
 
 class Trap:
