@@ -22,6 +22,7 @@ from transformers.modeling_utils import PreTrainedModel
 
 from ullava.configs.load import build
 from ullava.configs.schema import GenerationConfig
+from ullava.datasets.structures import Dialogue
 from ullava.models.answering import Answerer, open_answerer
 from ullava.models.asking import Pictures, Reply, Turns, dialogues, reply
 from ullava.models.auto_config import UllavaConfig
@@ -118,12 +119,10 @@ class UllavaForCausalLM(PreTrainedModel):
             ValueError: a URL, which is never fetched; a picture of another shape, type or range; another number of
                 pictures or conversations than of questions; an option that does not hold.
         """
-        if isinstance(question, str):
-            asked = dialogues([question], [picture], [turns])
-            return self._answer(asked, options)[0]
-        return self._answer(dialogues(question, picture, turns or None), options)
+        replies = self._answer(dialogues(question, picture, turns), options)
+        return replies[0] if isinstance(question, str) else replies
 
-    def _answer(self, asked: list, options: Mapping[str, Any]) -> list[Reply]:
+    def _answer(self, asked: list[Dialogue], options: Mapping[str, Any]) -> list[Reply]:
         """The replies to open dialogues, asked with these options and none of an earlier call."""
         ours = {key: value for key, value in options.items() if key in GenerationConfig.model_fields}
         if fixed := [key for key in OF_THE_FOLDER if key in ours]:
@@ -152,7 +151,8 @@ class UllavaForCausalLM(PreTrainedModel):
             The language model's output: logits (B, L, vocabulary), and the loss where there are labels.
         """
         seen = self._embedded(input_ids, pixel_values, pixel_values_videos)
-        return self.network.llm(input_ids, **named) if seen is None else self.network.llm(inputs_embeds=seen, **named)
+        llm: Any = self.network.llm
+        return llm(input_ids, **named) if seen is None else llm(inputs_embeds=seen, **named)
 
     def generate(
         self, inputs: Tensor | None = None, *, input_ids: Tensor | None = None, pixel_values: Tensor | None = None,
@@ -176,7 +176,8 @@ class UllavaForCausalLM(PreTrainedModel):
             ends |= {"stop_strings": self.answerer.stop_strings, "tokenizer": self.answerer.processor.tokenizer}
         prompt = {} if ids is None else {"input_ids": ids}
         prompt |= {} if seen is None else {"inputs_embeds": seen}
-        return self.network.llm.generate(**prompt, **(ends | named))
+        llm: Any = self.network.llm
+        return llm.generate(**prompt, **(ends | named))
 
     def _embedded(self, ids: Tensor | None, pictures: Tensor | None, videos: Tensor | None) -> Tensor | None:
         """(B, L, D) of a batch with pictures; None where there are none."""
