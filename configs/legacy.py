@@ -52,8 +52,8 @@ def modern(tree: Tree, path: Path) -> Tree:
     meant = translate(tree, path.stem, notes)
     if notes.faults:
         raise ConfigError("\n".join(f"{path}: {fault}" for fault in notes.faults))
-    said = yaml.dump(meant, Dumper=Spelt, sort_keys=False, default_flow_style=None, width=120)
-    announce("\n".join([f"# {path} is one of u-LLaVA's files; it means:", *notes.comments, said]))
+    text = yaml.dump(meant, Dumper=Spelt, sort_keys=False, default_flow_style=None, width=120)
+    announce("\n".join([f"# {path} is one of u-LLaVA's files; it means:", *notes.comments, text]))
     return meant
 
 

@@ -52,22 +52,22 @@ BUILDERS = TRAINED | ASKED
 
 def dataset_entry(name: str, section: Mapping[str, Any], notes: Notes) -> dict[str, Any] | None:
     """The catalogue entry of a dataset; None where it has a fault, which is noted."""
-    told = section.get("build_info") or {}
+    build_info = section.get("build_info") or {}
     if name not in BUILDERS:
         notes.faults.append(f"no dataset {name!r} in u-LLaVA; {nearest(name, BUILDERS)}")
         return None
-    if missing := [key for key in ("anno_dir", "image_dir") if not told.get(key)]:
+    if missing := [key for key in ("anno_dir", "image_dir") if not build_info.get(key)]:
         notes.faults += [f"dataset.{name}.build_info: key {key!r} is missing" for key in missing]
         return None
     builder = BUILDERS[name]
-    files = {"annotations": place(told["anno_dir"]), builder.folder: place(told["image_dir"])}
+    files = {"annotations": place(build_info["anno_dir"]), builder.folder: place(build_info["image_dir"])}
     return {"reader": builder.reader, **files, **builder.options, "url": builder.url}
 
 
 def training_row(name: str, section: Mapping[str, Any], release: str, notes: Notes) -> dict[str, Any] | None:
     """The row of `data:`; None where u-LLaVA draws nothing from it."""
-    told, builder = section.get("build_info") or {}, BUILDERS.get(name)
-    portion = told.get("portion", 1.0)
+    build_info, builder = section.get("build_info") or {}, BUILDERS.get(name)
+    portion = build_info.get("portion", 1.0)
     if builder is None or not portion:
         return None
     if portion > 1:
@@ -76,7 +76,7 @@ def training_row(name: str, section: Mapping[str, Any], release: str, notes: Not
         notes.say("a portion below 1 was one fixed subset in u-LLaVA; here each epoch draws the next part")
     row: dict[str, Any] = {"dataset": name, "task": builder.task}
     row |= {"portion": portion} if portion != 1 else {}
-    options = questions(name, told.get("template_root"), builder, release, notes)
+    options = questions(name, build_info.get("template_root"), builder, release, notes)
     return row | ({"options": options} if options else {})
 
 
@@ -114,10 +114,10 @@ def evaluation_rows(sections: Mapping[str, Any], release: str, detector: str | N
         if entry is None:
             continue
         entries[name] = entry
-        told = section["build_info"]
-        if told.get("template_root"):
+        build_info = section["build_info"]
+        if build_info.get("template_root"):
             notes.say(f"eval_dataset.{name}.template_root never had an effect in u-LLaVA: one question is asked of all")
-        if (portion := told.get("portion", 1.0)) != 1:
+        if (portion := build_info.get("portion", 1.0)) != 1:
             meant = "drew a part at random" if portion < 1 else "never had an effect in u-LLaVA"
             notes.say(f"eval_dataset.{name}.portion {portion:g} {meant}; here all is asked, or `limit` of it")
         row = {"dataset": name, "task": BUILDERS[name].task, **options}

@@ -154,8 +154,8 @@ def message(schema: type[BaseModel], where: str, fault: Mapping[str, Any]) -> st
         if fault["type"] == "literal_error":
             known = re.findall(r"'([^']+)'", fault["ctx"]["expected"])
         return f"{at(where, parents)}: no key {leaf!r}; {nearest(leaf, known)}"
-    said = fault["msg"].replace("valid tuple", "list")  # what a YAML calls it
-    expected = "expected keys and values" if fault["type"] == "model_type" else said[:1].lower() + said[1:]
+    problem = fault["msg"].replace("valid tuple", "list")  # what a YAML calls it
+    expected = "expected keys and values" if fault["type"] == "model_type" else problem[:1].lower() + problem[1:]
     return f"{at(where, keys)}: {expected}, found {short(fault['input'])}"
 
 

@@ -3,7 +3,7 @@
 import difflib
 import inspect
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pkgutil import iter_modules
 from reprlib import Repr
@@ -124,13 +124,12 @@ def make(maker: Callable[..., T], options: Mapping[str, Any], where: str, **give
     return maker(**checked, **given)
 
 
-def import_modules(package: str, *, leave: Collection[str] = ()) -> None:
+def import_modules(package: str) -> None:
     """Imports every module of a package, in the order of their names, so that each registers what it defines.
 
     Args:
         package: its dotted name, in its own `__init__.py` `__name__`.
-        leave: modules that register nothing and are heavy.
     """
     for module in sorted(iter_modules(sys.modules[package].__path__), key=lambda module: module.name):
-        if module.name not in ("__main__", *leave):
+        if module.name != "__main__":
             import_module(f"{package}.{module.name}")

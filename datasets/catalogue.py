@@ -138,14 +138,14 @@ def choose(name: str, entry: Entry, task: str | None) -> Entry:
 
 def layouts(name: str, entry: Entry) -> list[tuple[type[Reader], dict[str, Any]]]:
     """The ways in which a chosen entry's files may lie: reader and its options, paths resolved."""
-    found = []
+    ways = []
     for layout in entry.get("layouts", [{}]):
         whole = {**entry, **layout}
         reader = READERS[whole["reader"]]
         options = {key: value for key, value in whole.items() if key not in ABOUT + PLACES}
         check_options(name, reader, options)
-        found.append((reader, resolve(reader, options, root_of(name, whole))))
-    return found
+        ways.append((reader, resolve(reader, options, root_of(name, whole))))
+    return ways
 
 
 def root_of(name: str, entry: Entry) -> Path:

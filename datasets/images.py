@@ -187,6 +187,6 @@ class View:
     def boxes_from(self, fractions: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Inverse of `boxes_to`: (N, 4) in pixels of the picture, clipped to it."""
         scale, shift = self.placement(size)
-        found = (np.asarray(fractions, float).reshape(-1, 4) * self.side - shift) / scale
+        boxes_in_pixels = (np.asarray(fractions, float).reshape(-1, 4) * self.side - shift) / scale
         height, width = size
-        return found.clip(0, (width, height, width, height))
+        return boxes_in_pixels.clip(0, (width, height, width, height))

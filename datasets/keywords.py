@@ -39,11 +39,11 @@ def keyword_of_phrase(phrase: str) -> str | None:
 
 def keyword_of_explanation(query: str, outputs: str) -> str | None:
     """The keyword of a question whose answer is explained; None where neither has a noun group."""
-    asked, said = set(spelt(query)), spelt(outputs)
+    asked, answer = set(spelt(query)), spelt(outputs)
     groups = [group for group in noun_groups(outputs) if group.split()[-1] not in empty]
     new = [group for group in groups if not asked.issuperset(group.split())]
     for found in filter(None, (new, groups)):
-        return max(found, key=lambda group: said.count(group.split()[-1]))  # the first of the most frequent
+        return max(found, key=lambda group: answer.count(group.split()[-1]))  # the first of the most frequent
     return next(noun_groups(query), None)
 
 
@@ -75,7 +75,7 @@ def spelt(text: str) -> list[str]:
 def is_said(keyword: str, *texts: str) -> bool:
     """Whether the keyword is one or two words that follow each other in a text: KeySeg's condition."""
     wanted = spelt(keyword)
-    said = [spelt(text) for text in texts]
+    spelled = [spelt(text) for text in texts]
     return 1 <= len(wanted) <= LENGTH and any(
-        words[place : place + len(wanted)] == wanted for words in said for place in range(len(words))
+        words[place : place + len(wanted)] == wanted for words in spelled for place in range(len(words))
     )

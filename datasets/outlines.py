@@ -92,8 +92,8 @@ def outlines(mask: np.ndarray) -> list[list[Point]]:
 
 def inner(walk: list[Point]) -> list[Point]:
     """From the corners of a border, a mask at the right of it, to the mask's own pixels at them."""
-    found = []
+    rings = []
     for (x0, y0), (x, y), (x1, y1) in zip(walk[-1:] + walk[:-1], walk, walk[1:] + walk[:1], strict=True):
         across, down = (x - x0) + (x1 - x), (y - y0) + (y1 - y)  # one edge goes across, the other down
-        found.append((x if down < 0 else x - 1, y if across > 0 else y - 1))
-    return found
+        rings.append((x if down < 0 else x - 1, y if across > 0 else y - 1))
+    return rings

@@ -1,10 +1,10 @@
-"""What flows through the corridor before it becomes tensors, and what comes back at its end.
+"""The plain data that the program passes on: what becomes tensors, and what the model answers.
 
     Reader -> Sample -> Task -> Dialogue -> Processor -> tensors ... model -> Answer
 
 A Sample holds facts about its pictures and nothing about prompts. A Dialogue holds what is asked and answered about
-it. The corridor's law: an owner token in an answer is a promise of one region's mask, box or word, and a dialogue lists
-its promises in the order of the text.
+it. One rule holds everywhere: an owner token in an answer is a promise of one region's mask, box or word, and a
+dialogue lists its promises in the order of the text.
 
 Sizes are (H, W). Boxes are x0, y0, x1, y1 in pixels of the original picture, x1 and y1 outside.
 """
@@ -50,7 +50,7 @@ class Video:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """One thing in a picture.
+    """One object, or all that is of one class, in a picture.
 
     Attributes:
         phrases: ways to say which one it is; empty where only a category is known.
@@ -105,7 +105,7 @@ class Sample:
     Attributes:
         id: "dataset/record", e.g. "refcoco_train/581857": stands in every message.
         media: pictures and videos, in the order of the text where that has marks (`Turn.media`); often one, or none.
-        regions: things in it; for label maps one region per class present.
+        regions: objects in it; for label maps one region per class present.
         absent: names the annotators looked for and did not find.
         turns: written dialogue: captions, questions and answers, instructions.
         ignored: pixels (of the first picture) that belong to no class and count nowhere.
@@ -175,14 +175,14 @@ class Dialogue:
     promises: tuple[Promise, ...] = ()
 
     def __post_init__(self):
-        said = [(token, i) for i, turn in enumerate(self.turns) for token in OWNER_PATTERN.findall(turn.answer)]
+        written = [(token, i) for i, turn in enumerate(self.turns) for token in OWNER_PATTERN.findall(turn.answer)]
         promised = [(promise.token, promise.turn) for promise in self.promises]
-        if said != promised:
+        if written != promised:
             for token in OWNERS:
-                counts = [sum(t == token for t, _ in pairs) for pairs in (said, promised)]
+                counts = [sum(t == token for t, _ in pairs) for pairs in (written, promised)]
                 if counts[0] != counts[1]:
                     raise ValueError(f"{self.id}: {token} said {counts[0]} times, promised {counts[1]}")
-            raise ValueError(f"{self.id}: promises {promised} are not in the order of the text, {said}")
+            raise ValueError(f"{self.id}: promises {promised} are not in the order of the text, {written}")
 
 
 @dataclass(frozen=True, slots=True)

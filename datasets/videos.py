@@ -51,13 +51,13 @@ def patience() -> float:
     Raises:
         ValueError: $ULLAVA_VIDEO_TIMEOUT is not a number above 0.
     """
-    said = os.environ.get("ULLAVA_VIDEO_TIMEOUT", "").strip()
+    value = os.environ.get("ULLAVA_VIDEO_TIMEOUT", "").strip()
     try:
-        seconds = float(said or PATIENCE)
+        seconds = float(value or PATIENCE)
     except ValueError:
         seconds = 0.0
     if not seconds > 0:
-        raise ValueError(f"ULLAVA_VIDEO_TIMEOUT: expected seconds above 0, found {said!r}")
+        raise ValueError(f"ULLAVA_VIDEO_TIMEOUT: expected seconds above 0, found {value!r}")
     return seconds
 
 

@@ -49,6 +49,8 @@ def open_evaluation(
     generation: GenerationConfig,
     heads: Collection[str] | None = None,
     fit: Fit | None = None,
+    *,
+    asks: bool = True,
 ) -> OpenedEvaluation:
     """Opens whatever a row names: the one way for `check`, training and evaluation. What opens is asked to its end.
 
@@ -57,12 +59,13 @@ def open_evaluation(
         generation: how the answers will be generated.
         heads: names of the model's heads; None: not known.
         fit: refuses a given answer that is too long for the model; None: lengths are not looked at.
+        asks: see `open_row`.
 
     Raises:
         LookupError, ValueError, FileNotFoundError: see `open_row` and `open_trivial`.
     """
-    opened = open_row(row, own, seed=generation.seed, heads=heads, fit=fit)
-    return OpenedEvaluation(opened, open_trivial(opened, generation, own) if row.trivial else None)
+    opened = open_row(row, own, seed=generation.seed, heads=heads, fit=fit, asks=asks)
+    return OpenedEvaluation(opened, open_trivial(opened, generation, own, asks=asks) if row.trivial else None)
 
 
 def open_rows(

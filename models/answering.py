@@ -101,11 +101,11 @@ class Answerer:
         promised = {token: self.promises_of(token, ids, rows, batch).to(states.device) for token in self.tokens}
         return replace(batch, promised=promised), states
 
-    def promises_of(self, token: str, said: list[list[int]], rows: Sequence[Example], batch: Batch) -> Promised:
-        """Where a token was said; it speaks of the picture that its row is about, or of nothing."""
+    def promises_of(self, token: str, answers: list[list[int]], rows: Sequence[Example], batch: Batch) -> Promised:
+        """Where the generated answers hold `token`; each is about the picture that its row is about, or is left out."""
         frames = {row: number for number, row in enumerate(batch.frame_rows)}  # an open row has no other frame
         sizes = {n: row.media[row.about].size for n, row in enumerate(rows) if row.about is not None}
-        spots = [(n, column) for n, ids in enumerate(said) if n in sizes for column in self.find_tokens(ids, token)]
+        spots = [(n, column) for n, ids in enumerate(answers) if n in sizes for column in self.find_tokens(ids, token)]
         return stand(spots, [frames.get(n, -1) for n, _ in spots], [sizes[n] for n, _ in spots])
 
     def find_tokens(self, ids: list[int], token: str) -> list[int]:
@@ -124,15 +124,15 @@ class Answerer:
 
     def predict(self, texts: Sequence[str], states: Tensor, batch: Batch) -> list[Answer]:
         """The answers, a row each, with what the heads make of the states under their tokens."""
-        found, scores = ([{name: [] for name in self.model.heads} for _ in texts] for _ in range(2))
+        predictions, scores = ([{name: [] for name in self.model.heads} for _ in texts] for _ in range(2))
         for head, predicted in self.model.run_heads(states, batch):
             owners = batch.promised[head.token].rows.tolist()
             for row, result in zip(owners, head.results(predicted, batch), strict=True):
-                found[row][head.name].append(result)
+                predictions[row][head.name].append(result)
             for row, score in zip(owners, head.scores(predicted), strict=False):  # a head may have no opinion
                 scores[row][head.name].append(score)
-        kept = ([{name: tuple(some) for name, some in row.items()} for row in rows] for rows in (found, scores))
-        return [Answer(*one) for one in zip(texts, *kept, strict=True)]
+        kept = ([{name: tuple(v) for name, v in row.items()} for row in rows] for rows in (predictions, scores))
+        return [Answer(*parts) for parts in zip(texts, *kept, strict=True)]
 
 
 def generation_keywords(how: GenerationConfig) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 
@@ -49,40 +50,45 @@ Turns = Sequence[tuple[str, str]] | Reply  # what was said before a question
 
 
 def dialogues(
-    questions: Sequence[str],
-    pictures: Pictures | Sequence[Pictures] = None,
-    turns: Sequence[Turns] | None = None,
+    question: str | Sequence[str],
+    picture: Pictures | Sequence[Pictures] = None,
+    turns: Turns | Sequence[Turns] = (),
     *,
     name: str = "asked",
 ) -> list[Dialogue]:
     """One dialogue per question, its answer open.
 
     Args:
-        questions: N texts. A question may hold `<image>` where one of its pictures belongs, as many as it has pictures.
-        pictures: None; one for all questions; or N, each None, one, or a list of all that the question is about.
-        turns: N conversations before the questions, as (question, answer) pairs or as a `Reply`.
+        question: a text, or N. It may hold `<image>` where one of its pictures belongs, as many as it has pictures.
+        picture: of one question: None, one picture, or a list of all that it is about. Of N: None, one for all, or N,
+            each None, one, or a list.
+        turns: the conversation before the question, as (question, answer) pairs or as a `Reply`; of N questions N.
         name: of the dialogues, for messages.
 
     Raises:
         FileNotFoundError, TypeError, ValueError: a picture that cannot be opened (`open_given`); another number of
             pictures or conversations than of questions; another number of marks than of pictures.
     """
-    if not isinstance(pictures, list | tuple):
-        pictures = [pictures] * len(questions)
-    turns = [()] * len(questions) if turns is None else turns
-    for what, given in (("pictures", pictures), ("turns", turns)):
-        if len(given) != len(questions):
-            raise ValueError(
-                f"{name}: expected {what} for {len(questions)} questions, found {len(given)}; give one each"
-            )
-    return [open_dialogue(*each, name) for each in zip(questions, pictures, turns, strict=True)]
+    alone = isinstance(question, str)
+    questions = [question] if isinstance(question, str) else list(question)
+    pictures: list[Any] = [picture] * len(questions)
+    conversations: list[Any] = [turns] if alone or isinstance(turns, Reply) else list(turns) or [()] * len(questions)
+    if not alone and isinstance(picture, list | tuple):
+        pictures = list(picture)
+    for what, count in (("pictures", len(pictures)), ("turns", len(conversations))):
+        if count != len(questions):
+            raise ValueError(f"{name}: expected {what} for {len(questions)} questions, found {count}; give one each")
+    return [
+        open_dialogue(text, about, before, name)
+        for text, about, before in zip(questions, pictures, conversations, strict=True)
+    ]
 
 
 def open_dialogue(question: str, pictures: Pictures, before: Turns, name: str = "asked") -> Dialogue:
     """A question behind the turns before it, its answer open; pictures that no turn marks stand in the first one."""
     if not isinstance(question, str):
         raise TypeError(f"{name}: expected a question as text, found a {type(question).__name__}")
-    given = pictures if isinstance(pictures, list | tuple) else [] if pictures is None else [pictures]
+    given: list[Any] = list(pictures) if isinstance(pictures, list | tuple) else [] if pictures is None else [pictures]
     media = tuple(open_given(picture) for picture in given)
     texts = [*(before.turns if isinstance(before, Reply) else before), (question, "")]
     turns = [Turn(*text) for text in texts]
@@ -107,12 +113,12 @@ def reply(dialogue: Dialogue, answer: Answer) -> Reply:
     """What the model answered to an open dialogue."""
     probabilities = [np.asarray(mask) for mask in answer.predictions.get("mask", ())]
     masks = tuple(mask > THRESHOLD for mask in probabilities)
-    boxes = answer.predictions.get("box") or answer.predictions.get("detector", ())
+    boxes = cast(tuple[Box, ...], answer.predictions.get("box") or answer.predictions.get("detector", ()))
     *before, last = dialogue.turns
     return Reply(
         answer.text,
         masks,
-        tuple(boxes),
+        boxes,
         tuple(
             float(soft[mask].mean()) if mask.any() else None for soft, mask in zip(probabilities, masks, strict=True)
         ),

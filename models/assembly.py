@@ -19,7 +19,7 @@ from ullava.models.backbones.tower_llm import TowerLLM
 from ullava.models.backbones.vision_tower import open_vision
 from ullava.models.batching.processor import Processor
 from ullava.models.folders.hub import local_folder
-from ullava.models.folders.manifest import Card, check_foundations, known, open_card, read_card
+from ullava.models.folders.manifest import Card, check_foundations, known, open_card, read_card, vision_of
 from ullava.models.folders.resolve import resolve_folders
 from ullava.models.heads.base import HEADS, Head, Parts, in_order, looking
 from ullava.models.inheritance import inherit, take_over
@@ -136,12 +136,12 @@ def put_together(
         config: with what only the parent knows, see `inherit`.
         tokenizer: gains the tokens that it lacks; None: of a folder without one.
     """
-    assert config.vision is not None  # `inherit` sees to it
+    seeing = vision_of(config)
     llm = open_llm(config, "auto" if way.learns else way.dtype)
     if parent:
         llm.resize_token_embeddings(parent.vocabulary, mean_resizing=False)
     vision = open_vision(
-        config.vision.tower, layer=config.vision.layer, aspect=config.vision.aspect,
+        seeing.tower, layer=seeing.layer, aspect=seeing.aspect,
         from_scratch="vision" in config.from_scratch, dtype=torch.float32 if "vision" in way.learns else way.dtype,
     )  # fmt: skip
     width = llm.get_input_embeddings().weight.shape[1]

@@ -32,11 +32,14 @@ class UllavaProcessor(ProcessorMixin):
         writer: of the folder.
     """
 
-    model_input_names = ["input_ids", "attention_mask", "pixel_values", "pixel_values_videos"]
-
     def __init__(self, writer: Processor):
         super().__init__()
         self.writer, self.tokenizer = writer, writer.tokenizer
+
+    @property
+    def model_input_names(self) -> list[str]:
+        """What a batch may hold."""
+        return ["input_ids", "attention_mask", "pixel_values", "pixel_values_videos"]
 
     @classmethod
     def get_attributes(cls) -> list[str]:
@@ -88,9 +91,7 @@ class UllavaProcessor(ProcessorMixin):
         Raises:
             FileNotFoundError, TypeError, ValueError: as `model.ask`; rows of several lengths that are not padded.
         """
-        if isinstance(text, str):
-            text, images, turns = [text], [images], [turns]
-        asked = dialogues(text, images, turns or None, name="processor")
+        asked = dialogues(text, images, turns, name="processor")
         examples = [self.writer(dialogue, answered=False) for dialogue in asked]
         batch = Collator(self.tokenizer.pad_token_id, left=True)(examples)
         data: dict[str, Any] = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}

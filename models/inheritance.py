@@ -2,7 +2,7 @@
 
 from ullava.configs.schema import ModelConfig
 from ullava.models.folders import checkpoints
-from ullava.models.folders.manifest import Card
+from ullava.models.folders.manifest import Card, vision_of
 from ullava.models.lora import add_lora
 from ullava.models.ullava import Ullava
 
@@ -10,8 +10,7 @@ from ullava.models.ullava import Ullava
 def inherit(config: ModelConfig, parent: Card | None) -> ModelConfig:
     """`config` with what only the parent run knows: the language model's folder, the tower, the adapters."""
     if parent is None:
-        if config.vision is None:
-            raise ValueError(f"model.vision: missing; {config.llm} is no ullava run that could say what it saw with")
+        vision_of(config)
         return config
     lost = sorted(set(parent.config.heads) - set(config.heads))
     if lost:

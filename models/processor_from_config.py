@@ -14,7 +14,7 @@ from ullava.models.backbones.tower_layout import TowerLayout, read_layout
 from ullava.models.batching.layout import MediaLayout
 from ullava.models.batching.processor import Processor
 from ullava.models.folders.hub import local_folder
-from ullava.models.folders.manifest import open_card
+from ullava.models.folders.manifest import open_card, vision_of
 from ullava.models.folders.resolve import resolve_folders
 from ullava.models.heads.base import HEADS, looking
 from ullava.models.inheritance import inherit
@@ -54,8 +54,7 @@ def processor_from_folder(folder: str | Path, *, max_length: int = 512) -> Proce
 
 def layout_of(config: ModelConfig) -> TowerLayout:
     """What becomes of a picture or film in a row, for the backbone that `config` names."""
-    assert config.vision is not None  # `inherit` sees to it
-    return read_layout(config.vision)
+    return read_layout(vision_of(config))
 
 
 def make_processor(

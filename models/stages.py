@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -68,7 +69,9 @@ class Learning:
     frozen: int
 
 
-def prepare(model: nn.Module, learn: Mapping[str, float], *, rows: Sequence[int] | None = None):
+def prepare(
+    model: nn.Module, learn: Mapping[str, float], *, rows: Sequence[int] | None = None
+) -> tuple[list[dict[str, Any]], list[Learning]]:
     """Freezes every part that `learn` does not name.
 
     Args:
@@ -89,7 +92,8 @@ def prepare(model: nn.Module, learn: Mapping[str, float], *, rows: Sequence[int]
     for part in learn:
         if part not in present:
             raise LookupError(f"learn.{part}: this model has no such parameters; {nearest(part, present)}")
-    table, groups = [], []
+    table: list[Learning] = []
+    groups: list[dict[str, Any]] = []
     for part in present:
         count = sum(parameter.numel() for parameter in owned[part])
         for parameter in owned[part]:

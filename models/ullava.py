@@ -130,12 +130,12 @@ class Ullava(nn.Module):
         logits = self.backbone.logits(states[batch.target_rows, batch.target_columns])
         return F.cross_entropy(logits.float(), batch.target_ids, reduction="none")
 
-    def run_heads(self, states: Tensor, batch: Batch):
+    def run_heads(self, states: Tensor, batch: Batch) -> Iterator[tuple[Head, Any]]:
         """Yields (head, its predictions) for the (B, L, D) last hidden states; who reads another's comes after it."""
-        found: dict[str, Any] = {}
+        predictions: dict[str, Any] = {}
         for name, head in self.heads.items():
             promised = [batch.promised[token] for token in head.tokens]
-            own, *further = (states[some.rows, some.columns] for some in promised)
-            read = (found[head.depends_on],) if head.depends_on else ()
-            found[name] = head(own, batch, *further, *read)
-            yield head, found[name]
+            own, *further = (states[promises.rows, promises.columns] for promises in promised)
+            read = (predictions[head.depends_on],) if head.depends_on else ()
+            predictions[name] = head(own, batch, *further, *read)
+            yield head, predictions[name]

@@ -14,13 +14,13 @@ if [ ! -e "$stamp" ]; then
 fi
 export PATH="$PWD/.venv/bin:$PATH"
 
-# launch SCRIPT DEFAULT.yaml [ARGUMENTS]: one process per local GPU, or one on the CPU; on several nodes
+# launch SCRIPT DEFAULT.yaml [X.yaml] [ARGUMENTS]: one process per local GPU, or one on the CPU; on several nodes
 #   NNODES=2 NODE_RANK=0 MASTER_ADDR=10.0.0.1    torchrun: the same command on every node, each with its NODE_RANK
 #   HOSTFILE=hosts                               DeepSpeed: one command, over ssh; a line a node: `10.0.0.1 slots=8`
 launch() {
   local script=$1 yaml=$2 processes nodes=(--standalone)
   shift 2
-  [[ " $*" == *" --cfg_path"* ]] || set -- --cfg_path "$yaml" "$@"
+  [[ " $*" == *" --cfg_path"* || "${1:-=}" != *=* && "${1:-}" != -* ]] || set -- --cfg_path "$yaml" "$@"
   processes=${PROCESSES:-$(python -c 'import torch; print(max(1, torch.cuda.device_count()))')}
   if [ -n "${HOSTFILE:-}" ]; then
     exec deepspeed --hostfile "$HOSTFILE" --no_local_rank ${MASTER_ADDR:+--master_addr "$MASTER_ADDR"} "$script" "$@"

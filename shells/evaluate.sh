@@ -1,4 +1,4 @@
 #!/usr/bin/env bash
-# Batch evaluation on all local GPUs; another file: --cfg_path configs/eval/eval_rec.yaml
+# Batch evaluation on all local GPUs; another file: configs/eval/eval_rec.yaml
 source "$(dirname "$0")/environment.sh"
 launch evaluation/eval_ullava.py configs/eval/eval_res.yaml "$@"

@@ -73,6 +73,11 @@ class Task(ABC):
         raise NotImplementedError(f"task {self.name} knows no names")
 
 
+def main_score(task: str) -> str:
+    """The main score of the task of this name; "" where there is no such task here, or it names none."""
+    return TASKS[task].main_score if task in TASKS else ""
+
+
 def pick(items: Sequence[T], rng: np.random.Generator) -> T:
     """One of `items`."""
     return items[int(rng.integers(len(items)))]

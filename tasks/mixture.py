@@ -1,4 +1,4 @@
-"""The training diet: which dataset is asked which task, and how often.
+"""The training mixture: which dataset is asked by which task, and how often.
 
 Everything is a pure function of (seed, epoch, position): the same on every rank and in every worker, whatever was read
 before, and a resumed run goes on exactly.
@@ -19,7 +19,14 @@ PASS, ORDER, DRAW, SPARE, MIRROR = range(5)  # what a random stream is for, so t
 
 @dataclass(frozen=True, slots=True)
 class MixtureEntry:
-    """Asks `task` about a dataset's records, `portion` passes over them per epoch, half in a `mirror` if told."""
+    """One line of the mixture.
+
+    Attributes:
+        reader: the dataset's samples.
+        task: writes a dialogue about each of them.
+        portion: passes over the samples per epoch; 0.5 takes half of them, 2.0 each twice.
+        mirror: whether half of the samples are seen as in a mirror.
+    """
 
     reader: Reader
     task: Task

@@ -41,8 +41,8 @@ class MultiTargetSegmentation(Task):
         subset: list at most so many, drawn anew for every question: all that are there, the others absent ones. Where
             that leaves no place for absent ones, half of the list is drawn from those that are there, a quarter from
             the others (LaSagnA's 40 and 20 of 80).
-        positives: of such a list: all that are there, or whichever are drawn, as few as in an evaluation that splits its
-            list (`exam_classes`); who is asked more often for what is there says more often that it is.
+        positives: of such a list: all that are there, or whichever are drawn, as few as in an evaluation that splits
+            its list (`exam_classes`); who is asked more often for what is there says more often that it is.
         negatives: answers go through the absent classes, too.
         order: of an answer: that of its question, or one of its own.
         classes: the only ones that are asked for, and what the annotation does not know of them is not there: names, or

@@ -97,9 +97,9 @@ class ReasoningSegmentation(RegionTask):
                 raise ValueError(f"{id}: {text!r}: expected a mask for {' and '.join(self.owners)}, found none")
             reason = checked(region.reason or "", id) if parts != "mask" else ""
             name = plain(region.keyword or region.category or "", id)
-            said = self.grammar.write(owners, name, reason, rng) if owners else reason
+            answer = self.grammar.write(owners, name, reason, rng) if owners else reason
             references = (name,) if parts == "both" else ()  # what `naming` looks for in the explanation
-            turns.append(Turn(self.question(text, region, parts, rng), said, references))
+            turns.append(Turn(self.question(text, region, parts, rng), answer, references))
             promises += [Promise(token, region, turn, self.words(region, token)) for token in owners]
         return Dialogue(id, sample, tuple(turns), tuple(promises))
 

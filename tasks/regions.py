@@ -1,4 +1,4 @@
-"""What the tasks about regions have in common: one region a turn, and a promise for each owner token said of it."""
+"""What the tasks about regions share: a turn asks for one region, and each owner token of its answer is a promise."""
 
 from abc import abstractmethod
 from collections.abc import Sequence

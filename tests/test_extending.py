@@ -61,12 +61,13 @@ def test_the_page_shows_the_file_that_is_run():
 def test_the_example_is_checked_trained_and_evaluated(folder):
     checked = ullava(folder, "check", "train.yaml")
     assert "train.yaml is sound" in checked.stdout, checked.stderr
-    trained = ullava(folder, "train", "--cfg_path", "train.yaml")
+    trained = ullava(folder, "train", "train.yaml")
     assert trained.returncode == 0, trained.stderr[-3000:]
     (step, *_) = map(json.loads, (folder / "runs/count/log.jsonl").read_text().splitlines())
     assert {"lm", "box_l1", "centre_l1"} <= step.keys()
-    asked = ullava(folder, "eval", "--cfg_path", "eval.yaml")
+    asked = ullava(folder, "eval", "eval.yaml")
     assert asked.returncode == 0, asked.stderr[-3000:]
+    assert "count_acc 0." in asked.stdout
     rows = json.loads((folder / "runs/count/eval/results.json").read_text())["rows"]
     named = {(row["dataset"], row["task"]): row for row in rows}
     # Six pictures show 1, 2, 3, 1, 2, 3 circles: the median 2 is right twice.
@@ -78,7 +79,7 @@ def test_the_example_is_checked_trained_and_evaluated(folder):
     assert all(side % 8 == 0 for line in boxes for box in line["predicted"]["boxes"] for side in box)
     assert {line["question"] for line in boxes} == {"Please frame the circle."}
 
-    without = ullava(folder, "eval", "--cfg_path", "eval.yaml", "plugins=[]")
+    without = ullava(folder, "eval", "eval.yaml", "plugins=[]")
     assert without.returncode == 1 and "Traceback" not in without.stderr
     assert "no task 'count'" in without.stderr
     assert "if a plugin brings it, name its module under `plugins:` or in $ULLAVA_PLUGINS" in without.stderr

@@ -20,7 +20,8 @@ BELOW = {  # room -> rooms it may import from, besides itself
     "ullava": {"configs", "datasets", "tasks", "models", "evaluation"},
 }
 FLOORS = {  # room -> its sub-rooms and modules from the ground up: each may import from those before it only
-    "configs": ("tokens", "registry", "yaml12", "plugins", "messages", "legacy_words", "legacy_data", "legacy", "load"),
+    "configs": ("tokens", "registry", "yaml12", "plugins", "messages", "legacy_words", "legacy_data", "legacy", "load",
+                "arguments"),
     "datasets": (
         "opening", "watchdog", "tracing", "outlines", "moments", "keywords", "masks", "structures", "boxes",
         "components", "images", "mirror", "videos", "formats", "tables", "readers", "exclude", "splits", "catalogue",

@@ -3,6 +3,8 @@
 import tomllib
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SETUP = PROJECT["tool"]["setuptools"]
@@ -50,3 +52,11 @@ def test_every_shell_can_be_run_and_passes_its_arguments_on():
 def test_the_licence_is_whole():
     text = (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert "Apache License" in text and "END OF TERMS AND CONDITIONS" in text and "9. Accepting Warranty" in text
+
+
+def test_every_hook_before_a_commit_is_a_check_of_ci():
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    checks = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert repository["repo"] == "local"  # others are fetched from a network
+    for hook in repository["hooks"]:
+        assert any(line.split("#")[0].strip().removesuffix(" .") == hook["entry"] for line in checks), hook["id"]

@@ -81,6 +81,9 @@ def test_one_device_needs_no_launcher(root):
 def test_another_yaml_takes_the_place_of_the_default(root):
     said = run(root, "evaluate.sh", "--cfg_path", "mine.yaml")
     assert said == "python evaluation/eval_ullava.py --cfg_path mine.yaml"
+    assert run(root, "evaluate.sh", "mine.yaml", "a=1") == "python evaluation/eval_ullava.py mine.yaml a=1"
+    said = run(root, "evaluate.sh", "--only", "a")
+    assert said == "python evaluation/eval_ullava.py --cfg_path configs/eval/eval_res.yaml --only a"
 
 
 def test_all_local_gpus(root):

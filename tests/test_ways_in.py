@@ -32,7 +32,7 @@ def run(*words: str, at: Path, package: Path = ROOT, **variables: str) -> str:
 
 
 def copy(target: Path, *, links: bool) -> Path:
-    """A copy of what a wheel is built from; without links each is a text file, as git writes it (core.symlinks=false)."""
+    """A copy of what a wheel is built from; without links each is a text file, as by core.symlinks=false of git."""
     target.mkdir()
     for name in BUILT:
         source = ROOT / name

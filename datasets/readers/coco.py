@@ -23,12 +23,12 @@ def pictures(tree: dict[str, Any]) -> dict[int, dict[str, Any]]:
 def captions(path: Path) -> Iterator[TableRow]:
     """One row per picture that has captions."""
     tree = read_object(path, "images", "annotations")
-    found = defaultdict(list)
+    captions = defaultdict(list)
     for annotation in tree["annotations"]:
-        found[annotation["image_id"]].append(annotation["caption"].strip())
+        captions[annotation["image_id"]].append(annotation["caption"].strip())
     for identity, picture in pictures(tree).items():
-        if identity in found:
-            yield TableRow(str(identity), picture["file"], picture | {"captions": found[identity]})
+        if identity in captions:
+            yield TableRow(str(identity), picture["file"], picture | {"captions": captions[identity]})
 
 
 def instances(path: Path, *, unique_categories: bool = False, smallest: float = 0.0) -> Iterator[TableRow]:
@@ -39,14 +39,14 @@ def instances(path: Path, *, unique_categories: bool = False, smallest: float = 
     """
     tree = read_object(path, "images", "annotations", "categories")
     names = {category["id"]: category["name"] for category in tree["categories"]}
-    found = defaultdict(list)
+    annotations = defaultdict(list)
     for annotation in tree["annotations"]:
-        found[annotation["image_id"]].append(annotation)
+        annotations[annotation["image_id"]].append(annotation)
     for identity, picture in pictures(tree).items():
-        present = Counter(annotation["category_id"] for annotation in found[identity])  # a crowd is there, too
+        present = Counter(annotation["category_id"] for annotation in annotations[identity])  # a crowd is there, too
         objects = [
             thing(annotation, names)
-            for annotation in found[identity]
+            for annotation in annotations[identity]
             if not annotation.get("iscrowd")
             and (present[annotation["category_id"]] == 1 or not unique_categories)
             and not (smallest and annotation["area"] < smallest * picture["size"][0] * picture["size"][1])

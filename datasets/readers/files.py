@@ -61,16 +61,16 @@ def by_stem(folder: Path, ending: str = "") -> dict[str, Path]:
     Raises:
         ValueError: two files differ in their suffix only, or a link leads out of `folder`.
     """
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in sorted(files(folder, folder)):
         if not path.name.endswith(ending):
             continue
         relative = path.relative_to(folder)
         stem = str(relative).removesuffix(ending) if ending else str(relative.with_suffix(""))
-        if stem in found:
-            raise ValueError(f"{folder}: {found[stem].name} and {path.name} have one stem; which is meant?")
-        found[stem] = path
-    return found
+        if stem in paths:
+            raise ValueError(f"{folder}: {paths[stem].name} and {path.name} have one stem; which is meant?")
+        paths[stem] = path
+    return paths
 
 
 def chosen(listed: Path, known: Collection[str]) -> list[str]:
@@ -103,7 +103,7 @@ def paired(folders: Sequence[tuple[Path, Mapping[str, Path]]], stems: Sequence[s
 
 def files(folder: Path, root: Path) -> list[Path]:
     """Files of a folder and of the folders in it; hidden ones are left out."""
-    found = []
+    paths = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
@@ -112,5 +112,5 @@ def files(folder: Path, root: Path) -> list[Path]:
                 check_link(root, entry.path, str(root))
                 if Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(entry.path)):
                     raise ValueError(f"{entry.path}: a link to a folder that it lies in; remove it")
-            found += files(Path(entry.path), root) if entry.is_dir() else [Path(entry.path)]
-    return found
+            paths += files(Path(entry.path), root) if entry.is_dir() else [Path(entry.path)]
+    return paths

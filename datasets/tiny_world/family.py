@@ -37,10 +37,10 @@ def reason_seg(world: Path, root: Path) -> None:
         copy(world / "images", home / split)
         for path in (world / "reason_seg").glob("*.json"):
             shutil.copy(path, home / split)
-    told = json.loads((world / "reason_seg/explanatory/train.json").read_text(encoding="utf-8"))
+    explanations = json.loads((world / "reason_seg/explanatory/train.json").read_text(encoding="utf-8"))
     for file in ("explanatory/train.json", "explanatory_key/keyword_outputs.json"):
         (home / file).parent.mkdir()
-        dump(home / file, told)
+        dump(home / file, explanations)
 
 
 def words(world: Path, root: Path) -> None:

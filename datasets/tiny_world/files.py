@@ -74,9 +74,9 @@ def referred(scene: Scene, rng: np.random.Generator) -> dict[int, list[str]]:
     found = {}
     for index in rng.permutation(len(scene.things)).tolist():
         if len(found) < TARGETS and scene.has_distractors(index):
-            said = dict.fromkeys(words.phrase(scene, index, rng) for _ in range(PHRASES))
-            if None not in said:
-                found[index] = list(said)
+            phrases = dict.fromkeys(words.phrase(scene, index, rng) for _ in range(PHRASES))
+            if None not in phrases:
+                found[index] = list(phrases)
     return found
 
 
@@ -128,12 +128,12 @@ def refer(scenes: Sequence[Record], split: str) -> tuple[list[Record], list[Reco
     for scene in scenes:
         for i, stated in enumerate(scene["objects"]):
             objects.append({"id": len(objects) + 1, "image_id": scene["index"], **stated})
-            said = scene["phrases"].get(i, [])
-            if said:
+            phrases = scene["phrases"].get(i, [])
+            if phrases:
                 shape = SHAPES[stated["category_id"] - 1]
                 sentences = [
                     {"sent_id": sentence + k, "sent": text, "raw": text, "tokens": text.split(), "keyword": shape}
-                    for k, text in enumerate(said)
+                    for k, text in enumerate(phrases)
                 ]
                 refs.append(
                     {
@@ -147,7 +147,7 @@ def refer(scenes: Sequence[Record], split: str) -> tuple[list[Record], list[Reco
                         "sent_ids": [s["sent_id"] for s in sentences],
                     }
                 )
-                sentence += len(said)
+                sentence += len(phrases)
     return objects, refs
 
 
@@ -158,10 +158,10 @@ def vqa(scenes: Sequence[Record]) -> tuple[list[Record], list[Record]]:
         for k, (kind, question, answer) in enumerate(scene["asked"]):
             ids = {"question_id": scene["index"] * 100 + k, "image_id": scene["index"]}
             sort = "yes/no" if answer in ("yes", "no") else "number" if kind == "count" else "other"
-            said = [{"answer_id": n + 1, "answer": answer, "answer_confidence": "yes"} for n in range(10)]
+            ten = [{"answer_id": n + 1, "answer": answer, "answer_confidence": "yes"} for n in range(10)]
             questions.append({**ids, "question": question})
             answers.append(
-                {**ids, "question_type": kind, "answer_type": sort, "multiple_choice_answer": answer, "answers": said}
+                {**ids, "question_type": kind, "answer_type": sort, "multiple_choice_answer": answer, "answers": ten}
             )
     return questions, answers
 
@@ -187,8 +187,8 @@ def chat(scenes: Sequence[Record], rng: np.random.Generator) -> list[Record]:
 
 def speak(turns: Sequence[tuple[str, str]], before: str = "") -> list[Record]:
     """Turns as LLaVA writes them."""
-    said = [(speaker, text) for turn in turns for speaker, text in zip(("human", "gpt"), turn, strict=True)]
-    return [{"from": who, "value": before * (i == 0) + text} for i, (who, text) in enumerate(said)]
+    utterances = [(speaker, text) for turn in turns for speaker, text in zip(("human", "gpt"), turn, strict=True)]
+    return [{"from": who, "value": before * (i == 0) + text} for i, (who, text) in enumerate(utterances)]
 
 
 def msrvtt(videos: Sequence[Record], split: str) -> Record:

@@ -43,7 +43,8 @@ def objects(world: Path) -> list[Record]:
         thing, image = things[ref["ann_id"]], sizes[ref["image_id"]]
         facts = {"height": image["height"], "width": image["width"], "category": names[thing["category_id"]]}
         facts |= {"bbox": thing["bbox"], "segmentation": [thing["segmentation"]]}
-        found.append(facts | {"file": image["file_name"], "sentences": [said["sent"] for said in ref["sentences"]]})
+        sentences = [sentence["sent"] for sentence in ref["sentences"]]
+        found.append(facts | {"file": image["file_name"], "sentences": sentences})
     return found
 
 
@@ -90,8 +91,9 @@ def gifs(world: Path, folder: Path, path: Path) -> None:
     folder.mkdir(parents=True)
     first, *others = [Image.open(picture).convert("P") for picture in sorted((world / "images").iterdir())]
     first.save(folder / "a.gif", save_all=True, append_images=others, duration=100)
-    said = [{"from": "human", "value": "Describe the video concisely."}, {"from": "gpt", "value": "things come and go"}]
-    dump(path, [{"gif": "a.gif", "conversations": said}])
+    question, answer = "Describe the video concisely.", "things come and go"
+    messages = [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
+    dump(path, [{"gif": "a.gif", "conversations": messages}])
 
 
 def salient(world: Path, root: Path, name: str) -> None:

@@ -249,7 +249,7 @@ def phrase_boxes(world: Path, root: Path) -> None:
         x, y, width, height = thing["bbox"]
         box = [x, y, x + width, y + height]
         facts = {"file_name": thing["file"], "solution": box}
-        records += [facts | {"normal_caption": said} for said in thing["sentences"]]
+        records += [facts | {"normal_caption": sentence} for sentence in thing["sentences"]]
     records.append({"file_name": records[0]["file_name"], "normal_caption": "the elephant", "solution": None})
     (root / "refcocos").mkdir()
     dump(root / "refcocos/refcocos_test.json", records)

@@ -16,8 +16,8 @@ Asked = tuple[str, str, str]  # stem of a picture, question, answer
 
 def asked(world: Path) -> list[Asked]:
     """Every question about a picture."""
-    told = read_object(world / "answers.json")["annotations"]
-    answers = {one["question_id"]: one["multiple_choice_answer"] for one in told}
+    annotations = read_object(world / "answers.json")["annotations"]
+    answers = {one["question_id"]: one["multiple_choice_answer"] for one in annotations}
     questions = read_object(world / "questions.json")["questions"]
     return [(f"{one['image_id']:06d}", one["question"], answers[one["question_id"]]) for one in questions]
 
@@ -32,26 +32,26 @@ def as_jpeg(world: Path, folder: Path) -> None:
 def gqa(world: Path, root: Path) -> None:
     """One mapping of all questions by their number."""
     as_jpeg(world, root / "gqa/images")
-    told = [{"imageId": stem, "question": question, "answer": answer} for stem, question, answer in asked(world)]
-    dump(root / "gqa/testdev_balanced_questions.json", {f"{number:06d}": one for number, one in enumerate(told)})
+    records = [{"imageId": stem, "question": question, "answer": answer} for stem, question, answer in asked(world)]
+    dump(root / "gqa/testdev_balanced_questions.json", {f"{number:06d}": one for number, one in enumerate(records)})
 
 
 def text_vqa(world: Path, root: Path) -> None:
     """Ten answers a question."""
     as_jpeg(world, root / "textvqa/train_images")
-    told = [
+    records = [
         {"image_id": stem, "question": question, "answers": [answer] * 10} for stem, question, answer in asked(world)
     ]
-    dump(root / "textvqa/TextVQA_0.5.1_val.json", {"data": told})
+    dump(root / "textvqa/TextVQA_0.5.1_val.json", {"data": records})
 
 
 def pope(world: Path, root: Path) -> None:
     """One JSON a line, of the questions that yes or no answers."""
     copy(world / "images", root / "coco2014/val2014")
-    told = [one for one in asked(world) if one[2] in ("yes", "no")]
+    records = [one for one in asked(world) if one[2] in ("yes", "no")]
     lines = [
         json.dumps({"question_id": number, "image": f"{stem}.png", "text": question, "label": answer})
-        for number, (stem, question, answer) in enumerate(told, 1)
+        for number, (stem, question, answer) in enumerate(records, 1)
     ]
     (root / "pope").mkdir()
     (root / "pope/coco_pope_random.json").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -117,9 +117,9 @@ def among(scene: Scene, rng: np.random.Generator) -> Thought | None:
 
 def clues(wanted: Mapping[str, str], rng: np.random.Generator) -> str:
     """Shape and color by what everybody knows of them: "has a hole and has the color of snow"."""
-    said = [SHAPES[wanted["shape"]]]
-    said += [f"has the color of {pick(COLORS[wanted['color']], rng)}"] if "color" in wanted else []
-    return " and ".join(said)
+    clauses = [SHAPES[wanted["shape"]]]
+    clauses += [f"has the color of {pick(COLORS[wanted['color']], rng)}"] if "color" in wanted else []
+    return " and ".join(clauses)
 
 
 def known(scene: Scene, rng: np.random.Generator) -> Thought | None:
@@ -145,11 +145,11 @@ def first(scene: Scene, rng: np.random.Generator) -> Thought | None:
     if not found:
         return None
     extreme, wanted = pick(found, rng)
-    told, view = f"object that {clues(wanted, rng)}", VIEWS[extreme]
+    named, view = f"object that {clues(wanted, rng)}", VIEWS[extreme]
     return Thought(
         index,
-        (f"the first {told} from {view}", f"the {told}, the first from {view}"),
-        (f"If you look from {view}, which is the first {told}?", f"Which is the first {told} from {view}?"),
+        (f"the first {named} from {view}", f"the {named}, the first from {view}"),
+        (f"If you look from {view}, which is the first {named}?", f"Which is the first {named} from {view}?"),
         f"the {called(scene, index)} is the {extreme} {noun(wanted)}",
     )
 
@@ -246,8 +246,8 @@ def write_reasons(
     size = {"imagePath": f"../images/{name}.png", "imageHeight": SIDE, "imageWidth": SIDE}
     record = {"text": asked, "is_sentence": sentences, "shapes": shapes, **size}
     (folder / FOLDER / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
-    told = {"image": f"{name}.png", "json": f"{name}.json", "query": asked[0], "outputs": thought.reason}
-    return told | {"keyword": scene.things[thought.index].shape}
+    explanation = {"image": f"{name}.png", "json": f"{name}.json", "query": asked[0], "outputs": thought.reason}
+    return explanation | {"keyword": scene.things[thought.index].shape}
 
 
 def shape(label: str, points: Sequence[tuple[int, int]]) -> dict:

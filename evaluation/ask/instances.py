@@ -13,7 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image
@@ -66,8 +66,9 @@ def instances(answer: Answer) -> list[Instance]:
 
 
 def predicted_boxes(answer: Answer) -> Sequence[Sequence[float]]:
-    """The boxes that a head predicted: the box head's, or else the detector's."""
-    return answer.predictions.get("box") or answer.predictions.get("detector", ())
+    """The boxes that a head predicted: the box head's, or else the detector's; x0, y0, x1, y1 each."""
+    boxes = answer.predictions.get("box") or answer.predictions.get("detector", ())
+    return cast(Sequence[Sequence[float]], boxes)  # predictions of these two heads are boxes, never arrays
 
 
 def as_box(sides: Sequence[float]) -> Box:

@@ -68,13 +68,16 @@ class Trivial:
     baselines: tuple[tuple[Baseline, tuple[Metric, ...]], ...]
 
 
-def open_trivial(opened: OpenedRow, generation: GenerationConfig, own: Mapping[str, Any]) -> Trivial:
+def open_trivial(
+    opened: OpenedRow, generation: GenerationConfig, own: Mapping[str, Any], *, asks: bool = True
+) -> Trivial:
     """Opens the baselines of a row that names a dataset under `trivial`.
 
     Args:
         opened: the row itself.
         generation: batch size and seed of the baselines.
         own: the run's own catalogue entries.
+        asks: see `open_row`.
 
     Raises:
         LookupError: the task has no baseline, or there is no such dataset.
@@ -87,9 +90,9 @@ def open_trivial(opened: OpenedRow, generation: GenerationConfig, own: Mapping[s
         score = "acc@0.5" if all(kind.reads == "box" for kind in kinds) else task.main_score
         plain = row.model_copy(update={"shuffled": False, "answers": "given", "protocol": PROTOCOL})
         same = row.protocol == PROTOCOL and not row.shuffled
-        asked = replace(opened, row=plain) if same else open_row(plain, own, seed=generation.seed)
+        asked = replace(opened, row=plain) if same else open_row(plain, own, seed=generation.seed, asks=asks)
         training = plain.model_copy(update={"dataset": row.trivial, "limit": LEARNED_FROM})
-        lessons = open_row(training, own, seed=generation.seed)
+        lessons = open_row(training, own, seed=generation.seed, asks=asks)
         held = tuple(
             (kind(plain, own, generation), readable(row.metrics or (), kind) or readable(task.metrics, kind))
             for kind in kinds

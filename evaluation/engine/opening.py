@@ -80,6 +80,7 @@ def open_row(
     seed: int = 0,
     heads: Collection[str] | None = None,
     fit: Fit | None = None,
+    asks: bool = True,
 ) -> OpenedRow:
     """Opens a row; loads no weights.
 
@@ -88,6 +89,7 @@ def open_row(
         seed: of the draws that a shuffled row takes.
         heads: names of the model's heads; None: not known, and whether they answer the row is not looked at.
         fit: refuses a given answer that is too long for the model; None: lengths are not looked at.
+        asks: write the questions; False leaves that, and whatever is wrong with single samples, to who asks them.
 
     Raises:
         LookupError: an unknown task, metric, box source or dataset.
@@ -106,6 +108,8 @@ def open_row(
         attempts.errors += [ValueError(fault) for fault in head_faults(row, task, heads)]
     attempts.finish()
     assert task and metrics and source and reader is not None and protocol  # else `finish` had raised
+    if not asks:
+        return OpenedRow(row, task, reader, metrics, source, protocol, None, seed)
     whole = row.shuffled or not getattr(reader, "decodes", False)  # a plain list of samples decodes nothing
     questions = open_questions(row, task, reader, seed)
     arranged = tuple(protocol.arrange(list(questions))) if whole else (next(iter(questions)),)

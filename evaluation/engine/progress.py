@@ -1,7 +1,7 @@
 """The scored questions of every batch, on the disk at once, so that a stopped evaluation goes on.
 
-A batch is asked by whoever it falls to, and always the same questions stand in it: so what was marked before a kill and
-what is marked after it are, bit for bit, what one undisturbed process would have marked, on any number of ranks.
+Whichever rank a batch falls to, the same questions stand in it: so the scores before a kill and after it are, bit for
+bit, those of one undisturbed process, on any number of ranks.
 """
 
 import base64
@@ -39,7 +39,7 @@ class RowProgress:
     def write(self, number: int, scored: Sequence[ScoredQuestion]) -> None:
         """Notes a batch; it is on the disk when this returns."""
         if self.saved:
-            self.saved.write({"key": self.key, "batch": number, "scored": [packed(mark) for mark in scored]})
+            self.saved.write({"key": self.key, "batch": number, "scored": [packed(question) for question in scored]})
 
 
 class EvaluationProgress:
@@ -69,7 +69,7 @@ class EvaluationProgress:
         key = asked.hexdigest()
         batches = map(json.loads, self.lines.pop(key, ()))
         return RowProgress(
-            self, key, {batch["batch"]: [unpacked(mark) for mark in batch["scored"]] for batch in batches}
+            self, key, {batch["batch"]: [unpacked(question) for question in batch["scored"]] for batch in batches}
         )
 
     def write(self, batch: Mapping[str, Any]) -> None:
@@ -104,16 +104,17 @@ def identify(folder: str, *more: Any) -> str:
     return json.dumps([str(Path(folder).resolve()), stamps, *more], default=str)
 
 
-def packed(mark: ScoredQuestion) -> dict[str, Any]:
-    """A mark as JSON holds it; numbers keep every bit."""
-    soft = [picture and base64.b64encode(picture).decode("ascii") for picture in mark.soft]
+def packed(question: ScoredQuestion) -> dict[str, Any]:
+    """Returns a scored question as JSON holds it; numbers keep every bit."""
+    soft = [picture and base64.b64encode(picture).decode("ascii") for picture in question.soft]
     return {
-        "place": mark.place, "picture": mark.picture, "records": dict(mark.records), "line": mark.line, "soft": soft,
+        "place": question.place, "picture": question.picture, "records": dict(question.records),
+        "line": question.line, "soft": soft,
     }  # fmt: skip
 
 
-def unpacked(mark: Mapping[str, Any]) -> ScoredQuestion:
+def unpacked(question: Mapping[str, Any]) -> ScoredQuestion:
     """Inverse of `packed`."""
-    soft = tuple(picture and base64.b64decode(picture) for picture in mark["soft"])
-    records = {name: tuple(records) for name, records in mark["records"].items()}
-    return ScoredQuestion(**dict(mark) | {"records": records, "soft": soft})
+    soft = tuple(picture and base64.b64decode(picture) for picture in question["soft"])
+    records = {name: tuple(records) for name, records in question["records"].items()}
+    return ScoredQuestion(**dict(question) | {"records": records, "soft": soft})

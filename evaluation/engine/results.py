@@ -8,6 +8,7 @@ from typing import Any
 
 from ullava.configs.registry import nearest
 from ullava.evaluation.engine.predictions import replacing
+from ullava.tasks.base import main_score
 
 PRINTED = (
     "gIoU", "cIoU", "N-acc", "T-acc", "acc@0.5", "mIoU", "presence_F1", "MAE", "maxF", "accuracy", "BLEU-4", "CIDEr-D",
@@ -74,7 +75,7 @@ def scores_of(row: ResultRow) -> str:
     """The best known scores of a row, each with half the width of its interval."""
     words = []
     for name, score in row["metrics"].items():
-        if name not in PRINTED:
+        if name not in PRINTED and name != main_score(row["task"]):
             continue
         low, high = row["interval"].get(name) or (math.nan, math.nan)
         spread = "" if math.isnan(high - low) else f"±{(high - low) / 2:.3f}"

@@ -1,4 +1,4 @@
-"""One row of an evaluation: its questions are asked in batches, marked, and summed up.
+"""One row of an evaluation: its questions are asked in batches, scored, and summed up.
 
 Several ranks share the batches, none is asked twice; scored come in the order of the questions. A batch is the same on
 any number of ranks, and so is what comes of it.
@@ -86,7 +86,7 @@ def score_all(
     order, size = in_order_of_length(questions), answerer.generation.batch_size
     batches = batches_of(questions, order, size, whole=scorer.task.by_name)
     mine = range(rank, len(batches), world)
-    scored = [mark for number in mine for mark in row_progress.found.get(number, ())]
+    scored = [question for number in mine for question in row_progress.found.get(number, ())]
     new = [number for number in mine if number not in row_progress.found]
     name = f"{scorer.head['dataset']} {scorer.head['task']}"
     bar = tqdm(new, desc=name, initial=len(mine) - len(new), total=len(mine), unit="batch",
@@ -99,20 +99,21 @@ def score_all(
             for answer in answerer([question.asked for question in asked[first : first + size]], given=given)
         ]
         masks = pair_batch(scorer, asked, answers)
-        row_progress.write(number, marked := list(map(scorer, batches[number], asked, answers, masks)))
-        scored += marked
+        row_progress.write(number, scored_batch := list(map(scorer, batches[number], asked, answers, masks)))
+        scored += scored_batch
         if not bar.disable and done % -(-len(mine) // TELLS) == 0:
             bar.set_postfix_str(running_score(scored, scorer.metrics), refresh=False)
-    return sorted(ranks.gather(scored), key=lambda mark: mark.place)
+    return sorted(ranks.gather(scored), key=lambda question: question.place)
 
 
 def running_score(scored: Sequence[ScoredQuestion], metrics: Sequence[Metric]) -> str:
-    """The first score of the questions marked so far, and how many answers keep their form."""
-    said = []
+    """The first score of the questions scored so far, and how many answers keep their form."""
+    words = []
     for metric in dict.fromkeys((metrics[0], metrics[-1])):
-        name, score = next(iter(metric.score([one for mark in scored for one in mark.records[metric.name]]).items()))
-        said.append(f"{name} {score:.3f}")
-    return ", ".join(said)
+        records = [record for question in scored for record in question.records[metric.name]]
+        name, score = next(iter(metric.score(records).items()))
+        words.append(f"{name} {score:.3f}")
+    return ", ".join(words)
 
 
 def in_order_of_length(questions: Sequence[Question]) -> list[int]:
@@ -159,8 +160,8 @@ def summary(
     scores: dict[str, float] = {}
     intervals: dict[str, list[float]] = {}
     for metric in metrics:
-        records = [record for mark in scored for record in mark.records[metric.name]]
-        pictures = [mark.picture for mark in scored for _ in mark.records[metric.name]]
+        records = [record for question in scored for record in question.records[metric.name]]
+        pictures = [question.picture for question in scored for _ in question.records[metric.name]]
         scores |= metric.score(records)
         intervals |= {name: list(ends) for name, ends in interval(records, pictures, metric.score).items()}
     seconds = round(time.perf_counter() - began, 2)
@@ -171,5 +172,5 @@ def classes_of(scored: Sequence[ScoredQuestion], metrics: Sequence[Metric]) -> d
     """{"classes": scores by the name of a class}; nothing where no metric knows classes."""
     classes: dict[str, dict[str, float]] = {}
     for metric in metrics:
-        classes |= metric.by_class([record for mark in scored for record in mark.records[metric.name]])
+        classes |= metric.by_class([record for question in scored for record in question.records[metric.name]])
     return {"classes": classes} if classes else {}

@@ -37,7 +37,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ScoredQuestion:
-    """One marked question: small enough to be sent between ranks.
+    """One scored question: small enough to be sent between ranks.
 
     Attributes:
         place: of the question in its row.

@@ -1,12 +1,12 @@
 """What is wrong with the form of an answer, whatever it is worth: the kinds by which people look for defects."""
 
 from collections import Counter
-
-from pycocotools import mask as coco
+from collections.abc import Mapping
+from typing import Any
 
 from ullava.datasets.structures import OWNER_PATTERN
 from ullava.evaluation.engine.predictions import Line
-from ullava.evaluation.report.best_worst import quality
+from ullava.evaluation.report.best_worst import area, quality
 
 NO_TOKEN, WRONG_COUNT, EMPTY_MASK, UNPARSEABLE, MISSED = (
     "no token", "wrong count", "empty mask", "unparseable", "missed",
@@ -21,28 +21,28 @@ DEFECTS = {
 
 
 def answer_defects(line: Line) -> list[str]:
-    """The kinds of failure of a line of predictions.jsonl, in the order of DEFECTS; none where nothing is wrong.
+    """The kinds of defect of a line of predictions.jsonl, in the order of DEFECTS; none where nothing is wrong.
 
     An answer that keeps its form and scores 0 is "missed".
     """
     truth, predicted = line["truth"], line["predicted"]
-    promised, said = tokens(truth.get("answer") or ""), tokens(line["answer"])
+    promised, answered = tokens(truth.get("answer") or ""), tokens(line["answer"])
     drawn = [mask for mask, true in zip(predicted["masks"], truth["masks"], strict=False) if mask and not empty(true)]
-    found = {
-        NO_TOKEN: bool(promised) and not said,
-        WRONG_COUNT: bool(said) and said != promised,
+    defects = {
+        NO_TOKEN: bool(promised) and not answered,
+        WRONG_COUNT: bool(answered) and answered != promised,
         EMPTY_MASK: any(map(empty, drawn)),
         UNPARSEABLE: not predicted.get("readable", True),
     }
-    kinds = [kind for kind, holds in found.items() if holds]
+    kinds = [kind for kind, holds in defects.items() if holds]
     return kinds or ([MISSED] if quality(line) == 0 else [])
 
 
-def tokens(text: str) -> Counter:
+def tokens(text: str) -> Counter[str]:
     """How often a text says each owner token."""
     return Counter(OWNER_PATTERN.findall(text))
 
 
-def empty(mask: dict | None) -> bool:
-    """Whether run lengths hold no foreground."""
-    return mask is None or not coco.area(mask)
+def empty(mask: Mapping[str, Any] | None) -> bool:
+    """Whether a COCO RLE holds no foreground."""
+    return mask is None or not area(mask)

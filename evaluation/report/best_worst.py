@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image
@@ -80,40 +80,45 @@ def quality(line: Line) -> float:
     A mask or box that is missing counts 0; two empty masks agree. Where several masks count as one, so they do here.
     """
     truth, predicted = line["truth"], line["predicted"]
-    if meant := truth.get("union"):
-        said = predicted.get("union")
-        return mask_iou(said, meant) if said else float(not coco.area(meant))
+    if union := truth.get("union"):
+        answered = predicted.get("union")
+        return mask_iou(answered, union) if answered else float(not area(union))
     for kind, agreement in (("masks", mask_iou), ("boxes", box_iou)):
         if truth[kind]:
-            found = [*(predicted[kind] or ()), *[None] * len(truth[kind])]
-            pairs = list(zip(found, truth[kind], strict=False))
+            padded = [*(predicted[kind] or ()), *[None] * len(truth[kind])]
+            pairs = list(zip(padded, truth[kind], strict=False))
             return float(np.mean([agreement(a, b) if a is not None and b is not None else 0.0 for a, b in pairs]))
-    said = predicted["text"] if predicted["text"] is not None else line["answer"]
-    return max((word_f1(said, reference) for reference in texts(truth["text"])), default=0.0)
+    answer = predicted["text"] if predicted["text"] is not None else line["answer"]
+    return max((word_f1(answer, reference) for reference in texts(truth["text"])), default=0.0)
 
 
-def mask_iou(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
-    """IoU of two COCO RLEs; 1 where both are empty."""
-    if tuple(one["size"]) != tuple(other["size"]):
+def mask_iou(first: Mapping[str, Any], second: Mapping[str, Any]) -> float:
+    """IoU of two COCO RLEs; 1 where both are empty, 0 where their sizes differ."""
+    if tuple(first["size"]) != tuple(second["size"]):
         return 0.0
-    if coco.area(one) == coco.area(other) == 0:
+    if area(first) == area(second) == 0:
         return 1.0
-    return float(coco.iou([one], [other], [0])[0, 0])
+    return float(np.asarray(coco.iou(cast(Any, [first]), cast(Any, [second]), [0]))[0, 0])
 
 
-def box_iou(one: Box, other: Box) -> float:
+def area(mask: Mapping[str, Any]) -> int:
+    """Pixels of a COCO RLE."""
+    return int(coco.area(cast(Any, mask)))
+
+
+def box_iou(first: Box, second: Box) -> float:
     """IoU of two boxes x0, y0, x1, y1; 0 for one inside out."""
-    wide = max(0.0, min(one[2], other[2]) - max(one[0], other[0]))
-    high = max(0.0, min(one[3], other[3]) - max(one[1], other[1]))
-    areas = sum(max(0.0, x1 - x0) * max(0.0, y1 - y0) for x0, y0, x1, y1 in (one, other))
+    wide = max(0.0, min(first[2], second[2]) - max(first[0], second[0]))
+    high = max(0.0, min(first[3], second[3]) - max(first[1], second[1]))
+    areas = sum(max(0.0, x1 - x0) * max(0.0, y1 - y0) for x0, y0, x1, y1 in (first, second))
     return wide * high / (areas - wide * high) if areas > wide * high else 0.0
 
 
-def word_f1(said: str, reference: str) -> float:
+def word_f1(answer: str, reference: str) -> float:
     """Harmonic mean of precision and recall of words, counted with their repetitions; case and marks do not count."""
-    one, other = (Counter(re.findall(r"\w+", text.lower())) for text in (said, reference))
-    both = sum((one & other).values())
-    return 2 * both / max(1, one.total() + other.total())
+    words, expected = (Counter(re.findall(r"\w+", text.lower())) for text in (answer, reference))
+    common = sum((words & expected).values())
+    return 2 * common / max(1, words.total() + expected.total())
 
 
 def texts(text: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -127,18 +132,18 @@ def find_samples(lines: Sequence[Line], own: Mapping[str, Any]) -> dict[str, Sam
     for line in lines:
         names = wanted.setdefault((line["dataset"], line["task"]), {})
         names.setdefault(line["id"].rpartition("#")[0] or line["id"], []).append(line["id"])
-    found = {}
+    samples: dict[str, Sample] = {}
     for (dataset, task), names in wanted.items():
         reader = open_dataset(dataset, task, dict(own))
         for i in range(len(reader)):
             if not names:
                 break
             sample = reader[i]
-            found |= dict.fromkeys(names.pop(sample.id, ()), sample)
+            samples |= dict.fromkeys(names.pop(sample.id, ()), sample)
         if names:
             raise ValueError(f"{next(iter(names))}: no such sample in dataset {dataset!r}; has its annotation changed "
                              "since the evaluation?")  # fmt: skip
-    return found
+    return samples
 
 
 def draw(line: Line, sample: Sample, longest: int = LONGEST) -> tuple[str, str]:
@@ -158,16 +163,22 @@ def draw(line: Line, sample: Sample, longest: int = LONGEST) -> tuple[str, str]:
     return data_uri(show(picture, line["truth"]), longest), data_uri(show(picture, line["predicted"]), longest)
 
 
-def show(picture: np.ndarray, said: Mapping[str, Any]) -> np.ndarray:
-    """The picture under one side's masks and boxes; masks of another size (a control's) are left out."""
-    packed = [said["union"]] if "union" in said else said["masks"] or ()
+def show(picture: np.ndarray, side: Mapping[str, Any]) -> np.ndarray:
+    """The picture under the masks and boxes of the truth or the prediction; masks of another size (a control's) are
+    left out.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        side: `truth` or `predicted` of a line.
+    """
+    packed = [side["union"]] if "union" in side else side["masks"] or ()
     masks = [decode(mask) for mask in packed if mask is not None]
-    boxes = [tuple(box) for box in said["boxes"] or () if box is not None]
+    boxes = [tuple(box) for box in side["boxes"] or () if box is not None]
     return overlay(*enlarge(picture, [mask for mask in masks if mask.shape == picture.shape[:2]], boxes))
 
 
 def data_uri(picture: np.ndarray, longest: int = LONGEST) -> str:
-    """The picture, made smaller where a side is longer than that, as a JPEG inside an address."""
+    """A picture (H, W, 3) uint8 as a JPEG inside an address, its longer side of at most `longest` pixels."""
     file, image = io.BytesIO(), Image.fromarray(picture)
     image.thumbnail((longest, longest))
     image.save(file, "JPEG", quality=85)

@@ -32,10 +32,10 @@ def comparisons(results: Results) -> Iterator[BoxSourceComparison]:
 
 
 def verdict(results: Results) -> str:
-    """A sentence for each contest; "" where nothing can be compared."""
+    """A sentence for each comparison; "" where nothing can be compared."""
     sentences = []
-    for contest in comparisons(results):
-        best, *others = contest.rows
+    for comparison in comparisons(results):
+        best, *others = comparison.rows
         top, first = best["metrics"][SCORES[0]], SCORES[0]
         low, high = best["interval"].get(first, (None, None))
         within = f" (95 %: {low:.3f} to {high:.3f})" if low is not None and high is not None else ""
@@ -43,7 +43,7 @@ def verdict(results: Results) -> str:
             f"{top - row['metrics'][first]:.3f} over {row['boxes']} ({row['metrics'][first]:.3f})" for row in others
         )
         sentences.append(
-            f"Of the ways to a box on {contest.dataset} {contest.task}, {best['boxes']} is best by {first}: "
+            f"Of the ways to a box on {comparison.dataset} {comparison.task}, {best['boxes']} is best by {first}: "
             f"{top:.3f}{within}, {behind}."
         )
     return " ".join(sentences)
@@ -51,10 +51,10 @@ def verdict(results: Results) -> str:
 
 def comparison_table(results: Results) -> str:
     """All of it as plain text."""
-    cells = [("dataset", "task", "boxes", *SCORES)]
-    for contest in comparisons(results):
-        for row in contest.rows:
+    cells: list[tuple[str, ...]] = [("dataset", "task", "boxes", *SCORES)]
+    for comparison in comparisons(results):
+        for row in comparison.rows:
             scores = (row["metrics"].get(name) for name in SCORES)
             words = ("-" if score is None else f"{score:.3f}" for score in scores)
-            cells.append((contest.dataset, contest.task, row["boxes"], *words))
+            cells.append((comparison.dataset, comparison.task, str(row["boxes"]), *words))
     return "\n".join(aligned(cells))

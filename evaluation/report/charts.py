@@ -134,6 +134,6 @@ def number(value: float) -> str:
     return f"{value:.3g}".replace("e-0", "e-")
 
 
-def start(wide: float, high: float, says: str) -> str:
-    """Opens an SVG that a screen reader announces as `says`."""
-    return f'<svg viewBox="0 0 {wide:g} {high:g}" role="img" aria-label="{escape(says, quote=True)}">'
+def start(wide: float, high: float, label: str) -> str:
+    """Opens an SVG of `wide` x `high` pixels that a screen reader announces as `label`."""
+    return f'<svg viewBox="0 0 {wide:g} {high:g}" role="img" aria-label="{escape(label, quote=True)}">'

@@ -42,12 +42,12 @@ def forgotten(results: Results) -> list[Loss]:
         for row in results["rows"]
         if row["task"] in KEPT and is_asked(row)
     }
-    found = []
+    losses = []
     for (model, dataset, task), after in scored.items():
         before = scored.get((base, dataset, task))
         if model != base and before is not None and after is not None:
-            found.append(Loss(model, dataset, task, KEPT[task], before, after))
-    return found
+            losses.append(Loss(model, dataset, task, KEPT[task], before, after))
+    return losses
 
 
 def cells(losses: Sequence[Loss]) -> Iterator[tuple[str, ...]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ullava.evaluation.engine.results import ResultRow, Results
 from ullava.evaluation.metrics.base import METRICS
-from ullava.tasks.base import TASKS
+from ullava.tasks.base import main_score
 
 TRIVIAL, SHUFFLED = "_trivial", "_shuffled"  # ends of the dataset names of control rows, NAMES
 
@@ -39,26 +39,30 @@ class MainScore:
 
 
 def main_scores(results: Results) -> Iterator[MainScore]:
-    """Yields a headline per row of generated answers, controls aside, in the order of the rows."""
+    """Yields the main score of each row of generated answers, controls aside, in the order of the rows."""
     rows = {(row["dataset"], row["task"], row["answers"]): row for row in results["rows"]}
     for row in results["rows"]:
         if not is_asked(row):
             continue
-        name = (row["task"] in TASKS and TASKS[row["task"]].main_score) or next(iter(row["metrics"]))
+        name = main_score(row["task"]) or next(iter(row["metrics"]))
         value = row["metrics"].get(name)
         if value is None:
             continue
         low, high = row["interval"].get(name) or (None, None)
-        controls = [
-            other["metrics"].get(name) if other else None
-            for other in (
-                rows.get((row["dataset"] + TRIVIAL, row["task"], "given")),
-                rows.get((row["dataset"] + SHUFFLED, row["task"], "generated")),
-            )
-        ]
+        trivial = rows.get((row["dataset"] + TRIVIAL, row["task"], "given"))
+        shuffled = rows.get((row["dataset"] + SHUFFLED, row["task"], "generated"))
         interval = None if low is None or high is None else (low, high)
-        scale, model = scale_of(name), row.get("model", "")
-        yield MainScore(row["dataset"], row["task"], name, value, interval, *controls, scale, model)
+        yield MainScore(
+            row["dataset"],
+            row["task"],
+            name,
+            value,
+            interval,
+            trivial["metrics"].get(name) if trivial else None,
+            shuffled["metrics"].get(name) if shuffled else None,
+            scale_of(name),
+            row.get("model", ""),
+        )
 
 
 def scale_of(score: str) -> float:
@@ -77,7 +81,7 @@ def summary_table(results: Results) -> str:
     def words(number: float | None) -> str:
         return "-" if number is None else f"{number:.3f}"
 
-    cells = [("dataset", "task", "score", "", "95 %", "trivial", "shuffled")]
+    cells: list[tuple[str, ...]] = [("dataset", "task", "score", "", "95 %", "trivial", "shuffled")]
     for line in main_scores(results):
         ends = "-" if line.interval is None else "..".join(f"{end:.2f}" for end in line.interval)
         cells.append(

@@ -75,10 +75,10 @@ def paper_table(task: str, score: str, rows: Sequence[ResultRow]) -> str:
         cell = shown(row["metrics"][score], row["interval"].get(score), score)
         ways.setdefault(way_of(row), {})[row["dataset"]] = cell
     lines = [[name, *(cells.get(dataset, "-") for dataset in datasets)] for name, cells in ways.items()]
-    for one in published(task, score):
-        figures = [one.values.get(dataset) for dataset in datasets]
+    for paper in published(task, score):
+        figures = [paper.values.get(dataset) for dataset in datasets]
         if any(figure is not None for figure in figures):
-            name = f"{one.model} (published: {one.source})"
+            name = f"{paper.model} (published: {paper.source})"
             lines.append([name, *("-" if figure is None else f"{figure:.2f}" for figure in figures)])
     unit = "fraction" if score in FRACTIONS else "percent"
     return f"## {task}: {score}, {unit}\n\n" + markdown(["", *datasets], lines)
@@ -128,11 +128,11 @@ def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 @cache
 def published(task: str, score: str) -> tuple[Published, ...]:
     """What papers print for a task and a score."""
-    found = []
+    papers: list[Published] = []
     for table in yaml.safe_load(PUBLISHED.read_text(encoding="utf-8")):
         if (table["task"], table["score"]) == (task, score):
-            found += [
+            papers += [
                 Published(model, source, dict(zip(table["datasets"], values, strict=True)))
                 for model, source, values in table["rows"]
             ]
-    return tuple(found)
+    return tuple(papers)

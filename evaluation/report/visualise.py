@@ -1,6 +1,6 @@
 """Draws masks, boxes and names over pictures.
 
-Colours follow the place in the list, never chance or a memory: the first thing is orange in every picture.
+Colours follow the place in the list: the first mask or box is orange in every picture.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ OPACITY = 0.45
 def overlay(
     picture: np.ndarray, masks: Sequence[np.ndarray], boxes: Sequence[Box], names: Sequence[str] | None = None
 ) -> np.ndarray:
-    """Returns the picture with tinted and outlined masks, boxes, and a name at each thing; (H, W, 3) uint8.
+    """Returns the picture with tinted and outlined masks, boxes, and a name at each; (H, W, 3) uint8.
 
     Args:
         picture: (H, W, 3) uint8.
@@ -59,12 +59,12 @@ def tint(picture: np.ndarray, mask: np.ndarray, paint: tuple[int, int, int], wid
 
 
 def colour(i: int) -> tuple[int, int, int]:
-    """Colour of the i-th thing."""
+    """(R, G, B) of the i-th mask or box."""
     return COLOURS[i % len(COLOURS)]
 
 
 def line_width(picture: np.ndarray) -> int:
-    """Pixels of a line that is seen at this size of picture."""
+    """Pixels across a line that is easily seen on a picture (H, W, 3) of this size."""
     return max(1, round(min(picture.shape[:2]) / 110))
 
 
@@ -76,7 +76,7 @@ def corners(box: Box) -> Box:
 
 
 def top_left(i: int, masks: Sequence[np.ndarray], boxes: Sequence[Box]) -> tuple[int, int] | None:
-    """(x, y) where the i-th thing begins; None where nothing is drawn of it."""
+    """(x, y) of the top left corner of the i-th box, else of the i-th mask; None where neither is drawn."""
     if i < len(boxes):
         left, top, _, _ = corners(boxes[i])
         return int(left), int(top)
@@ -85,7 +85,9 @@ def top_left(i: int, masks: Sequence[np.ndarray], boxes: Sequence[Box]) -> tuple
     return None
 
 
-def write_name(pen: ImageDraw.ImageDraw, name: str, corner: tuple[int, int], paint: tuple, size: tuple) -> None:
+def write_name(
+    pen: ImageDraw.ImageDraw, name: str, corner: tuple[int, int], paint: tuple[int, int, int], size: tuple[int, int]
+) -> None:
     """Writes `name` on a plate of colour `paint` above `corner`, inside a picture of `size`."""
     height, width = size
     font = ImageFont.load_default(max(10, min(size) // 24))
@@ -112,7 +114,7 @@ def enlarge(
     return (
         large,
         [np.repeat(np.repeat(mask, times, axis=0), times, axis=1) for mask in masks],
-        [tuple(times * edge for edge in box) for box in boxes],
+        [(times * x0, times * y0, times * x1, times * y1) for x0, y0, x1, y1 in boxes],
     )
 
 

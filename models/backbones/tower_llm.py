@@ -63,9 +63,9 @@ class TowerLLM(Backbone):
         embeds = self.llm.get_input_embeddings()(batch.input_ids)
         seen = [media for media in (batch.pictures, batch.videos) if media is not None]
         features = self.media_tokens(seen)
-        for media, found in zip(seen, features, strict=False):
-            columns = media.columns[:, None] + torch.arange(found.shape[1], device=embeds.device)
-            embeds = embeds.index_put((media.rows[:, None], columns), found.to(embeds.dtype))
+        for media, tokens in zip(seen, features, strict=False):
+            columns = media.columns[:, None] + torch.arange(tokens.shape[1], device=embeds.device)
+            embeds = embeds.index_put((media.rows[:, None], columns), tokens.to(embeds.dtype))
         if torch.is_autocast_enabled(embeds.device.type):  # the residual stream is as fine as the layers that read it
             embeds = embeds.to(torch.get_autocast_dtype(embeds.device.type))
         return embeds if seen else embeds + 0 * features[0].sum().to(embeds.dtype)
@@ -78,10 +78,10 @@ class TowerLLM(Backbone):
         blank, to be multiplied by zero.
         """
         features = self.tower_features(seen)
-        found = [over_time(some) if some.ndim == 4 else some for some in features]
-        tokens = self.project(torch.cat([some.flatten(0, 1) for some in found]))
-        parts = tokens.split([some.shape[0] * some.shape[1] for some in found])
-        return [part.unflatten(0, some.shape[:2]) for part, some in zip(parts, found, strict=True)]
+        pooled = [over_time(medium) if medium.ndim == 4 else medium for medium in features]
+        tokens = self.project(torch.cat([medium.flatten(0, 1) for medium in pooled]))
+        parts = tokens.split([medium.shape[0] * medium.shape[1] for medium in pooled])
+        return [part.unflatten(0, medium.shape[:2]) for part, medium in zip(parts, pooled, strict=True)]
 
     def tower_features(self, seen: Sequence[Media]) -> list[Tensor]:
         """The tower's features: (P, patches, W) of pictures, (V, F, patches, W) of videos, of a blank where is neither.
@@ -93,10 +93,10 @@ class TowerLLM(Backbone):
             return [torch.zeros(1, 1, tower.width, device=device)]
         blank = torch.zeros(1, tower.view.side, tower.view.side, 3, dtype=torch.uint8, device=device)
         pixels = [media.pixels for media in seen] or [blank]
-        frames = [some.flatten(0, -4) for some in pixels]
+        frames = [medium.flatten(0, -4) for medium in pixels]
         features = tower.encode(torch.cat(frames), [name for media in seen for name in names(media)] or [""])
-        parts = features.split([len(some) for some in frames])
-        return [part.unflatten(0, some.shape[:-3]) for part, some in zip(parts, pixels, strict=True)]
+        parts = features.split([len(medium) for medium in frames])
+        return [part.unflatten(0, medium.shape[:-3]) for part, medium in zip(parts, pixels, strict=True)]
 
     def project(self, features: Tensor) -> Tensor:
         """The projector, in its own precision."""

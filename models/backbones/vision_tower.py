@@ -90,12 +90,12 @@ class Tower:
         if self.learns:
             return self.features(self.normalise(pixels), *extras)
 
-        def frozen(some: Tensor, numbers: list[int]) -> Tensor:
+        def frozen(missing: Tensor, numbers: list[int]) -> Tensor:
             portions = [numbers[k : k + self.at_once] for k in range(0, len(numbers), self.at_once)]
-            with torch.no_grad(), torch.autocast(some.device.type, enabled=False):
+            with torch.no_grad(), torch.autocast(missing.device.type, enabled=False):
                 return torch.cat([
                     self.features(self.normalise(part), *([extra[n] for n in portion] for extra in extras))
-                    for part, portion in zip(some.split(self.at_once), portions, strict=True)
+                    for part, portion in zip(missing.split(self.at_once), portions, strict=True)
                 ])  # fmt: skip
 
         return self.cache.encode(pixels, keys, frozen)

@@ -6,7 +6,7 @@ one token. Pixels travel as uint8 (.., S, S, 3) and are normalised on the device
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -23,10 +23,11 @@ def moved(value: Any, device: torch.device | str) -> Any:
     return value
 
 
+@dataclass(frozen=True, slots=True)
 class Movable:
     """A dataclass of tensors that travels as one."""
 
-    def to(self, device: torch.device | str, **_: Any):
+    def to(self, device: torch.device | str, **_: Any) -> Self:
         """A copy on `device`; nothing is cast, so boxes stay as fine as they are whatever the run's precision."""
         return replace(self, **{f.name: moved(getattr(self, f.name), device) for f in fields(self)})
 

@@ -45,7 +45,7 @@ class Collator:
         supervised[:, 0] = False  # nothing stands before the first token that could emit it
         target_rows, target_columns = np.nonzero(supervised)
         framed = [(i, j) for i, row in enumerate(rows) for j, seen in enumerate(row.media) if seen.frame is not None]
-        frames = [rows[i].media[j].frame for i, j in framed]
+        frames = [frame for row in rows for seen in row.media if (frame := seen.frame) is not None]
         number = {place: n for n, place in enumerate(framed)}
         promised = {token: self.promised(token, rows, offsets, number) for token in self.tokens}
         return Batch(
@@ -68,23 +68,22 @@ class Collator:
 
     def promised(self, token: str, rows: Sequence[Example], offsets: Sequence[int], number: Frames) -> Promised:
         """The promises of `token`, in the order of rows and text."""
-        found = [(i, promise) for i, row in enumerate(rows) for promise in row.promises if promise.token == token]
-        with_mask = tuple(n for n, (_, promise) in enumerate(found) if promise.mask is not None)
-        with_box = tuple(n for n, (_, promise) in enumerate(found) if promise.box is not None)
-        boxes = [found[n][1].box for n in with_box]
+        promises = [(i, promise) for i, row in enumerate(rows) for promise in row.promises if promise.token == token]
+        masks = {n: mask for n, (_, promise) in enumerate(promises) if (mask := promise.mask) is not None}
+        boxes = {n: box for n, (_, promise) in enumerate(promises) if (box := promise.box) is not None}
         return replace(
             stand(
-                [(i, promise.column + offsets[i] - 1) for i, promise in found],
-                [number.get((i, promise.picture), -1) for i, promise in found],
-                [rows[i].media[promise.picture].size for i, promise in found],
+                [(i, promise.column + offsets[i] - 1) for i, promise in promises],
+                [number.get((i, promise.picture), -1) for i, promise in promises],
+                [rows[i].media[promise.picture].size for i, promise in promises],
             ),
-            turns=numbers(promise.turn for _, promise in found),
-            masks=tuple(torch.from_numpy(found[n][1].mask) for n in with_mask),
-            with_mask=with_mask,
-            boxes=torch.from_numpy(np.stack(boxes)) if boxes else torch.zeros(0, 4, dtype=torch.float64),
-            with_box=with_box,
-            ignoring=any((found[n][1].mask == IGNORED).any() for n in with_mask),
-            words=tuple(promise.words for _, promise in found),
+            turns=numbers(promise.turn for _, promise in promises),
+            masks=tuple(map(torch.from_numpy, masks.values())),
+            with_mask=tuple(masks),
+            boxes=torch.from_numpy(np.stack(list(boxes.values()))) if boxes else torch.zeros(0, 4, dtype=torch.float64),
+            with_box=tuple(boxes),
+            ignoring=any(bool((mask == IGNORED).any()) for mask in masks.values()),
+            words=tuple(promise.words for _, promise in promises),
         )
 
 
@@ -139,10 +138,10 @@ def counts(promised: Mapping[str, Promised]) -> dict[str, int]:
         "keyword": sum(map(bool, key.words)) if key else 0,
         "named": sum(map(bool, mask.words)) if mask else 0,
     }
-    others = {token: some for token, some in promised.items() if token not in (SEG, LOC, KEY)}
+    others = {token: promises for token, promises in promised.items() if token not in (SEG, LOC, KEY)}
     return (
         ours
-        | {f"{token}.mask": len(some.masks) for token, some in others.items()}
-        | {f"{token}.box": len(some.boxes) for token, some in others.items()}
-        | {f"{token}.words": sum(map(bool, some.words)) for token, some in others.items()}
+        | {f"{token}.mask": len(promises.masks) for token, promises in others.items()}
+        | {f"{token}.box": len(promises.boxes) for token, promises in others.items()}
+        | {f"{token}.words": sum(map(bool, promises.words)) for token, promises in others.items()}
     )

@@ -73,9 +73,9 @@ class MediaLayout(ABC):
         """
         if isinstance(medium, Video):
             frames = self.frames_of(medium)
-            return frames, frames.shape[1:3]
+            return frames, (frames.shape[1], frames.shape[2])
         picture = images.load(medium)
-        return picture, picture.size[::-1]
+        return picture, (picture.height, picture.width)
 
     def collate(self, media: Sequence[Arrays]) -> dict[str, Tensor]:
         """Media of one kind side by side; here arrays of one shape each are stacked."""

@@ -111,7 +111,8 @@ class Processor:
                 f"{dialogue.id}: one turn with {len(dialogue.promises)} promises is {surplus} tokens longer than "
                 f"max_length {self.max_length}; raise training.max_length or shorten the text"
             )
-        return tuple(values[: len(values) - surplus] for values in tokens)
+        ids, supervised, starts = (values[: len(values) - surplus] for values in tokens)
+        return ids, supervised, starts
 
     def script(self, dialogue: Dialogue, loose: Sequence[int], answered: bool) -> tuple[Script, list[int]]:
         """The whole text, and the media in the order in which it shows them.
@@ -171,10 +172,8 @@ class Processor:
         encoded = self.tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
         starts, ends = np.array(encoded["offset_mapping"], int).reshape(-1, 2).T + offset
         begin = self.begin if offset == 0 else []
-        return (
-            np.array([*begin, *encoded["input_ids"]], int),
-            *(np.concatenate([np.zeros(len(begin), int), places]) for places in (starts, ends)),
-        )
+        starts, ends = (np.concatenate([np.zeros(len(begin), int), places]) for places in (starts, ends))
+        return np.array([*begin, *encoded["input_ids"]], int), starts, ends
 
     def tokens_of(self, medium: Picture | Video) -> int:
         """How many tokens stand in a row for the one that stands in a text."""
@@ -221,20 +220,20 @@ class Processor:
         self, dialogue: Dialogue, script: Script, starts: np.ndarray, shift: np.ndarray, media: Placed
     ) -> tuple[PlacedPromise, ...]:
         """Where each promise stands, and its target."""
-        said = [
+        characters = [
             first + match.start()
             for first, last in script.answers
             for match in self.owners.finditer(script.text[first:last])
         ]
-        columns = np.searchsorted(starts, said, side="right") - 1  # a published token may own the space before it
-        drawn: dict[int, Target] = {}
+        columns = np.searchsorted(starts, characters, side="right") - 1  # a published token may own the space before it
+        targets: dict[int, Target] = {}
         return tuple(
-            self.keep(dialogue, promise, int(column + shift[column]), media, drawn)
+            self.keep(dialogue, promise, int(column + shift[column]), media, targets)
             for promise, column in zip(dialogue.promises, columns, strict=True)
         )
 
     def keep(
-        self, dialogue: Dialogue, promise: Promise, column: int, media: Placed, drawn: dict[int, Target]
+        self, dialogue: Dialogue, promise: Promise, column: int, media: Placed, targets: dict[int, Target]
     ) -> PlacedPromise:
         """One promise with its target; `drawn` holds those of the regions that are promised already."""
         region = promise.region
@@ -249,9 +248,9 @@ class Processor:
         words = tuple(tuple(self.tokenizer(word, add_special_tokens=False)["input_ids"]) for word in promise.words)
         if promise.token == KEY:  # a word, that is drawn nowhere
             return PlacedPromise(KEY, column, place, None, None, words, promise.turn)
-        if id(region) not in drawn:
-            drawn[id(region)] = self.draw(dialogue, region, medium)
-        return PlacedPromise(promise.token, column, place, *drawn[id(region)], words, promise.turn)
+        if id(region) not in targets:
+            targets[id(region)] = self.draw(dialogue, region, medium)
+        return PlacedPromise(promise.token, column, place, *targets[id(region)], words, promise.turn)
 
     def draw(self, dialogue: Dialogue, region: Region, medium: PlacedMedium) -> Target:
         """A region's mask, and its box as fractions of the picture."""

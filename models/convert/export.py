@@ -15,7 +15,7 @@ from ullava.configs.tokens import BEGIN, END, IMAGE, LOC, PATCH, SEG, VIDEO
 from ullava.models.convert.folder import SHARD, new, section
 from ullava.models.convert.kinds import STAGE_ONE, Kind, kind_of
 from ullava.models.folders.checkpoints import LEARNED, read
-from ullava.models.folders.manifest import Card, known, read_card
+from ullava.models.folders.manifest import Card, known, read_card, vision_of
 from ullava.models.folders.trust import NEVER
 from ullava.models.segmenters import sam_weights as sam
 from ullava.models.segmenters.sam import open_sam
@@ -100,7 +100,7 @@ def taught(card: Card) -> dict[str, Tensor]:
 
 def gathered(card: Card) -> dict[str, Tensor]:
     """Every weight of a merged folder, by the names of `kinds.py`."""
-    llm, eyes = open_weights(card.config.llm), open_weights(card.config.vision.tower)
+    llm, eyes = open_weights(card.config.llm), open_weights(vision_of(card.config).tower)
     bare = {name.removeprefix("vision_model."): tensor for name, tensor in eyes.items()}
     found = under("llm.", llm) | under("vision.vision_model.", bare)
     found.pop("vision.vision_model.embeddings.position_ids", None)
@@ -146,14 +146,15 @@ def plain(config: PretrainedConfig) -> dict[str, Any]:
 
 def config_of(card: Card, kind: Kind) -> dict[str, Any]:
     """u-LLaVA's config.json."""
-    tokenizer, eyes = open_tokenizer(card.folder), AutoConfig.from_pretrained(card.config.vision.tower, **NEVER)
+    tokenizer, seeing = open_tokenizer(card.folder), vision_of(card.config)
+    eyes = AutoConfig.from_pretrained(seeing.tower, **NEVER)
     id_of = tokenizer.convert_tokens_to_ids
     marks = {"IMG": IMAGE, "VID": VIDEO}
     tokens = {f"{name}_{place}": id_of(of[mark]) for name, mark in marks.items()
               for place, of in (("PATCH", PATCH), ("START", BEGIN), ("END", END))}  # fmt: skip
     core = plain(AutoConfig.from_pretrained(card.config.llm, **NEVER)) | {
         "model_type": "ullava_core", "architectures": ["UllavaCoreForCausalLM"], "mm_token_ids": tokens,
-        "vision_config": plain(getattr(eyes, "vision_config", eyes)), "vision_hidden_layer": card.config.vision.layer,
+        "vision_config": plain(getattr(eyes, "vision_config", eyes)), "vision_hidden_layer": seeing.layer,
         "projector_type": PROJECTORS[card.config.projector], "projector_from_scratch": False,
     }  # fmt: skip
     if not kind.heads:
@@ -174,6 +175,6 @@ def write_tokenizer(source: Path, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
     if (source / "tokenizer.model").is_file():
         shutil.copy(source / "tokenizer.model", folder)
-        base = {tokenizer.bos_token, tokenizer.eos_token, tokenizer.unk_token}
+        base = {str(token) for token in (tokenizer.bos_token, tokenizer.eos_token, tokenizer.unk_token) if token}
         added = {token: n for token, n in tokenizer.get_added_vocab().items() if token not in base}
         (folder / "added_tokens.json").write_text(json.dumps(added, indent=2))

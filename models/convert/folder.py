@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import SamModel
 
-from ullava.configs.schema import LoraConfig, ModelConfig
-from ullava.models.convert.kinds import Kind, kind_of
+from ullava.configs.schema import LoraConfig, ModelConfig, VisionConfig
+from ullava.models.convert.kinds import Aspect, Kind, kind_of
 from ullava.models.convert.merge import LLM, OTHER_FRAMEWORKS, SAM, VISION
 from ullava.models.convert.parts import Parts, config_of, measure, preprocessing, shapes
 from ullava.models.folders.checkpoints import ADAPTER, ADAPTER_CONFIG, LEARNED, write, write_card
@@ -78,12 +78,12 @@ def convert(
     if parts.sam:
         write_sam(partial / SAM, parts, section(ours, "sam."))
     known = write_tokenizer(source, partial, parts.llm.vocab_size)
-    aspect = "pad" if settings.get("image_aspect_ratio") == "pad" else what.aspect
+    aspect: Aspect = "pad" if settings.get("image_aspect_ratio") == "pad" else what.aspect
     config = model_section(what, parts, lora, spelling(what, known), aspect)
     learned = {name: t for name, t in ours.items() if name.startswith(("projector.", "heads."))}
     learned |= {f"heads.mask.{n}": t for n, t in section(ours, "sam.").items() if n.startswith("mask_decoder.")}
     write(partial / LEARNED, learned)
-    if adapters:
+    if adapters and lora:
         write_adapters(partial, adapters, lora)
     write_card(partial, config, vocabulary=parts.llm.vocab_size, learned=learned, merged=True)
     os.replace(partial, target)
@@ -117,7 +117,7 @@ def spelling(kind: Kind, known: Collection[str]) -> dict[str, str]:
 
 
 def model_section(
-    kind: Kind, parts: Parts, lora: LoraConfig | None, tokens: dict[str, str], aspect: str
+    kind: Kind, parts: Parts, lora: LoraConfig | None, tokens: dict[str, str], aspect: Aspect
 ) -> ModelConfig:
     """What a YAML would say of this model."""
     heads: dict[str, Any] = {name: {} for name in kind.heads}
@@ -128,7 +128,7 @@ def model_section(
     if "box" in heads:
         heads["box"] = {"channels": parts.channels}
     return ModelConfig(
-        llm=LLM, vision={"tower": VISION, "layer": parts.layer, "aspect": aspect}, projector=parts.projector,
+        llm=LLM, vision=VisionConfig(tower=VISION, layer=parts.layer, aspect=aspect), projector=parts.projector,
         conversation=kind.conversation, lora=lora, heads=heads, tokens=tokens, tokenization="legacy",
     )  # fmt: skip
 
@@ -194,6 +194,7 @@ def write_vision(folder: Path, parts: Parts, tensors: Mapping[str, Tensor] | Non
 
 def write_sam(folder: Path, parts: Parts, tensors: Mapping[str, Tensor]) -> None:
     """SAM's folder, as transformers lays it out."""
+    assert parts.sam is not None  # its tensors were in the file
     with torch.device("meta"):
         sam = SamModel(parts.sam)
     sam.load_state_dict(dict(tensors), assign=True)

@@ -5,11 +5,13 @@ Ours: `llm.` as transformers' LLaMA, `vision.` as CLIP, `sam.` as transformers' 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from ullava.configs.registry import nearest
 from ullava.models.segmenters import sam_weights as sam
 from ullava.models.weights.table import Line, Table
 
+Aspect = Literal["pad", "crop"]
 LLAMA = Table(
     [Line("model.{x}", "llm.model.{x}"), Line("lm_head.weight", "llm.lm_head.weight")],
     ignored=(r"model\.layers\.[0-9]+\.self_attn\.rotary_emb\.inv_freq",),
@@ -76,17 +78,17 @@ class Kind:
     inner: str = ""
     tokens: Mapping[str, str] = field(default_factory=dict)
     conversation: str = "vicuna_v1"
-    aspect: str = "crop"
+    aspect: Aspect = "crop"
 
 
 MARKS = {"IMAGE_PATCH": "<im_patch>", "IMAGE_BEGIN": "<im_start>", "IMAGE_END": "<im_end>"}  # LLaVA's
-WITH_SAM = {"heads": ("mask",), "sam": "model.visual_model.", "tokens": MARKS}
+LISAS: Any = {"heads": ("mask",), "sam": "model.visual_model.", "tokens": MARKS}  # what LISA's family has in common
 STAGE_ONE = Kind(CORE, sees=True, conversation="simple")
 MODEL_KINDS = {
     "llava": Kind(LLAVA, tokens=MARKS),
-    "lisa": Kind(LISA, **WITH_SAM),
-    "lasagna": Kind(LISA, **WITH_SAM | {"tokens": MARKS | {"SEG": "<ins>", "NEG": "<no_ins>"}}),
-    "keyseg": Kind(KEYSEG, **WITH_SAM),
+    "lisa": Kind(LISA, **LISAS),
+    "lasagna": Kind(LISA, **LISAS | {"tokens": MARKS | {"SEG": "<ins>", "NEG": "<no_ins>"}}),
+    "keyseg": Kind(KEYSEG, **LISAS),
     "ullava_v1": Kind(ULLAVA_V1, heads=("mask",), sam="visual_model.", sees=True, inner="llm_config"),
     "ullava": Kind(ULLAVA, heads=("box", "mask"), sam="visual_model.", sees=True, inner="llm_config", aspect="pad"),
 }

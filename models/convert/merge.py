@@ -89,8 +89,9 @@ class Learned:
         """A weight of the language model as it is now, in the precision it was published in."""
         now = self[name] if name in self.names else tensor
         down, up = (self.adapters.get(name.removesuffix("weight") + f"lora_{side}.weight") for side in "AB")
-        if down is not None:
-            now = now.float() + up.float() @ down.float() * (self.card.config.lora.alpha / self.card.config.lora.rank)
+        lora = self.card.config.lora
+        if down is not None and up is not None and lora is not None:
+            now = now.float() + up.float() @ down.float() * (lora.alpha / lora.rank)
         return now.to(tensor.dtype).contiguous()
 
     def expected(self) -> set[str]:
@@ -157,8 +158,8 @@ def published(card: Card, names: Set[str]) -> Iterator[list[Path]]:
     wholes = [base / name for name in WHOLE if (base / name).is_file()]
     held: Collection[str] = ()
     if indexes:
-        held = json.loads(indexes[0].read_text())["weight_map"]
-        files = [base / name for name in sorted(set(held.values()))]
+        places = json.loads(indexes[0].read_text())["weight_map"]
+        held, files = places.keys(), [base / name for name in sorted(set(places.values()))]
     elif wholes:
         files = wholes[:1]
         held = read_file(files[0]).keys()

@@ -6,7 +6,7 @@ Nothing here holds a weight: networks are built on the meta device, and only the
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +41,7 @@ class Parts:
     llm: LlamaConfig
     vision: CLIPVisionConfig
     sam: SamConfig | None
-    projector: str
+    projector: Literal["linear", "mlp2"]
     layer: int
     channels: int
     fusion: int = 0

@@ -14,7 +14,7 @@ from tokenizers import AddedToken
 from torch import Tensor
 from transformers import AutoConfig
 
-from ullava.configs.schema import ModelConfig
+from ullava.configs.schema import ModelConfig, VisionConfig
 from ullava.models.backbones.projector import projector
 from ullava.models.backbones.vision_tower import read_settings
 from ullava.models.convert.folder import new, spelling
@@ -56,7 +56,8 @@ def convert_projector(
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
     old = Path(llm, "tokenizer.model").is_file()
     config = ModelConfig(
-        llm=str(Path(llm).resolve()), vision={"tower": str(Path(vision).resolve()), "aspect": "crop"}, projector=name,
+        llm=str(Path(llm).resolve()), projector=name,
+        vision=VisionConfig(tower=str(Path(vision).resolve()), aspect="crop"),
         tokens=spelling(MODEL_KINDS["llava"], tokenizer.get_vocab()), tokenization="legacy" if old else "native",
     )  # fmt: skip
     partial = target.with_name(f"{target.name}.partial")

@@ -44,7 +44,7 @@ class Prompter:
         self.opened, self.threshold, self.text_threshold = opened, threshold, text_threshold
         self.kept: OrderedDict[Picture, Seen] = OrderedDict()
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        opened.detector.to(device)
+        opened.detector.to(torch.device(device))
 
     @torch.no_grad()
     def __call__(self, picture: Picture, words: str) -> list[Box]:

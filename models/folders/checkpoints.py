@@ -84,6 +84,7 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / LEARNED, learned)
     if adapters:
+        assert config.lora is not None  # whose adapters they are
         write(folder / ADAPTER, adapters)
         settings = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": config.lora.rank, "bias": "none"}
         settings |= {"lora_alpha": config.lora.alpha, "lora_dropout": config.lora.dropout}

@@ -25,7 +25,7 @@ from typing import Any
 
 import ullava
 from ullava.configs.load import find_shipped
-from ullava.configs.schema import ModelConfig
+from ullava.configs.schema import ModelConfig, VisionConfig
 from ullava.models.folders.hub import find_moved
 
 CARD = "ullava.json"
@@ -71,10 +71,10 @@ def read_card(folder: str | Path, *, allow_mismatch: bool = False) -> Card | Non
     Raises:
         ValueError: the card is broken, or a base is not the one that this run was trained on.
     """
-    found = open_card(folder)
-    for base, expected in found.bases.items() if found else ():
+    card = open_card(folder)
+    for base, expected in card.bases.items() if card else ():
         compare(folder, base, expected, base, allow_mismatch=allow_mismatch)
-    return found
+    return card
 
 
 def open_card(folder: str | Path) -> Card | None:
@@ -132,10 +132,10 @@ def compare(folder: str | Path, base: str, expected: str, found: str, *, allow_m
     actual = fingerprint(found)
     if actual == expected:
         return
-    said = f"{folder} was trained on {base} with sha256 {expected}, found {actual} in {found}"
+    message = f"{folder} was trained on {base} with sha256 {expected}, found {actual} in {found}"
     if not allow_mismatch:
-        raise ValueError(f"{said}; put those weights back, or train again, or say --allow-mismatch")
-    log.warning("%s; going on, as --allow-mismatch says", said)
+        raise ValueError(f"{message}; put those weights back, or train again, or say --allow-mismatch")
+    log.warning("%s; going on, as --allow-mismatch says", message)
 
 
 def write_card(
@@ -203,10 +203,21 @@ def path_for_card(folder: str | Path, base: str) -> str:
     return base if located is not None and located.samefile(base) else str(Path(base).absolute())
 
 
+def vision_of(config: ModelConfig) -> VisionConfig:
+    """The tower of a model section that is whole, as a card's is.
+
+    Raises:
+        ValueError: the section leaves it to a parent.
+    """
+    if config.vision is None:
+        raise ValueError(f"model.vision: missing; {config.llm} is no ullava run that could say what it saw with")
+    return config.vision
+
+
 def foundations(config: ModelConfig) -> dict[str, str]:
     """Name of each foundation -> its folder, or its file."""
     heads = {name: (config.heads.get(head) or {}).get(key) for (head, key), name in FOUNDED.items()}
-    return {"llm": config.llm, "vision": config.vision.tower} | {name: base for name, base in heads.items() if base}
+    return {"llm": config.llm, "vision": vision_of(config).tower} | {name: base for name, base in heads.items() if base}
 
 
 def rehouse(config: ModelConfig, to: Callable[[str], str]) -> ModelConfig:
@@ -215,7 +226,8 @@ def rehouse(config: ModelConfig, to: Callable[[str], str]) -> ModelConfig:
         name: {key: to(value) if (name, key) in FOUNDED and value else value for key, value in (options or {}).items()}
         for name, options in config.heads.items()
     }
-    vision = config.vision.model_copy(update={"tower": to(config.vision.tower)})
+    vision = vision_of(config)
+    vision = vision.model_copy(update={"tower": to(vision.tower)})
     return config.model_copy(update={"llm": to(config.llm), "vision": vision, "heads": heads})
 
 
@@ -242,13 +254,13 @@ def _fingerprint(files: tuple[tuple[Path, int, int], ...]) -> str:
 @lru_cache
 def packages() -> dict[str, str]:
     """Versions of what is installed of `PACKAGES`."""
-    found = {}
+    versions = {}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 @lru_cache

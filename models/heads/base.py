@@ -164,6 +164,11 @@ class Head(nn.Module, ABC):
         return 0
 
 
+def precision_of(module: nn.Module) -> torch.dtype:
+    """The precision of a module's weights, to which what it reads is brought."""
+    return next(module.parameters()).dtype
+
+
 def in_order(names: Collection[str]) -> list[str]:
     """Heads in the order in which they are made, whatever order a YAML names them in: who reads another's comes last.
 

@@ -13,7 +13,7 @@ from ullava.datasets.images import View
 from ullava.datasets.structures import Box
 from ullava.models import losses
 from ullava.models.batching.batch import Batch, Promised
-from ullava.models.heads.base import HEADS, Head, Parts
+from ullava.models.heads.base import HEADS, Head, Parts, precision_of
 
 
 @HEADS.register("box")
@@ -52,7 +52,7 @@ class BoxHead(Head):
         """(N, 4) float32: a coordinate has to be finer than bf16's 1/256."""
         used = states if len(states) else states.new_zeros(1, states.shape[1])
         with torch.autocast(states.device.type, enabled=False):
-            boxes = self.regress(self.project(used.to(self.project[0].weight.dtype))).float()
+            boxes = self.regress(self.project(used.to(precision_of(self.project)))).float()
         return boxes[: len(states)]
 
     def losses(self, predicted: Tensor, batch: Batch) -> Mapping[str, Tensor]:

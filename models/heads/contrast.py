@@ -24,7 +24,7 @@ from ullava.configs.tokens import SEG
 from ullava.datasets.images import View
 from ullava.models import losses
 from ullava.models.batching.batch import Batch
-from ullava.models.heads.base import HEADS, Head, Parts
+from ullava.models.heads.base import HEADS, Head, Parts, precision_of
 from ullava.models.heads.mask import MaskHead
 from ullava.models.heads.named import Ids, meanings, named
 from ullava.models.heads.pooling import under
@@ -118,24 +118,24 @@ class ContrastHead(Head):
         used = states if self.reads == "state" else under(further[-1], self.view, truly=self.reads == "mask")
         if not len(states):  # every rank uses every parameter, in one order
             used = used.sum(0, keepdim=True)
-        return F.normalize(self.thing(used.to(self.thing[0].weight.dtype)).float(), dim=-1)[: len(states)]
+        return F.normalize(self.thing(used.to(precision_of(self.thing))).float(), dim=-1)[: len(states)]
 
     def losses(self, predicted: Tensor, batch: Batch) -> Mapping[str, Tensor]:
         """contrast, with the whole phrase, and multi_label, with every word; (M,) each, of promises that have words."""
         words = batch.promised[SEG].words
-        numbers = [n for n, one in enumerate(words) if one]
+        numbers = [n for n, spelt in enumerate(words) if spelt]
         own = [words[n] for n in numbers]
         things, everyones, start = gathered(predicted[numbers], own) if self.gather else (predicted[numbers], own, 0)
         names = named(everyones, predicted.device)
         (table,) = self.table
-        texts = self.name_of(meanings(names.known, table).to(self.name_of[0].weight.dtype))
+        texts = self.name_of(meanings(names.known, table).to(precision_of(self.name_of)))
         with torch.autocast(predicted.device.type, enabled=False):
             similarity = things @ F.normalize(texts.float(), dim=-1).T
-            found = {
+            named_losses = {
                 "contrast": losses.contrastive(self.by_phrase(similarity[:, : names.whole.shape[1]]), names.whole),
                 "multi_label": losses.contrastive(self.by_word(similarity), names.belongs),
             }
-        return {name: some[start : start + len(own)] for name, some in found.items()}
+        return {name: values[start : start + len(own)] for name, values in named_losses.items()}
 
     def results(self, predicted: Tensor, batch: Batch) -> list[np.ndarray]:
         """(channels,) float32 of each state, of length 1: its place among words."""

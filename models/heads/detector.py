@@ -23,7 +23,7 @@ from ullava.models.backbones.vision_tower import Tower
 from ullava.models.batching.batch import Batch
 from ullava.models.detectors.grounding_dino import Found, Words, corners, find, to_pixels
 from ullava.models.detectors.opening import Opened, open_detector, outline_detector, preparation
-from ullava.models.heads.base import HEADS, Head, Parts
+from ullava.models.heads.base import HEADS, Head, Parts, precision_of
 
 COSTS = {"focal": 2.0, "l1": 5.0, "giou": 2.0}  # by which a query is matched; arXiv:2303.05499, section 4
 
@@ -42,8 +42,8 @@ class DetectorTower(Tower):
     def features(self, pixels: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
         """(N, 3, S, S) -> (N, numbers). The padding is zero after normalisation, as the reference's."""
         maps = self.module(pixels * self.inside(sizes, pixels.shape[-1], pixels.device)[:, None]).feature_maps
-        self.shapes = tuple(tuple(some.shape[1:]) for some in maps)
-        return torch.cat([some.flatten(1) for some in maps], 1)
+        self.shapes = tuple(tuple(feature_map.shape[1:]) for feature_map in maps)
+        return torch.cat([feature_map.flatten(1) for feature_map in maps], 1)
 
     def maps(self, features: Tensor) -> list[Tensor]:
         """Inverse of what `features` did to the maps."""
@@ -118,21 +118,22 @@ class DetectorHead(Head):
         used = states if len(states) else states.new_zeros(1, states.shape[1])
         maps, inside = self.see(batch) if len(states) else self.blank(states.device)
         with torch.autocast(states.device.type, enabled=False):
-            meant = self.project(used.to(self.project[0].weight.dtype)).float()[:, None]
-            one = torch.ones(len(used), 1, 1, dtype=torch.bool, device=used.device)
-            words = Words(meant, one[..., 0], one, torch.zeros_like(one[..., 0], dtype=torch.long))
-            found = find(self.finder, [some.float() for some in maps], inside, words)
-        return Detected(found, len(states))
+            meant = self.project(used.to(precision_of(self.project))).float()[:, None]
+            alone = torch.ones(len(used), 1, 1, dtype=torch.bool, device=used.device)
+            words = Words(meant, alone[..., 0], alone, torch.zeros_like(alone[..., 0], dtype=torch.long))
+            detected = find(self.finder, [feature_map.float() for feature_map in maps], inside, words)
+        return Detected(detected, len(states))
 
     def see(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
         """The maps (N, C, h, w) and the extent of each promise's picture; a picture is seen once."""
         promised = batch.promised[LOC]
         owners = list(promised.owners)
-        sizes, keys = ([given[n] for n in owners] for given in (batch.frame_sizes, batch.frame_keys))
+        sizes, keys = [batch.frame_sizes[n] for n in owners], [batch.frame_keys[n] for n in owners]
+        assert batch.frames is not None  # a promise has a picture
         frames = batch.frames[owners]
         maps = self.tower.maps(self.tower.encode(frames, keys, sizes))
         inside = self.tower.inside(sizes, frames.shape[1], frames.device)
-        return [some[promised.pictures] for some in maps], inside[promised.pictures]
+        return [feature_map[promised.pictures] for feature_map in maps], inside[promised.pictures]
 
     def blank(self, device: torch.device) -> tuple[list[Tensor], Tensor]:
         """The maps and the extent of a picture of nothing: every rank uses every parameter."""
@@ -148,10 +149,11 @@ class DetectorHead(Head):
         parameter that proposes.
         """
         # findings/grounding_dino_loss_columns.sh, findings/grounding_dino_proposals.sh
-        found, kept = predicted.found, list(batch.promised[LOC].with_box)
+        detected, kept = predicted.found, list(batch.promised[LOC].with_box)
         # Fractions of each picture, not of the padded batch: findings/detr_boxes_in_a_batch.sh
         truth = batch.promised[LOC].boxes.float()
-        stages = [*zip(found.logits, found.boxes, strict=True), (found.proposal_logits, found.proposal_boxes)]
+        proposals = detected.proposal_logits, detected.proposal_boxes
+        stages = [*zip(detected.logits, detected.boxes, strict=True), proposals]
         sums = {name: truth.new_zeros(len(truth)) for name in self.losses_named}
         for logits, boxes in stages:
             logits, boxes = logits[kept, :, 0], corners(boxes[kept])  # (M, Q), (M, Q, 4)

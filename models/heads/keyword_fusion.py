@@ -107,18 +107,19 @@ class KeywordFusion(nn.Module):
         """What the prompts take from the keys."""
         key, value = self.key_proj(keys), self.value_proj(keys)
         if self.apart:  # beside the only key there is nothing, which may be read as well
-            key, value = (F.pad(some, (0, 0, 0, 1)) for some in (key, value))
+            key, value = (F.pad(states, (0, 0, 0, 1)) for states in (key, value))
         mask = None if seen is None else seen[:, None]
         return self.out_proj(F.scaled_dot_product_attention(self.query_proj(prompts), key, value, attn_mask=mask))
 
     def look_round(self, fused: Tensor, keys: Tensor, there: Tensor) -> Tensor:
         """What the prompts take from each other; of a prompt by itself, from its word."""
+        assert self.self_attn is not None  # it was asked for
         around = torch.cat([fused, keys], 1) if self.apart else fused
         around = around.clamp(-BOUND, BOUND) if self.norm1 is None else self.norm1(around)
         query, key, value = (self.self_attn[f"{name}_proj"](around) for name in "qkv")
         mask = None if self.apart else there[:, None]
-        found = F.scaled_dot_product_attention(query[:, : fused.shape[1]], key, value, attn_mask=mask)
-        return self.self_attn["out_proj"](found)
+        attended = F.scaled_dot_product_attention(query[:, : fused.shape[1]], key, value, attn_mask=mask)
+        return self.self_attn["out_proj"](attended)
 
 
 def stretch(states: Tensor, lengths: Tensor, wanted: Tensor, most: int) -> Tensor:

@@ -69,6 +69,7 @@ class KeywordReader(nn.Module):
 
     def loss(self, keys: Tensor, words: Promised) -> Tensor:
         """(M,) keyword_alignment, of those promises that have words."""
+        assert self.alignment is not None  # it was asked for
         return self.alignment(keys, words.words)
 
 

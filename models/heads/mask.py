@@ -1,7 +1,7 @@
 """Masks from [SEG]: its projected state is a segmenter's only prompt (LISA, arXiv:2308.00692; u-LLaVA,
 arXiv:2311.05348)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,21 +129,22 @@ class MaskHead(Head):
         maps = self.encode(batch, list(promised.owners))
         grid = prompts.new_zeros(len(maps[0]), promised.depth, 1, prompts.shape[1])
         grid[promised.pictures, promised.slots, 0] = prompts  # (Q, most promises of a picture, 1, C)
-        logits, quality = (
-            some if some is None else some[promised.pictures, promised.slots] for some in self.decode(maps, grid)
-        )
-        return MaskLogits(logits, promised, quality, maps[0], keys)
+        logits, quality = self.decode(maps, grid)
+        at = promised.pictures, promised.slots
+        return MaskLogits(logits[at], promised, quality if quality is None else quality[at], maps[0], keys)
 
     def prompts(self, states: Tensor, batch: Batch, *further: Tensor) -> tuple[Tensor, Tensor | None]:
         """The prompts, one at least, and the projected [KEY] states; both kinds go through one projection."""
         if self.fusion is None:
             return self.project(heard(states, self.standardise)), None
-        kinds = heard(states, self.standardise), heard(*further, self.fusion.standardise)
+        (spoken,) = further  # the [KEY] states
+        kinds = heard(states, self.standardise), heard(spoken, self.fusion.standardise)
         prompts, keys = self.project(torch.cat(kinds)).split([len(kind) for kind in kinds])
         return self.fusion(prompts, keys, batch.promised[SEG], batch.promised[KEY]), keys
 
     def encode(self, batch: Batch, owners: list[int]) -> Maps:
         """The maps of the Q pictures that own a promise."""
+        assert batch.frames is not None  # a promise has a picture
         keys = [batch.frame_keys[n] for n in owners]
         return self.segmenter.encode(batch.frames[owners], keys, [batch.frame_sizes[n] for n in owners])
 
@@ -154,10 +155,11 @@ class MaskHead(Head):
 
     def losses(self, predicted: MaskLogits, batch: Batch) -> Mapping[str, Tensor]:
         """mask_bce and mask_dice, (M,) each, for the promises that have a mask; of keywords, keyword_alignment."""
-        found = self.mask_losses(predicted)
+        named_losses = self.mask_losses(predicted)
         if self.fusion is not None and self.fusion.alignment is not None:
-            found["keyword_alignment"] = self.fusion.loss(predicted.keys, batch.promised[KEY])
-        return found
+            assert predicted.keys is not None  # with fusion
+            named_losses["keyword_alignment"] = self.fusion.loss(predicted.keys, batch.promised[KEY])
+        return named_losses
 
     def mask_losses(self, predicted: MaskLogits) -> dict[str, Tensor]:
         """mask_bce and mask_dice."""
@@ -167,33 +169,33 @@ class MaskHead(Head):
             return {"mask_bce": nothing, "mask_dice": nothing}
         logits = predicted.logits[list(promised.with_mask)]
         sizes = [promised.sizes[n] for n in promised.with_mask]
-        groups = list(self.compared(logits, promised, sizes))
-        order = np.argsort(np.concatenate([numbers for numbers, *_ in groups]))
+        groups = [(numbers, drawn) for numbers, *drawn in self.compared(logits, promised, sizes)]
+        order = np.argsort(np.concatenate([numbers for numbers, _ in groups]))
         return {
-            "mask_bce": torch.cat([losses.mask_bce(*drawn) for _, *drawn in groups])[order],
-            "mask_dice": torch.cat([losses.mask_dice(*drawn) for _, *drawn in groups])[order],
+            "mask_bce": torch.cat([losses.mask_bce(*drawn) for _, drawn in groups])[order],
+            "mask_dice": torch.cat([losses.mask_dice(*drawn) for _, drawn in groups])[order],
         }
 
-    def compared(self, logits: Tensor, promised: Promised, sizes: list[tuple[int, int]]):
+    def compared(
+        self, logits: Tensor, promised: Promised, sizes: list[tuple[int, int]]
+    ) -> Iterator[tuple[list[int], Tensor, Tensor, Tensor | None]]:
         """Yields (numbers, logits, targets, how much of each pixel counts), the last three (M, H, W).
 
         Masks of pictures of one size come together; where every pixel counts the last is None.
         """
         view = self.tower.view
-        if self.resolution == "original":
-            logits = invert(logits, view, sizes)
+        whole = invert(logits, view, sizes) if self.resolution == "original" else []
         for size in dict.fromkeys(sizes):
             numbers = [n for n, other in enumerate(sizes) if other == size]
-            drawn = torch.stack([promised.masks[n] for n in numbers])
-            targets, counted = (drawn == 1).float(), (drawn != IGNORED).float() if promised.ignoring else None
+            masks = torch.stack([promised.masks[n] for n in numbers])
+            targets, counted = (masks == 1).float(), (masks != IGNORED).float() if promised.ignoring else None
             if self.resolution == "original":
-                yield numbers, torch.stack([logits[n] for n in numbers]), targets, counted
+                yield numbers, torch.stack([whole[n] for n in numbers]), targets, counted
             else:
                 height, width = (-(-side * logits.shape[-1] // view.side) for side in view.resized(size))
-                targets, counted = (
-                    some if some is None else F.interpolate(some[None], (height, width), mode="area")[0]
-                    for some in (targets, counted)
-                )
+                targets = F.interpolate(targets[None], (height, width), mode="area")[0]
+                if counted is not None:
+                    counted = F.interpolate(counted[None], (height, width), mode="area")[0]
                 yield numbers, logits[numbers, :height, :width], targets, counted
 
     def results(self, predicted: MaskLogits, batch: Batch) -> list[np.ndarray]:
@@ -220,10 +222,10 @@ def chosen(segmenter: str, weights: str | None, sam: str | None) -> tuple[str, s
     """
     if sam is not None and (weights is not None or segmenter != "sam"):
         raise ValueError("model.heads.mask: `sam` names a SAM's weights by itself; drop it, or segmenter and weights")
-    found = sam if weights is None else weights
-    if found is None:
+    place = sam if weights is None else weights
+    if place is None:
         raise ValueError("model.heads.mask: option 'sam' is missing, or 'segmenter' and 'weights'")
-    return segmenter, found
+    return segmenter, place
 
 
 def heard(states: Tensor, standardise: Standardise | None) -> Tensor:

@@ -26,14 +26,14 @@ class Named:
 
 def named(words: Sequence[Sequence[Ids]], device: torch.device) -> Named:
     """Numbers the words of promises, each of which has one at least; equal words are one."""
-    phrases = dict.fromkeys(one[0] for one in words) or {(0,): None}
-    known = tuple(phrases | dict.fromkeys(word for one in words for word in one))
+    phrases = dict.fromkeys(spelt[0] for spelt in words) or {(0,): None}
+    known = tuple(phrases | dict.fromkeys(word for spelt in words for word in spelt))
     number = {word: n for n, word in enumerate(known)}
     belongs, whole = torch.zeros(len(words), len(known)), torch.zeros(len(words), len(phrases))
-    for row, one in enumerate(words):
-        belongs[row, [number[word] for word in one]] = 1
-        whole[row, number[one[0]]] = 1
-    return Named(known, *(some.bool().to(device, non_blocking=True) for some in (belongs, whole)))
+    for row, spelt in enumerate(words):
+        belongs[row, [number[word] for word in spelt]] = 1
+        whole[row, number[spelt[0]]] = 1
+    return Named(known, *(table.bool().to(device, non_blocking=True) for table in (belongs, whole)))
 
 
 @torch.no_grad()

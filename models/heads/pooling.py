@@ -18,15 +18,16 @@ def under(masks: MaskLogits, view: View, *, truly: bool) -> Tensor:
     Args:
         truly: take the true masks, where there are some; else all predicted ones.
     """
+    assert masks.features is not None  # the mask head gives them
     features, promised = masks.features.float(), masks.promised
     if not len(promised):
         return masks.logits.sum() + features.new_zeros(0, features.shape[1])
-    places = features.shape[-2:]
+    places = (features.shape[-2], features.shape[-1])
     weight = F.adaptive_avg_pool2d(masks.logits.float().sigmoid()[:, None], places)[:, 0]
     if truly and promised.with_mask:
-        drawn = [n for n in range(len(promised)) if n not in promised.with_mask]
-        both = torch.cat([weight[drawn], true(promised, view, places)])
-        weight = both[np.argsort([*drawn, *promised.with_mask])]
+        predicted = [n for n in range(len(promised)) if n not in promised.with_mask]
+        both = torch.cat([weight[predicted], true(promised, view, places)])
+        weight = both[np.argsort([*predicted, *promised.with_mask])]
     weight = (weight * inside(promised.sizes, view, places, weight.device)).flatten(1)
     weight = weight / weight.sum(1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
     grid = weight.new_zeros(len(features), promised.depth, weight.shape[1])

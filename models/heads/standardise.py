@@ -20,6 +20,10 @@ class Standardise(nn.Module):
         momentum: how much of the statistics a batch replaces, once as many have been seen as make that a mean.
     """
 
+    mean: Tensor
+    variance: Tensor
+    seen: Tensor
+
     def __init__(self, width: int, *, momentum: float = 0.1):
         super().__init__()
         self.momentum = momentum

@@ -64,7 +64,7 @@ class Conversation:
         """The same in the words of a tokenizer: one without a begin of a text gets none, an end is its own."""
         if tokenizer.eos_token is None and END in self.closing:
             raise ValueError(f"{tokenizer.name_or_path}: the tokenizer has no eos_token, which could end an answer")
-        begin, end = tokenizer.bos_token or "", tokenizer.eos_token or ""
+        begin, end = str(tokenizer.bos_token or ""), str(tokenizer.eos_token or "")
         return replace(self, between=self.between.replace(BEGIN, begin), closing=self.closing.replace(END, end))
 
 

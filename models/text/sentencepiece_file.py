@@ -7,6 +7,7 @@ fields with a number and a kind, of which a few are needed here.
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6  # kinds of pieces
@@ -51,7 +52,8 @@ def parse(data: bytes) -> tuple[list[Piece], int]:
     """
     try:
         from google.protobuf.message import DecodeError
-        from sentencepiece import sentencepiece_model_pb2 as schema
+
+        schema = import_module("sentencepiece.sentencepiece_model_pb2")
     except ImportError:
         return parse_by_hand(data)
     model = schema.ModelProto()

@@ -100,13 +100,13 @@ class Grammar:
 
     def read(self, answer: str) -> Reading | None:
         """Inverse of `write`, whatever spaces a tokenizer puts around the tokens; the reason is the text."""
-        found = next(filter(None, (re.fullmatch(form, answer.strip(), re.DOTALL) for form in self.forms())), None)
-        if found is None:
+        match = next(filter(None, (re.fullmatch(form, answer.strip(), re.DOTALL) for form in self.forms())), None)
+        if match is None:
             return None
-        name, reason = ((found[group] or "").strip() for group in ("name", "reason"))
+        name, reason = ((match[group] or "").strip() for group in ("name", "reason"))
         if MARK_PATTERN.search(name) or MARK_PATTERN.search(reason):
             return None
-        return Reading(reason, tuple(OWNER_PATTERN.findall(found["owners"])), (name,) if name else ())
+        return Reading(reason, tuple(OWNER_PATTERN.findall(match["owners"])), (name,) if name else ())
 
     def forms(self) -> Iterator[str]:
         """Yields the expressions of an answer: labels and a tag; and the name before each token."""
@@ -144,17 +144,17 @@ class Sentences:
         self, owners: Sequence[str], name: str = "", reason: str = "", rng: np.random.Generator | None = None
     ) -> str:
         """As `AnswerGrammar.write`; the name is never said."""
-        said = self.ways[-1] if rng is None else pick(self.ways, rng)
-        return f"{said} {reason}" if reason else said
+        sentence = self.ways[-1] if rng is None else pick(self.ways, rng)
+        return f"{sentence} {reason}" if reason else sentence
 
     def read(self, answer: str) -> Reading | None:
         """Inverse of `write`, whatever spaces a tokenizer puts around the token; the reason is the text."""
         token = rf"\s*{re.escape(SEG)}\s*"
         ways = "|".join(token.join(re.escape(half.strip()) for half in way.split(SEG)) for way in self.ways)
-        found = re.fullmatch(rf"(?:{ways})(?P<reason>.*)", answer.strip(), re.DOTALL)
-        if found is None or MARK_PATTERN.search(found["reason"]):
+        match = re.fullmatch(rf"(?:{ways})(?P<reason>.*)", answer.strip(), re.DOTALL)
+        if match is None or MARK_PATTERN.search(match["reason"]):
             return None
-        return Reading(found["reason"].strip(), (SEG,))
+        return Reading(match["reason"].strip(), (SEG,))
 
 
 GRAMMARS.add("ullava", Grammar({SEG: "Mask", LOC: "Location"}, says=(SEG, LOC)))

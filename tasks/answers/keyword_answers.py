@@ -49,10 +49,10 @@ class KeywordAnswers:
         mask = "|".join(token.join(re.escape(half.strip()) for half in way.split(SEG)) for way in self.ways)
         word = rf"(?:{re.escape(KEY)}\s*(?P<word>\S.*?)\s*)?"
         parts = (rf"(?:{mask})\s*", word) if self.says[0] == SEG else (word, rf"(?:{mask})")
-        found = re.fullmatch("".join(parts), answer.strip(), re.DOTALL)
-        if found is None or (found["word"] and MARK_PATTERN.search(found["word"])):
+        match = re.fullmatch("".join(parts), answer.strip(), re.DOTALL)
+        if match is None or (match["word"] and MARK_PATTERN.search(match["word"])):
             return None
-        return Reading(found["word"] or "", self.says if found["word"] else (SEG,))
+        return Reading(match["word"] or "", self.says if match["word"] else (SEG,))
 
 
 GRAMMARS.add("mask_first", KeywordAnswers(ANSWERS, (SEG, KEY)))

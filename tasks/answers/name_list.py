@@ -42,14 +42,14 @@ class NameList:
         """Inverse of `write`, whatever spaces a tokenizer puts around the tokens."""
         if answer.strip() == NOTHING:
             return Reading("")
-        *said, rest = [part.strip() for part in VERDICT.split(answer)]
+        *parts, rest = [part.strip() for part in VERDICT.split(answer)]
         mark = self.separator.strip()
-        if not said or rest or not all(name.startswith(mark) for name in said[2::2]):
+        if not parts or rest or not all(name.startswith(mark) for name in parts[2::2]):
             return None
-        names = (said[0], *(name.removeprefix(mark).strip() for name in said[2::2]))
+        names = (parts[0], *(name.removeprefix(mark).strip() for name in parts[2::2]))
         if not all(names) or any(map(MARK_PATTERN.search, names)):
             return None
-        return Reading("", tuple(said[1::2]), names)
+        return Reading("", tuple(parts[1::2]), names)
 
 
 def glean(answer: str) -> Reading:

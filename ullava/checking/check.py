@@ -45,11 +45,12 @@ class Reading:
     faults: list[str]
 
 
-def read(path: str | Path, overrides: Sequence[str] = ()) -> Reading:
+def read(path: str | Path, overrides: Sequence[str] = (), *, asks: bool = True) -> Reading:
     """Reads a YAML and opens what it names.
 
     Args:
         overrides: `key.sub=value`, as of the command that will run.
+        asks: write dialogues about samples; False where every record is looked at by itself.
 
     Raises:
         ConfigError: the YAML cannot be read, or is neither a training nor an evaluation.
@@ -71,7 +72,8 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Reading:
         faults += str(error).splitlines()
     model = part_of(ModelConfig, tree.get("model"))
     processor, _ = open_processor(tree)
-    opened, scores, found = open_rows(tree, heads_of(tree.get("model"), model), processor.fit if processor else None)
+    fit = processor.fit if processor else None
+    opened, scores, found = open_rows(tree, heads_of(tree.get("model"), model), fit, asks=asks)
     if model:
         found += model_faults(model)
     if isinstance(config, EvaluationConfig):
@@ -100,6 +102,7 @@ def check(path: str | Path, overrides: Sequence[str] = (), *, devices: int = 1) 
     faults = reading.faults + [f"{path}: {fault}" for one in opened for fault in dataset_faults(one)]
     if faults:
         raise ConfigError("\n".join(dict.fromkeys(faults)))
+    assert reading.config is not None  # else there were faults
     return "\n".join([f"{path} is sound", "", *report(reading.config, opened, devices)]).rstrip()
 
 
@@ -123,13 +126,14 @@ def check_whole(
     Raises:
         ConfigError: there are faults; the first ones, and where all are listed.
     """
-    reading = read(path, overrides)
+    reading = read(path, overrides, asks=False)
     config = reading.config
     processor, note = open_processor(reading.tree)
     inspected = inspect(reading.opened, processor, depth=depth, sample=sample, workers=workers)
     opened = [one.opened for one in inspected]
-    whole = isinstance(config, RunConfig) and sum(isinstance(one.row, DataRow) for one in opened) == len(config.data)
-    draws = [len(span(len(row.reader), row.portion, 0)) for row in mixed(config, opened)] if whole else []
+    draws: list[int] = []
+    if isinstance(config, RunConfig) and sum(isinstance(one.row, DataRow) for one in opened) == len(config.data):
+        draws = [len(span(len(row.reader), row.portion, 0)) for row in mixed(config, opened)]
     tasks, classes = balance(inspected, draws) if draws else ({}, {})
     found = issues(inspected)
     checked = Checked(
@@ -141,6 +145,7 @@ def check_whole(
     failing = [*checked.faults, *(finding for finding in found if finding.fails)]
     if failing:
         raise ConfigError("\n".join([*lines(failing, SHOWN), *told]))
+    assert config is not None  # else there were faults
     return "\n".join([*told, "", *report(config, opened, devices)]).rstrip()
 
 
@@ -175,16 +180,17 @@ def report(config: RunConfig | EvaluationConfig, opened: Sequence[Opened], devic
 
 def mixed(config: RunConfig, opened: Sequence[Opened]) -> list[MixtureEntry]:
     """The rows of the mixture, in order."""
-    found = [one for one in opened if isinstance(one.row, DataRow)]
-    passes = portions(config.data, config.sampling, [one.count.records for one in found])
+    rows = [(one, one.row) for one in opened if isinstance(one.row, DataRow)]
+    passes = portions(config.data, config.sampling, [one.count.records for one, _ in rows])
     return [
-        MixtureEntry(one.reader, one.task, portion, one.row.mirror) for one, portion in zip(found, passes, strict=True)
+        MixtureEntry(one.reader, one.task, portion, row.mirror)
+        for (one, row), portion in zip(rows, passes, strict=True)
     ]
 
 
 def count_table(opened: Sequence[Opened], rows: Sequence[MixtureEntry]) -> Iterator[str]:
     """Yields a line per row: what it is asked, what its dataset holds, how many dialogues an epoch draws from it."""
-    head = ("", "dataset", "task", "records", "pictures", "phrases", "turns", "portion", "draws")
+    head: tuple[str, ...] = ("", "dataset", "task", "records", "pictures", "phrases", "turns", "portion", "draws")
     cells, mixture = [head], iter(rows)
     for one in opened:
         numbers = (one.count.records, one.count.pictures, one.count.phrases, one.count.turns)

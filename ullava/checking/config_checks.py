@@ -60,8 +60,8 @@ def evaluation_faults(config: EvaluationConfig) -> Iterator[str]:
 
 def output_faults(folder: str) -> Iterator[str]:
     """Yields why nothing can be written to a run's folder."""
-    if any(path.is_file() for path in (Path(folder), *Path(folder).parents)):
-        yield f"output_dir: {folder} is or lies in a file; expected a folder, or a name that is free"
+    if file := next((path for path in (Path(folder), *Path(folder).parents) if path.is_file()), None):
+        yield f"output_dir: {file} is a file; expected a folder, or a name that is free"
 
 
 def trained_faults(folder: str) -> Iterator[str]:

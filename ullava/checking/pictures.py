@@ -14,7 +14,7 @@ from ullava.checking.records import Inspector
 from ullava.configs.tokens import LOC, SEG
 from ullava.datasets import images, videos
 from ullava.datasets.images import View
-from ullava.datasets.structures import OWNER_PATTERN, Dialogue, Picture, Promise
+from ullava.datasets.structures import OWNER_PATTERN, Box, Dialogue, Picture, Promise
 from ullava.evaluation.engine.scoring import true_box
 from ullava.evaluation.report.best_worst import data_uri
 from ullava.evaluation.report.visualise import beside, colour, corners, enlarge, line_width, overlay
@@ -76,25 +76,33 @@ def panels(dialogue: Dialogue, view: View, mask_view: View | None) -> Iterator[t
             yield f"{FRAMES} frames as the vision tower sees them", data_uri(beside(frames))
             continue
         picture = images.read(medium)
-        promised = [(k, one) for k, one in enumerate(dialogue.promises) if one.region.picture == number]
+        promised = [(k, promise) for k, promise in enumerate(dialogue.promises) if promise.region.picture == number]
         yield "as the vision tower sees it", data_uri(draw(picture, view, promised, masks=mask_view is None))
         if mask_view and promised:
             yield "as SAM sees it", data_uri(draw(picture, mask_view, promised, masks=True))
 
 
 def draw(picture: np.ndarray, view: View, promised: Sequence[tuple[int, Promise]], *, masks: bool) -> np.ndarray:
-    """The picture in a view's square, under what is promised of it; colours go by the promises' numbers."""
+    """The picture in a view's square, (S, S, 3) uint8, under the masks and boxes that are promised of it.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        promised: (number, promise) of this picture; the number chooses the colour.
+        masks: draw the masks, too, and not the boxes alone.
+    """
     size, side = picture.shape[:2], min(view.side, SHOWN)
     view = replace(view, side=side)
     shown = view.apply(picture)
-    things = max((k for k, _ in promised), default=-1) + 1
-    covers, frames = [np.zeros((side, side), bool) for _ in range(things)], {}
+    count = max((k for k, _ in promised), default=-1) + 1
+    covers: list[np.ndarray] = [np.zeros((side, side), bool) for _ in range(count)]
+    frames: dict[int, Box] = {}
     for k, promise in promised:
         if masks and promise.token == SEG and promise.region.mask is not None:
             cover = np.repeat(promise.region.mask.draw()[..., None], 3, axis=-1).astype(np.uint8) * 255
             covers[k] = replace(view, background=(0, 0, 0)).apply(cover)[..., 0] > 127
         if promise.token == LOC and (box := true_box(promise.region)):
-            frames[k] = tuple(float(edge) for edge in view.boxes_to(box, size)[0] * side)
+            x0, y0, x1, y1 = (view.boxes_to(np.array([box]), size)[0] * side).tolist()
+            frames[k] = x0, y0, x1, y1
     drawn = Image.fromarray(overlay(shown, covers, []))
     pen = ImageDraw.Draw(drawn)
     for k, frame in frames.items():
@@ -116,7 +124,7 @@ def pieces(row: Example, processor: Processor) -> Iterator[Piece]:
         tokens, lambda token: (token[1], token[0] if token[0] in patches else None, owned.get(token[2]))
     ):
         ids = [token[0] for token in group]
-        text = processor.tokenizer.decode(ids[:1] if patch else ids)
+        text = str(processor.tokenizer.decode(ids[:1] if patch else ids))
         yield Piece(f"{text} x {len(ids)} " if patch else processor.unspell(text), supervised, promise)
 
 

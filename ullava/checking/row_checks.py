@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 import ullava.tasks  # noqa: F401, registers them
 from ullava.configs.schema import DataRow, EvaluationRow, GenerationConfig
 from ullava.datasets.catalogue import open_dataset
+from ullava.datasets.mirror import mirror
 from ullava.datasets.readers.base import Reader
 from ullava.evaluation.engine.generation_options import generation_faults
 from ullava.evaluation.engine.opening import WRONG, Attempts, Fit, token_faults
@@ -65,13 +66,14 @@ def part_of(schema: type[S], tree: Any) -> S | None:
 
 
 def open_rows(
-    tree: Mapping[str, Any], heads: Collection[str] | None, fit: Fit | None = None
+    tree: Mapping[str, Any], heads: Collection[str] | None, fit: Fit | None = None, *, asks: bool = True
 ) -> tuple[list[Opened], set[str], list[str]]:
     """Opens the rows of `data` and `evaluate`; what the schema refuses is left out.
 
     Args:
         heads: names of the model's heads; None where the model is not known.
         fit: refuses dialogues that are too long for the model; None: not looked at.
+        asks: write dialogues about samples; False where every record is looked at by itself.
 
     Returns:
         (the rows that open, the names of the scores that `evaluate` will give, why other rows do not open).
@@ -84,11 +86,11 @@ def open_rows(
     for place, row in rows_of(tree, "data", DataRow):
         with noted(place, faults):
             opened.append(Opened(place, row, *open_data(row, own, heads)))
-            if not quarantined(tree):
+            if asks and not quarantined(tree):
                 prove_samples(row, *opened[-1].asked, fit)
     for place, row in rows_of(tree, "evaluate", EvaluationRow):
         with noted(place, faults):
-            evaluation = open_evaluation(row, own, generation, heads, fit)
+            evaluation = open_evaluation(row, own, generation, heads, fit, asks=asks)
             opened.append(Opened(place, row, evaluation.row.task, evaluation.row.reader))
             scores |= evaluation.score_names()
     return opened, scores, [*faults, *generation_faults(generation)]
@@ -149,7 +151,8 @@ def prove_samples(row: DataRow, task: Task, reader: Reader, fit: Fit | None = No
         ValueError: a record cannot be read, its task can ask nothing about it, or it is too long; the first of them.
     """
     for record in spread(len(reader), DECODED if reader.decodes else PROVED):
-        dialogue = task.dialogue(reader[record], np.random.default_rng(record))
+        sample = mirror(reader[record]) if row.mirror else reader[record]
+        dialogue = task.dialogue(sample, np.random.default_rng(record))
         if fit:
             fit(dialogue, True)
 

@@ -14,7 +14,8 @@ def add_places(parser: Parser, source: str, source_help: str, destination_help: 
 
 def source_of(options: Namespace, parser: Parser, name: str) -> str:
     """The source that a command line names, as an argument called `name` or by `--model`; exits where both or none."""
-    found = [place for place in (getattr(options, name), options.model) if place is not None]
-    if len(found) != 1:
-        parser.error(f"expected {name} and destination, found {'both --model and ' * bool(found)}{options.destination}")
-    return found[0]
+    sources = [place for place in (getattr(options, name), options.model) if place is not None]
+    if len(sources) != 1:
+        instead = "--model beside both" if sources else f"{options.destination} alone"
+        parser.error(f"expected {name} and destination, found {instead}")
+    return sources[0]

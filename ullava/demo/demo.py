@@ -61,7 +61,13 @@ def demonstrate(
 
     Raises:
         ChildProcessError: a command failed.
+        FileNotFoundError: this is no checkout, whose scripts a demo types.
     """
+    if not (ROOT / "train_ullava_core.py").is_file():
+        raise FileNotFoundError(
+            f"{ROOT}: holds no train_ullava_core.py; a demo types the scripts of a checkout, so clone the repository "
+            "and run it there (an installed package trains by `ullava train tiny/stage1`)"
+        )
     job = import_module(f"ullava.demo.{name}")
     output = output or Path("runs", name)
     os.chdir(ROOT)  # the recipes name their foundations from here
@@ -183,8 +189,8 @@ def run(command: list[str], *, log: Path | None = None, environment: Mapping[str
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        said = f"{log} ends with\n{tail(log)}" if log else "its own message stands above"
-        raise ChildProcessError(f"exit status {process.returncode} of: {typed}; {said}")
+        reason = f"{log} ends with\n{tail(log)}" if log else "its own message stands above"
+        raise ChildProcessError(f"exit status {process.returncode} of: {typed}; {reason}")
     return Step(typed, perf_counter() - began, usage.ru_maxrss * UNIT / 2**30)
 
 

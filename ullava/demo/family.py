@@ -175,7 +175,7 @@ def last_evaluation(run: Path) -> Path:
     Raises:
         FileNotFoundError: there is none; says what asks for one.
     """
-    found = [path.parent for path in run.glob("evaluation/step-*/results.json")]
-    if not found:
+    results = [path.parent for path in run.glob("evaluation/step-*/results.json")]
+    if not results:
         raise FileNotFoundError(f"{run}: holds no evaluation; its YAML lacks `evaluate:`, or it was stopped before")
-    return max(found, key=lambda folder: int(folder.name.partition("-")[2]))
+    return max(results, key=lambda folder: int(folder.name.partition("-")[2]))

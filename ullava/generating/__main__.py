@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
     mine = every[options.rank :: options.world]  # the same share whenever a process starts
     left = list(unpainted(plan, mine))
     if options.dry_run:
-        print(told(plan, every, left))
+        print(summary(plan, every, left))
         return
     painted = paint(plan, left, options.device or own_device()) if left else 0
     refused = f", {len(left) - painted} refused by the safety checker" if painted < len(left) else ""
@@ -80,21 +80,31 @@ def write(job: Job, plan: PlanConfig, picture: Image.Image, output: Path) -> Non
 
 
 def mask_of(job: Job, size: tuple[int, int]) -> Image.Image:
-    """The mask of a job's render, as large as the picture: 0 and 255."""
+    """The mask of a job's render, as large as the picture: 0 and 255.
+
+    Args:
+        size: (H, W) of the picture.
+
+    Raises:
+        ValueError: the job has no render, or its render no mask.
+    """
+    if job.render is None or job.render.mask is None:
+        raise ValueError(f"{job.file}: expected a render with a mask, found none; only such jobs have a mask")
+    height, width = size
     with Image.open(job.render.mask) as mask:
-        grey = np.asarray(mask.convert("L").resize(size[::-1], Image.Resampling.NEAREST))
+        grey = np.asarray(mask.convert("L").resize((width, height), Image.Resampling.NEAREST))
     return Image.fromarray((grey > 127).astype(np.uint8) * 255)
 
 
 def facts(job: Job, plan: PlanConfig) -> dict[str, Any]:
-    """Everything that a picture follows from."""
-    made = {"file": job.file, "part": job.part, "object": job.whole, "prompt": job.prompt}
-    made |= {"negative_prompt": plan.negative_prompt, "seed": job.seed, "steps": plan.steps}
-    made |= {"guidance": plan.guidance, "size": list(plan.size), "model": plan.model, "scheduler": plan.scheduler}
-    if job.render:
-        made |= {"control": str(job.render.picture), "control_model": plan.control.model}
-        made |= {"control_scale": plan.control.scale} | ({"mask": job.mask} if job.mask else {})
-    return made
+    """The line of the manifest: everything that decides how a picture looks."""
+    line = {"file": job.file, "part": job.part, "object": job.whole, "prompt": job.prompt}
+    line |= {"negative_prompt": plan.negative_prompt, "seed": job.seed, "steps": plan.steps}
+    line |= {"guidance": plan.guidance, "size": list(plan.size), "model": plan.model, "scheduler": plan.scheduler}
+    if job.render and plan.control:
+        line |= {"control": str(job.render.picture), "control_model": plan.control.model}
+        line |= {"control_scale": plan.control.scale} | ({"mask": job.mask} if job.mask else {})
+    return line
 
 
 def note(output: Path, line: Mapping[str, Any]) -> None:
@@ -128,8 +138,8 @@ def unpainted(plan: PlanConfig, every: Sequence[Job]) -> Iterator[Job]:
             )
 
 
-def told(plan: PlanConfig, every: Sequence[Job], left: Sequence[Job]) -> str:
-    """What would be painted."""
+def summary(plan: PlanConfig, every: Sequence[Job], left: Sequence[Job]) -> str:
+    """What would be painted, as text: pictures by part, and the first few prompts."""
     pairs = Counter((job.part, job.whole) for job in every)
     parts = Counter(part for part, _ in pairs)
     lines = [f"{plan.output}: {len(every)} pictures, {len(left)} of them left for this process"]

@@ -1,9 +1,11 @@
-"""Stable Diffusion, with a ControlNet or without, by way of diffusers: an extra, from folders, offline.
+"""Paints pictures by Stable Diffusion, with a ControlNet or without, through diffusers, which is an extra.
 
-Noise is drawn on the CPU, a generator a picture: the same on any device, in any batch.
+Weights come from local folders. Noise is drawn on the CPU by one generator a picture, so that a picture starts from
+the same noise on any device and in any batch.
 """
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +37,18 @@ class Painter:
         self.pipeline.set_progress_bar_config(disable=True)
 
     def __call__(self, jobs: Sequence[Job]) -> list[Image.Image | None]:
-        """A picture for each job; None where the safety checker takes offence."""
+        """A picture for each job; None where the safety checker refused it."""
         plan, (height, width) = self.plan, self.plan.size
-        told: dict[str, Any] = {}
+        control: dict[str, Any] = {}
         if plan.control:
-            told["image"] = [look(job, plan.size) for job in jobs]
-            told["controlnet_conditioning_scale"] = plan.control.scale
+            control["image"] = [look(job, plan.size) for job in jobs]
+            control["controlnet_conditioning_scale"] = plan.control.scale
         painted = self.pipeline(
             prompt=[job.prompt for job in jobs],
             negative_prompt=[plan.negative_prompt] * len(jobs),
             num_inference_steps=plan.steps, guidance_scale=plan.guidance, height=height, width=width,
             generator=[torch.Generator(CPU).manual_seed(job.seed) for job in jobs],
-            output_type="pil", **told,
+            output_type="pil", **control,
         )  # fmt: skip
         refused = getattr(painted, "nsfw_content_detected", None) or [False] * len(jobs)
         return [None if bad else picture for picture, bad in zip(painted.images, refused, strict=True)]
@@ -55,7 +57,7 @@ class Painter:
 def open_pipeline(plan: PlanConfig) -> Any:
     """The pipeline that the plan names, with its scheduler and its ControlNet."""
     try:
-        import diffusers
+        diffusers = import_module("diffusers")  # an extra, which need not be there
     except ImportError as error:
         raise ImportError("generate-images needs diffusers: pip install 'ullava[diffusion]'") from error
     check_folder(plan.model, "model")
@@ -69,7 +71,7 @@ def open_pipeline(plan: PlanConfig) -> Any:
     pipeline = read(kind, plan.model, "model", **options)
     if plan.scheduler:
         scheduler = getattr(diffusers, plan.scheduler, None)
-        if not hasattr(scheduler, "set_timesteps"):
+        if scheduler is None or not hasattr(scheduler, "set_timesteps"):
             raise LookupError(f"scheduler: diffusers has no scheduler {plan.scheduler!r}; e.g. DDIMScheduler")
         pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
     return pipeline
@@ -90,6 +92,16 @@ def read(kind: Any, folder: str, key: str, **options: Any) -> Any:
 
 
 def look(job: Job, size: tuple[int, int]) -> Image.Image:
-    """What the ControlNet sees of a job's render, as large as the picture to be."""
+    """The render that the ControlNet sees, as large as the picture to be.
+
+    Args:
+        size: (H, W) of the picture.
+
+    Raises:
+        ValueError: the job has no render.
+    """
+    if job.render is None:
+        raise ValueError(f"{job.file}: expected a render for the ControlNet, found none")
+    height, width = size
     with Image.open(job.render.picture) as render:
-        return render.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR)
+        return render.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)

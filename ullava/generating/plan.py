@@ -1,7 +1,7 @@
-"""What shall be painted: a page of YAML, and the pictures that it comes to.
+"""The plan of what is painted: its YAML schema, and the list of pictures that follows from it.
 
-A picture is a function of its own line alone: its seed comes from part, object and number, so that any share of the
-pictures on any GPU, in any order, after any stop, comes to the same files.
+The seed of a picture follows from its part, object and number alone, so that any share of the pictures, on any GPU, in
+any order and after any stop, gives the same files.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -97,11 +97,9 @@ def jobs(plan: PlanConfig) -> Iterator[Job]:
         FileNotFoundError, ValueError: see `find_renders`.
     """
     pairs = [(part, whole) for part, wholes in plan.parts.items() for whole in wholes]
-    renders: dict[Any, list[Render | None]] = {pair: [None] for pair in pairs}
-    if plan.control:
-        renders = find_renders(Path(plan.control.renders), pairs)
+    renders = find_renders(Path(plan.control.renders), pairs) if plan.control else {}
     for part, whole in pairs:
-        for render in renders[part, whole]:
+        for render in renders.get((part, whole), [None]):
             for number in range(plan.count):
                 stem = f"{render.view}_{number:06d}" if render else f"{number:06d}"
                 prompt = plan.prompts[number % len(plan.prompts)].format(part=part, object=whole)

@@ -1,6 +1,6 @@
 """Renders of 3D models, whose shape a ControlNet keeps: mug_handle_left.png, and mug_handle_left_mask.png beside it.
 
-The mask of a render is the mask of every picture painted over it, for nothing.
+The mask of a render is also the mask of every picture that is painted over it.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,13 @@ Pair = tuple[str, str]  # part, object
 
 @dataclass(frozen=True, slots=True)
 class Render:
-    """One view of an object: what the ControlNet looks at, and where the part is in it, if a file says so."""
+    """One view of an object.
+
+    Attributes:
+        view: its name, "left".
+        picture: what the ControlNet looks at.
+        mask: the part in that view, white on black; None where no file shows it.
+    """
 
     view: str
     picture: Path
@@ -35,7 +41,7 @@ def find_renders(folder: Path, pairs: Sequence[Pair]) -> dict[Pair, list[Render]
     if not folder.is_dir():
         raise FileNotFoundError(f"control.renders: {folder}: no such folder")
     files = {path.stem: path for path in sorted(folder.glob("*.png")) if not path.name.startswith(".")}
-    found: dict[Pair, list[Render]] = {pair: [] for pair in pairs}
+    renders: dict[Pair, list[Render]] = {pair: [] for pair in pairs}
     for stem, path in files.items():
         if stem.endswith(MASK):
             if stem.removesuffix(MASK) not in files:
@@ -45,14 +51,14 @@ def find_renders(folder: Path, pairs: Sequence[Pair]) -> dict[Pair, list[Render]
                    default=None)  # fmt: skip
         if pair is None:
             raise ValueError(f"{path}: expected <object>_<part>_<view>.png, of a pair in `parts`; rename or remove it")
-        found[pair].append(Render(stem.removeprefix(prefix(pair)), path, files.get(stem + MASK)))
-    if lacking := [pair for pair in pairs if not found[pair]]:
+        renders[pair].append(Render(stem.removeprefix(prefix(pair)), path, files.get(stem + MASK)))
+    if lacking := [pair for pair in pairs if not renders[pair]]:
         part, whole = lacking[0]
         raise FileNotFoundError(
             f"control.renders: {folder}: {len(lacking)} of {len(pairs)} parts have no render; expected e.g. "
             f"{prefix((part, whole))}<view>.png"
         )
-    return found
+    return renders
 
 
 def prefix(pair: Pair) -> str:

@@ -78,8 +78,8 @@ def kind_of(deepspeed: str | None, fsdp: bool) -> tuple[int, bool]:
     path = Path(deepspeed)
     if not path.is_file():
         path = CONFIGS / "deepspeed" / f"{deepspeed}.json"
-    told = json.loads(path.read_text()).get("zero_optimization", {})
-    return told.get("stage", 0), told.get("offload_optimizer", {}).get("device", "none") != "none"
+    settings = json.loads(path.read_text()).get("zero_optimization", {})
+    return settings.get("stage", 0), settings.get("offload_optimizer", {}).get("device", "none") != "none"
 
 
 def weigh(module: nn.Module) -> int:

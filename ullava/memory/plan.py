@@ -67,19 +67,19 @@ def advice(model: Ullava, config: RunConfig, cluster, promises: int) -> str:
         return f"as it is (deepspeed: {how.deepspeed or 'null'}): fits, {now:.1f} of {cluster.gigabytes:g} GiB"
     halves = [how.batch_size >> k for k in range(how.batch_size.bit_length())]
     ways = dict.fromkeys((how.deepspeed, *WAYS.values()))
-    found = []
+    fitting = []
     for way, checkpointing, batch in product(ways, dict.fromkeys((how.gradient_checkpointing, True)), halves):
         keys = {"deepspeed": way, "gradient_checkpointing": checkpointing, "batch_size": batch}
         other = with_way(config, way, **{name: value for name, value in keys.items() if name != "deepspeed"})
         if total(estimate_memory(model, other, cluster, promises)) <= cluster.gigabytes:
             changed = {name: value for name, value in keys.items() if value != getattr(how, name)}
             slow = how.batch_size // batch - 1 + 10 * (way == "zero2_offload") + 5 * (way == "zero3")
-            found.append((len(changed), slow, changed))
-    if not found:
+            fitting.append((len(changed), slow, changed))
+    if not fitting:
         least = "one row, checkpointing and ZeRO-3 included"
         return f"as it is: {now:.1f} of {cluster.gigabytes:g} GiB, and nothing makes it fit, {least}; take more GPUs"
-    changed = min(found, key=lambda one: one[:2])[2]
+    changed = min(fitting, key=lambda change: change[:2])[2]
     if "batch_size" in changed:
         changed["accumulate"] = how.accumulate * -(-how.batch_size // changed["batch_size"])
-    said = " ".join(f"training.{name}={str(value).lower()}" for name, value in changed.items())
-    return f"as it is: {now:.1f} of {cluster.gigabytes:g} GiB, too much; change {said}"
+    keys_and_values = " ".join(f"training.{name}={str(value).lower()}" for name, value in changed.items())
+    return f"as it is: {now:.1f} of {cluster.gigabytes:g} GiB, too much; change {keys_and_values}"

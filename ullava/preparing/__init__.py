@@ -2,4 +2,4 @@
 
 from ullava.configs.registry import import_modules
 
-import_modules(__name__, leave=("keyword_model",))  # which loads torch, and is asked for by `keywords`
+import_modules(__name__)

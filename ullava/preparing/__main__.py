@@ -21,12 +21,12 @@ def main(arguments: Sequence[str]) -> None:
     print(PREPARATIONS[options.kind]().prepare(options))
 
 
-def add(kinds: argparse._SubParsersAction, name: str, kind: type[Kind]) -> None:
+def add(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, kind: type[Kind]) -> None:
     """A kind's own parser: what it does, reads and writes."""
-    said = inspect.getdoc(kind)
+    doc = inspect.getdoc(kind) or name
     files = [f"{verb}: {textwrap.fill(text, 100)}" for verb, text in (("reads", kind.reads), ("writes", kind.writes))]
     parser = kinds.add_parser(
-        name, help=said.splitlines()[0].rstrip("."), description="\n".join([said, "", *files]),
+        name, help=doc.splitlines()[0].rstrip("."), description="\n".join([doc, "", *files]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     kind().ask(parser)

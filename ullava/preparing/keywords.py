@@ -38,7 +38,8 @@ class Keywords(Kind):
 
     def ask(self, parser: ArgumentParser) -> None:
         parser.add_argument("source", type=Path, help="file with explanations or references")
-        parser.add_argument("--model", type=Path, help="folder of an encoder-decoder like FLAN-T5; default: the rule")
+        text = "an encoder-decoder like FLAN-T5, a folder or hub id; default: the rule"
+        parser.add_argument("--model", type=Path, help=text)
         parser.add_argument("--batch-size", type=int, default=32, help="texts that the model reads at once")
         parser.add_argument("--output", type=Path, help="file to write")
 
@@ -53,12 +54,13 @@ class Keywords(Kind):
             source.with_name(f"{source.stem}_keywords.json") if referring else source.parent.parent / KEYSEG
         )
         written = of_phrases(records, find) if referring else of_explanations(records, find, source)
-        said = [keyword for record in written for keyword in keywords_of(record)]
+        proposed = [keyword for record in written for keyword in keywords_of(record)]
         with fresh(output) as scratch:
             write_records(scratch, written)
-        found = [keyword for keyword in said if keyword and not keyword.startswith(UNKNOWN)]
-        long = sum(" " in keyword for keyword in found)
-        return f"{output}: {len(said)} texts, {len(found)} keywords ({len(found) - long} of one word, {long} of two)"
+        keywords = [keyword for keyword in proposed if keyword and not keyword.startswith(UNKNOWN)]
+        pairs = sum(" " in keyword for keyword in keywords)
+        counts = f"{len(keywords)} keywords ({len(keywords) - pairs} of one word, {pairs} of two)"
+        return f"{output}: {len(proposed)} texts, {counts}"
 
 
 def of_explanations(records: Sequence[Record], find: Find, source: Path) -> list[Record]:
@@ -99,18 +101,19 @@ def checked(keyword: str | None, *texts: str) -> str | None:
 
 
 def by_rule(asked: Sequence[Asked]) -> Iterator[str | None]:
-    """Yields what the rule finds."""
+    """Yields the keyword that the rule finds in each text; None where it finds none."""
     for query, outputs in progress(asked, "finding keywords", unit="text", total=len(asked)):
         yield keyword_of_explanation(query, outputs) if outputs else keyword_of_phrase(query)
 
 
 def asking(folder: Path, batch_size: int) -> Find:
-    """The language model in a folder, which is asked in batches."""
+    """A way to find keywords: the language model in a folder, asked in batches."""
 
     def find(asked: Sequence[Asked]) -> Iterator[str | None]:
+        from ullava.models.folders.hub import local_folder
         from ullava.preparing.keyword_model import KeywordModel
 
-        model = KeywordModel(folder)
+        model = KeywordModel(Path(local_folder(str(folder), "--model")))
         for start in progress(range(0, len(asked), batch_size), "asking for keywords", unit="batch"):
             yield from model(asked[start : start + batch_size])
 

@@ -78,9 +78,10 @@ def add(tree: dict[str, list], path: Path) -> None:
 
 
 def annotation(mask: np.ndarray) -> dict[str, Any]:
-    """What COCO's JSON says of a mask."""
-    box = boxes.to_xywh(boxes.box_of(mask))
-    return {"segmentation": masks.encode(mask), "bbox": list(box), "area": int(mask.sum()), "iscrowd": 0}
+    """A mask, (H, W) bool, as COCO's JSON states it; it covers a pixel at least."""
+    box = boxes.box_of(mask)
+    assert box is not None  # `parts_of` yields no empty mask
+    return {"segmentation": masks.encode(mask), "bbox": list(boxes.to_xywh(box)), "area": int(mask.sum()), "iscrowd": 0}
 
 
 def parts_of(path: Path) -> Iterator[tuple[str, np.ndarray]]:

@@ -57,8 +57,8 @@ class PseudoMasks(Kind):
     def prepare(self, options: Namespace) -> str:
         trust = Trust(*(getattr(options, name) for name in Trust.__slots__))
         pictures = PartFolders("pictures", options.images, beside=False)
-        said = read_asks(options.asks, pictures)
-        about = {"model": options.model, "phrases": options.phrases, "asks": said, **asdict(trust)}
+        wording = read_asks(options.asks, pictures)
+        about = {"model": options.model, "phrases": options.phrases, "asks": wording, **asdict(trust)}
         notes = Notes(options.output, about)
         left = [n for n, (path, _) in enumerate(pictures.records) if str(path.relative_to(options.images)) not in notes]
         if left:
@@ -70,11 +70,11 @@ class PseudoMasks(Kind):
             starts = range(0, len(left), options.batch_size)
             for start in progress(starts, "drawing", unit="batch", total=len(starts)):
                 samples = [pictures[n] for n in left[start : start + options.batch_size]]
-                answers = answerer([open_question(sample, question, said) for sample in samples], given=False)
+                answers = answerer([open_question(sample, question, wording) for sample in samples], given=False)
                 for sample, answer in zip(samples, answers, strict=True):
                     mask, quality = first(answer.predictions), first(answer.scores)
                     notes.write(sample.media[0].path.relative_to(options.images), *trust.judge(mask, quality or 0.0))
-        return f"{options.output}: {notes.told()}"
+        return f"{options.output}: {notes.summary()}"
 
 
 class Notes:
@@ -107,6 +107,7 @@ class Notes:
             path = self.folder / file.parent / f"{file.stem}{MASK}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             aside = path.with_suffix(".partial")
+            assert mask is not None, file  # what is kept has a mask
             Image.fromarray(mask.astype(np.uint8) * 255).save(aside, "png")
             os.replace(aside, path)
         self.add({"file": str(file), "verdict": verdict, **numbers})
@@ -117,7 +118,7 @@ class Notes:
         with (self.folder / MANIFEST).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """How many were kept and dropped, by reason."""
         counts = Counter(self.verdicts.values())
         dropped = [f"{counts[reason]} {reason}" for reason in REASONS if counts[reason]]
@@ -131,25 +132,32 @@ def read_asks(asks: Sequence[str], pictures: PartFolders) -> dict[str, str]:
         ValueError: not NAME=WORDS.
         LookupError: for a name that no picture has.
     """
-    names = {sample.regions[0].category for sample in pictures} if asks else set()
-    known, said = names | {part_names.split(name)[0] for name in names}, {}
+    names = {name_of(sample) for sample in pictures} if asks else set()
+    known, wording = names | {part_names.split(name)[0] for name in names}, {}
     for ask in asks:
         name, _, words = ask.partition("=")
         if not words:
             raise ValueError(f"--asks: expected NAME=WORDS, found {ask!r}")
         if name not in known:
             raise LookupError(f"--asks: no picture of {name!r}; {nearest(name, known)}")
-        said[name] = words
-    return said
+        wording[name] = words
+    return wording
 
 
-def open_question(sample: Sample, question: str, said: Mapping[str, str]) -> Dialogue:
+def open_question(sample: Sample, question: str, wording: Mapping[str, str]) -> Dialogue:
     """Asks for the part that a picture shows, in other words where there are some."""
-    name = sample.regions[0].category
-    words = said.get(name, said.get(part_names.split(name)[0], name))
+    name = name_of(sample)
+    words = wording.get(name, wording.get(part_names.split(name)[0], name))
     return Dialogue(sample.id, Sample(sample.id, sample.media), (Turn(fill(question, words), ""),))
 
 
-def first(found: Mapping[str, Sequence[Any]]) -> Any:
-    """Of the mask head's, the first; None where there is none."""
-    return next(iter(found.get("mask", ())), None)
+def name_of(sample: Sample) -> str:
+    """The part that a picture of `PartFolders` shows, by the name of its folder."""
+    name = sample.regions[0].category
+    assert name is not None, sample.id
+    return name
+
+
+def first(by_head: Mapping[str, Sequence[Any]]) -> Any:
+    """The first prediction, or score, of the mask head; None where there is none."""
+    return next(iter(by_head.get("mask", ())), None)

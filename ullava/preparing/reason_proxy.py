@@ -34,17 +34,17 @@ class ReasonProxy(Kind):
 
     def prepare(self, options: Namespace) -> str:
         output = (options.output or data_root() / "reason_seg" / "ReasonProxy") / options.split
-        told = list(read_records(options.source / "refcocos_test.json"))
+        expressions = list(read_records(options.source / "refcocos_test.json"))
         matches = list(read_records(options.source / "coco_mask_matches.json"))
-        stated = {(Path(record["file_name"]).stem, record["normal_caption"]): record for record in told}
+        stated = {(Path(record["file_name"]).stem, record["normal_caption"]): record for record in expressions}
         pictures = {path.stem: path for path in sorted(options.images.rglob("*.jpg"))}
         with fresh(output) as scratch:
             scratch.mkdir()
             for name, picture, record in progress(records(matches, stated, pictures), "writing", total=len(matches)):
                 shutil.copyfile(picture, inside(scratch, f"{name}.jpg", str(output)))
                 (scratch / f"{name}.json").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
-        empty = sum(not record["solution"] for record in told)
-        boxed = len(told) - empty - len(matches)
+        empty = sum(not record["solution"] for record in expressions)
+        boxed = len(expressions) - empty - len(matches)
         return (
             f"wrote {output}: {len(matches)} expressions with masks; left out: {boxed} that have a box only, and "
             f"{empty} of things that are not there, for which ReasonSeg has no form"
@@ -56,24 +56,26 @@ def records(matches: list[dict], stated: dict, pictures: dict[str, Path]) -> Ite
 
     Raises:
         FileNotFoundError: a picture is missing.
-        ValueError: an expression that the annotations do not have.
+        ValueError: an expression that the annotations do not have, or a match without a mask.
     """
     for number, match in enumerate(matches):
         stem = f"{match['image_id']:012d}"
-        told = stated.get((stem, match["caption"]))
-        if told is None:
+        expression = stated.get((stem, match["caption"]))
+        if expression is None:
             raise ValueError(f"coco_mask_matches.json: {match['caption']!r} of {stem} is not in refcocos_test.json")
         if stem not in pictures:
             raise FileNotFoundError(f"{stem}.jpg: no such picture below --images; get MS COCO's val2017")
-        size = (told["height"], told["width"])
-        drawn = masks.from_coco(match["annotation"]["segmentation"], size).draw()
+        size = (expression["height"], expression["width"])
+        mask = masks.from_coco(match["annotation"]["segmentation"], size)
+        if mask is None:
+            raise ValueError(f"coco_mask_matches.json: {match['caption']!r} of {stem}: expected a mask, found none")
         shapes = [
             {"label": "target", "points": points(outline), "shape_type": "polygon", "group_id": None, "flags": {}}
-            for outline in tracing.polygons(drawn)
+            for outline in tracing.polygons(mask.draw())
         ]
         record = {
             "text": [match["caption"]], "is_sentence": True, "shapes": shapes, "imagePath": f"{stem}_{number}.jpg",
-            "imageHeight": size[0], "imageWidth": size[1], "hops": told["categories"].get("hops"),
+            "imageHeight": size[0], "imageWidth": size[1], "hops": expression["categories"].get("hops"),
         }  # fmt: skip
         yield f"{stem}_{number}", pictures[stem], record
 
@@ -84,7 +86,7 @@ def points(outline: list[int]) -> list[list[int]]:
     ReasonSeg's shapes own the pixels of their outlines: an edge that runs down or to the left stands one pixel too far.
     """
     corners = list(zip(outline[::2], outline[1::2], strict=True))
-    found = []
+    pixels = []
     for (x0, y0), (x, y), (x1, y1) in zip(corners[-1:] + corners, corners, corners[1:] + corners[:1], strict=False):
-        found.append([x - (y > y0 or y1 > y), y - (x < x0 or x1 < x)])
-    return found
+        pixels.append([x - (y > y0 or y1 > y), y - (x < x0 or x1 < x)])
+    return pixels

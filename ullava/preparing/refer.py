@@ -1,4 +1,4 @@
-"""REFER's originals, looked through and brought to where the catalogue looks for them.
+"""Checks REFER's originals and copies them to where the catalogue looks for them.
 
 Pickles are written anew, of plain data and with the keys that readers want, so that nobody has to trust them again.
 """
@@ -6,7 +6,7 @@ Pickles are written anew, of plain data and with the keys that readers want, so 
 import pickle
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,20 +65,20 @@ def bring(source: Path, images: Path, output: Path) -> Iterator[str]:
     if not pickles:
         raise FileNotFoundError(f"{source}: expected refs(unc).p or the like, found none; unpack REFER's archive there")
     tree = read_object(source / "instances.json", "images", "annotations", "categories")
-    found = {path: unpickle(path) for path in pickles}
-    for path, refs in found.items():
+    refs_by_file = {path: unpickle(path) for path in pickles}
+    for path, refs in refs_by_file.items():
         check(path, refs, tree, images)
     with fresh(output / source.name) as scratch:
         scratch.mkdir()
         write_tree(scratch / "instances.json", tree)
-        for path, refs in found.items():
+        for path, refs in refs_by_file.items():
             plain = [{key: ref[key] for key in KEYS if key in ref} for ref in refs]
             (scratch / path.name).write_bytes(pickle.dumps(plain, protocol=2))
-    for path, refs in found.items():
+    for path, refs in refs_by_file.items():
         yield f"{output / source.name / path.name}: {count(source.name, path, refs)}"
 
 
-def check(path: Path, refs: list[Mapping[str, Any]], tree: Mapping[str, Any], images: Path) -> None:
+def check(path: Path, refs: Sequence[Mapping[str, Any]], tree: dict[str, Any], images: Path) -> None:
     """Looks at each reference, its object, and its picture.
 
     Raises:
@@ -98,7 +98,9 @@ def check(path: Path, refs: list[Mapping[str, Any]], tree: Mapping[str, Any], im
         raise ValueError(listing(f"{path}: {len(faults)} of {len(refs)} references cannot be used", faults))
 
 
-def wrong(ref: Mapping, objects: Mapping, names: Mapping, pictures: Mapping, images: Path, where: str) -> Iterator[str]:
+def wrong(
+    ref: Mapping, objects: Mapping, names: dict[int, str], pictures: Mapping, images: Path, where: str
+) -> Iterator[str]:
     """Yields what is wrong with one reference."""
     stated, picture = objects.get(ref["ann_id"]), pictures.get(ref["image_id"])
     if stated is None or picture is None:
@@ -113,7 +115,7 @@ def wrong(ref: Mapping, objects: Mapping, names: Mapping, pictures: Mapping, ima
         yield f"{where}: the mask of object {ref['ann_id']} covers no pixel"
 
 
-def count(name: str, path: Path, refs: list[Mapping[str, Any]]) -> str:
+def count(name: str, path: Path, refs: Sequence[Mapping[str, Any]]) -> str:
     """References by split, pictures and sentences, and whether that is the published number."""
     splits = ", ".join(f"{split} {number}" for split, number in sorted(Counter(ref["split"] for ref in refs).items()))
     pictures, sentences = len({ref["image_id"] for ref in refs}), sum(len(ref["sentences"]) for ref in refs)

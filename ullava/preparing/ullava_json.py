@@ -15,8 +15,8 @@ from ullava.datasets import images
 from ullava.datasets.catalogue import open_dataset
 from ullava.datasets.formats.mask_pictures import Foreground, LabelPixels
 from ullava.datasets.readers import coco
-from ullava.datasets.readers.base import Reader
-from ullava.datasets.structures import Picture, Region, Sample
+from ullava.datasets.readers.base import Excerpt, Reader
+from ullava.datasets.structures import Picture, Region, Sample, Video
 from ullava.preparing.base import PREPARATIONS, Kind, fresh, progress, write_records
 
 Records = Iterator[dict[str, Any]]
@@ -30,8 +30,8 @@ class UllavaJson(Kind):
     writes = "one JSON file, whose paths count from --root"
 
     def ask(self, parser: ArgumentParser) -> None:
-        said = "; ".join(f"{form}: {said}" for form, (_, _, said) in FORMS.items())
-        parser.add_argument("form", choices=FORMS, help=said)
+        forms = "; ".join(f"{form}: {purpose}" for form, (_, _, purpose) in FORMS.items())
+        parser.add_argument("form", choices=FORMS, help=forms)
         parser.add_argument("dataset", help="its name in the catalogue, e.g. refcoco_val")
         parser.add_argument("--task", help="which of an entry's tasks; default: res, semantic, semantic, salient")
         parser.add_argument("--root", type=Path, help="folder that paths count from; default: the data root")
@@ -53,7 +53,7 @@ class UllavaJson(Kind):
 def write(reader: Reader, state: Callable[..., Records], root: Path, without: str | None) -> Records:
     """Yields the records of all samples."""
     origin = reader
-    while hasattr(origin, "reader"):  # a part of a dataset holds the whole
+    while isinstance(origin, Excerpt):  # a part of a dataset holds the whole
         origin = origin.reader
     for sample in progress(reader, "writing", unit="sample", total=len(reader)):
         kept = [region for region in sample.regions if not (without and without in (region.category or ""))]
@@ -91,8 +91,8 @@ def parts(reader: Reader, sample: Sample, regions: Iterable[Region], root: Path)
     stated = [coco.state(region, sample.id) for region in regions]
     if stated:
         yield {
-            "image_path": below(picture.path, root, sample), "classes": [one.pop("category") for one in stated],
-            "annotations": [one | {"height": height, "width": width} for one in stated],
+            "image_path": below(picture.path, root, sample), "classes": [record.pop("category") for record in stated],
+            "annotations": [record | {"height": height, "width": width} for record in stated],
         }  # fmt: skip
 
 
@@ -101,8 +101,8 @@ def salient(reader: Reader, sample: Sample, regions: Iterable[Region], root: Pat
     for region in regions:
         if not isinstance(region.mask, Foreground):
             raise ValueError(f"{sample.id}: the mask is no picture file; u-LLaVA's salient records name one")
-        told = {"reason": region.reason, "tag": region.category}
-        gpt = {key: value for key, value in told.items() if value}
+        words = {"reason": region.reason, "tag": region.category}
+        gpt = {key: value for key, value in words.items() if value}
         yield paths(sample, region.mask.path, root) | ({"gpt": gpt} if gpt else {})
 
 
@@ -123,8 +123,14 @@ def below(path: Path, root: Path, sample: Sample) -> str:
     return Path(relative).as_posix()
 
 
-def size_of(picture: Picture) -> tuple[int, int]:
-    """(H, W), as the annotation says or else as the file does."""
+def size_of(picture: Picture | Video) -> tuple[int, int]:
+    """(H, W) of a picture, as the annotation says or else as the file does.
+
+    Raises:
+        ValueError: it is a video, for which u-LLaVA has no form.
+    """
+    if not isinstance(picture, Picture):
+        raise ValueError(f"{picture.path}: expected a picture, found a video; u-LLaVA's forms hold pictures only")
     return picture.size or images.size_of(picture.path)
 
 

@@ -1,4 +1,5 @@
-"""Pretrains the embedded world's foundation models: `python -m ullava.pretraining language | tower | segmenter`.
+"""Pretrains the embedded world's foundation models: `python -m ullava.pretraining FOUNDATION`,
+one of language, tower, segmenter, detector.
 
-They are made to measure: they learn from the world's own symbols, on scenes of a seed that no split shares.
+They are made for this world alone: they learn from its own symbols, on scenes drawn by seeds that no split shares.
 """

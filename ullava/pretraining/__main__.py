@@ -1,24 +1,31 @@
-"""Pretrains one foundation model and writes it into the zoo; the same command goes on where it stopped."""
+"""`python -m ullava.pretraining FOUNDATION`: pretrains one foundation model and writes it into the zoo.
+
+The same command goes on where it stopped.
+"""
 
 import argparse
 import copy
 import json
 import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from ullava.models.tiny import SIDE, ZOO
 from ullava.pretraining import detector, language, segmenter, tower
 from ullava.pretraining.loop import Loop
 
+Settings = dict[str, Any]
 SEED = 0  # the first number of every generator here; the world's splits begin with 1, 2 and 3
 
 
-def learn_language(folder: Path, zoo: Path, minutes: float) -> Loop:
-    """The language model."""
+def learn_language(folder: Path, zoo: Path, minutes: float) -> Loop[language.Reader, dict[str, Tensor]]:
+    """The training of the language model."""
     tokenizer = language.tokenizer(zoo / "llm", (SEED, 10))
     held_out = language.held_out(tokenizer, (SEED, 11))
     return Loop(
@@ -33,15 +40,17 @@ def learn_language(folder: Path, zoo: Path, minutes: float) -> Loop:
     )
 
 
-def export_language(model: language.Reader, tokenizer, folder: Path, scores: dict[str, float]) -> None:
+def export_language(
+    model: language.Reader, tokenizer: PreTrainedTokenizerFast, folder: Path, scores: dict[str, float]
+) -> None:
     """Writes the language model in float16, its tokenizer and its scores."""
     copy.deepcopy(model.llm).half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     write(folder, scores)
 
 
-def learn_tower(folder: Path, zoo: Path, minutes: float) -> Loop:
-    """The vision tower."""
+def learn_tower(folder: Path, zoo: Path, minutes: float) -> Loop[tower.Seer, tuple[Tensor, Tensor]]:
+    """The training of the vision tower."""
     held_out = tower.sample(np.random.default_rng((SEED, 21)), 256)
     settings = {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width": SIDE}}
     return Loop(
@@ -58,10 +67,10 @@ def learn_tower(folder: Path, zoo: Path, minutes: float) -> Loop:
     )
 
 
-def learn_segmenter(folder: Path, zoo: Path, minutes: float) -> Loop:
-    """The segmenter."""
+def learn_segmenter(folder: Path, zoo: Path, minutes: float) -> Loop[segmenter.Cutter, segmenter.Batch]:
+    """The training of the segmenter."""
     model = segmenter.Cutter()
-    vision = model.sam.config.vision_config
+    vision = model.sam.vision_encoder.config
     grid = vision.image_size // vision.patch_size
     held_out = segmenter.held_out((SEED, 31), grid)
     settings = {"size": {"longest_edge": SIDE}, "pad_size": {"height": SIDE, "width": SIDE}}
@@ -79,8 +88,8 @@ def learn_segmenter(folder: Path, zoo: Path, minutes: float) -> Loop:
     )
 
 
-def learn_detector(folder: Path, zoo: Path, minutes: float) -> Loop:
-    """The detector."""
+def learn_detector(folder: Path, zoo: Path, minutes: float) -> Loop[detector.Finder, detector.Batch]:
+    """The training of the detector."""
     tokenizer = detector.tokenizer()
     held_out = detector.held_out((SEED, 41), tokenizer)
     settings = {"size": {"shortest_edge": SIDE, "longest_edge": SIDE}}
@@ -96,16 +105,34 @@ def learn_detector(folder: Path, zoo: Path, minutes: float) -> Loop:
     )
 
 
-def export_detector(model: detector.Finder, tokenizer, folder: Path, scores: dict[str, float], settings) -> None:
+def export_detector(
+    model: detector.Finder,
+    tokenizer: PreTrainedTokenizerFast,
+    folder: Path,
+    scores: dict[str, float],
+    settings: Settings,
+) -> None:
     """Writes the detector and its tokenizer."""
     export(model.detector, folder, scores, "GroundingDinoImageProcessor", settings, tower.MEAN, tower.STD)
     tokenizer.save_pretrained(folder)
 
 
 def export(
-    model: PreTrainedModel, folder: Path, scores: dict[str, float], kind: str, settings: dict, mean, std
+    model: PreTrainedModel,
+    folder: Path,
+    scores: dict[str, float],
+    kind: str,
+    settings: Settings,
+    mean: Sequence[float],
+    std: Sequence[float],
 ) -> None:
-    """Writes a tower in float16, how its pictures are prepared, and its scores."""
+    """Writes a model in float16, the settings by which its pictures are prepared, and its scores.
+
+    Args:
+        kind: class of transformers that prepares pictures so.
+        settings: its further settings.
+        mean, std: of each colour channel, for values from 0 to 1.
+    """
     copy.deepcopy(model).half().save_pretrained(folder)
     prepared = {
         "image_processor_type": kind,
@@ -119,7 +146,7 @@ def export(
 
 
 def started(folder: Path) -> int:
-    """How often training began before; each beginning draws other scenes."""
+    """How often training began before, counted in a file: each start draws other scenes."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "started"
     count = int(path.read_text()) if path.is_file() else 0
@@ -128,12 +155,12 @@ def started(folder: Path) -> int:
 
 
 def write(folder: Path, scores: dict[str, float]) -> None:
-    """Keeps the scores beside the weights."""
+    """Writes scores.json beside the weights."""
     rounded = {name: round(float(value), 4) for name, value in scores.items()}
     (folder / "scores.json").write_text(json.dumps(rounded, indent=1) + "\n")
 
 
-FOUNDATIONS = {
+FOUNDATIONS: dict[str, Callable[[Path, Path, float], Loop[Any, Any]]] = {
     "language": learn_language, "tower": learn_tower, "segmenter": learn_segmenter, "detector": learn_detector,
 }  # fmt: skip
 

@@ -1,14 +1,14 @@
-"""A picture written in words: what a perfect tower and projector would say, so that a language model can learn to read.
+"""A picture written in words, as a perfect tower and projector would give it, for a language model to learn to read.
 
 A grid cell is the sum of the embeddings of words: its row and column, ground or object, and on an object its
 attributes, whether it is vivid and whether it holds the object's centre, where the centre lies and how wide the object
 is. Places are weights on anchor words 12 pixels apart, two neighbours sharing a place between them, so that they are
-piecewise linear in pixels. Attributes are dropped and everything is shaken at random, as an imperfect projector would.
+piecewise linear in pixels. Attributes are dropped and all weights get some noise, as an imperfect projector would do.
 """
 
 import numpy as np
 
-from ullava.datasets.tiny_world.scene import COLORS, SHAPES, TEXTURES, TRAITS, Motion, Scene
+from ullava.datasets.tiny_world.scene import COLORS, SHAPES, TEXTURES, TRAITS, Motion, Scene, Thing
 
 GRID, STEP = 8, 12  # cells a side; pixels a cell
 FRAMES = 8
@@ -60,7 +60,7 @@ def write_scene(scene: Scene, rng: np.random.Generator | None, drop: float = 0.0
     return cells
 
 
-def write_thing(thing, is_centre: bool, rng: np.random.Generator | None, drop: float) -> np.ndarray:
+def write_thing(thing: Thing, is_centre: bool, rng: np.random.Generator | None, drop: float) -> np.ndarray:
     """Weights of the words of one cell that the thing covers; off the centre half of the attributes are missing."""
     vector = np.zeros(len(CELL_WORDS), np.float32)
     vector[[INDEX["thing"], INDEX["vivid" if thing.vivid else "faint"]]] = 1

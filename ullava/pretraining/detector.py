@@ -1,11 +1,12 @@
-"""The detector's schooling: captions that name some of the things, and a box for each thing that one of them names.
+"""Pretrains the detector: from captions that name some of the objects it learns the boxes of those that are named.
 
-Its backbone is the tiny SAM's encoder, frozen: published detectors, too, begin with a backbone that has learned to see.
-Every layer learns from its best query for each thing, every place from the thing whose centre is nearest.
+Its backbone is the tiny SAM's encoder, frozen: published detectors, too, begin with a pretrained backbone. Every layer
+of the decoder learns from the best query for each object, every proposal from the object whose centre is nearest.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, SamModel
+from transformers.models.grounding_dino.modeling_grounding_dino import GroundingDinoFusionLayer
 
 from ullava.datasets.tiny_world.pixels import draw
 from ullava.datasets.tiny_world.scene import SIDE, TRAITS, Scene, sample_scene
@@ -48,7 +50,7 @@ class Batch:
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
-    """Knows the words of the world's phrases."""
+    """A tokenizer of word pieces that knows the words of the world's phrases."""
     related = " ".join((*EXTREMES, *SIDES)).split()
     return tiny_word_pieces([word for words in WORDS.values() for word in words] + related + ["object", "the"])
 
@@ -62,12 +64,13 @@ class Finder(nn.Module):
         backbone = self.detector.model.backbone.conv_encoder.model
         backbone.load_state_dict(seen(SamModel.from_pretrained(ZOO / "sam", dtype=torch.float32).vision_encoder))
         backbone.requires_grad_(False)
-        for layer in self.detector.model.encoder.layers:  # 1e-4, as published, would stay shut in a short schooling
-            nn.init.constant_(layer.fusion_layer.vision_param, 0.3)
-            nn.init.constant_(layer.fusion_layer.text_param, 0.3)
+        for layer in self.detector.model.encoder.layers:  # 1e-4, as published, would stay shut in a short training
+            fusion = cast(GroundingDinoFusionLayer, layer.fusion_layer)
+            nn.init.constant_(fusion.vision_param, 0.3)
+            nn.init.constant_(fusion.text_param, 0.3)
 
     def forward(self, batch: Batch) -> Found:
-        """What it finds of the captions."""
+        """The boxes found for the captions, and how well each token of them fits each box."""
         with torch.no_grad():
             maps = look(self.detector, normalise(batch.pixels))
         inside = torch.ones(batch.pixels.shape[:3], dtype=torch.bool)
@@ -114,7 +117,8 @@ def loss(model: Finder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         sums["focal"] = sums["focal"] + (focal * batch.valid[:, None]).sum() * share / count
         sums["l1"] = sums["l1"] + losses.box_l1(ours, theirs).sum() * share / count
         sums["giou"] = sums["giou"] + losses.box_giou(ours, theirs).sum() * share / count
-    return sum(WEIGHTS[name] * value for name, value in sums.items()) / len(stages), sums
+    total = sum((WEIGHTS[name] * value for name, value in sums.items()), torch.zeros(()))
+    return total / len(stages), sums
 
 
 def match(logits: Tensor, boxes: Tensor, truth: Tensor, named: Tensor) -> tuple[Tensor, Tensor]:
@@ -143,7 +147,7 @@ def nearest(logits: Tensor, boxes: Tensor, truth: Tensor, named: Tensor) -> tupl
 
 
 def sample(rng: np.random.Generator, tokenizer: PreTrainedTokenizerBase, count: int) -> Batch:
-    """Draws pictures and captions."""
+    """Draws `count` pictures and a caption for each."""
     scenes = [sample_scene(rng) for _ in range(count)]
     asked = [ask(scene, rng) for scene in scenes]
     texts = [" . ".join(noun(wanted) for wanted in phrases) + " ." for phrases in asked]
@@ -168,13 +172,17 @@ def ask(scene: Scene, rng: np.random.Generator) -> list[dict[str, str]]:
 
 
 def target(scene: Scene, phrases: list[dict[str, str]], offsets: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Boxes of the things that a phrase names, and which tokens name each."""
+    """Boxes (K, 4) in 0..1 of the objects that a phrase names, and which of T tokens name each, (K, T) bool.
+
+    Args:
+        offsets: (T, 2) where each token begins and ends in the caption.
+    """
     named = np.zeros((len(scene.things), len(offsets)), bool)
     begin = 0
     for wanted in phrases:
         end = begin + len(noun(wanted))
         inside = (offsets[:, 0] >= begin) & (offsets[:, 1] <= end) & (offsets[:, 1] > offsets[:, 0])
-        named[np.ix_(scene.having(wanted), inside)] = True
+        named[np.ix_(np.asarray(scene.having(wanted), int), np.flatnonzero(inside))] = True
         begin = end + len(" . ")
     kept = named.any(1)
     boxes = np.array([thing.box for thing in scene.things], np.float32) / SIDE
@@ -182,7 +190,7 @@ def target(scene: Scene, phrases: list[dict[str, str]], offsets: np.ndarray) -> 
 
 
 class Captioned(IterableDataset):
-    """Endless batches."""
+    """An endless stream of batches."""
 
     def __init__(self, seed: tuple[int, ...], tokenizer: PreTrainedTokenizerBase, batch_size: int):
         self.seed, self.tokenizer, self.batch_size = seed, tokenizer, batch_size
@@ -194,7 +202,7 @@ class Captioned(IterableDataset):
 
 
 def batches(seed: tuple[int, ...], tokenizer: PreTrainedTokenizerBase, batch_size: int) -> Iterator[Batch]:
-    """Endless batches, drawn in a process of their own."""
+    """An endless stream of batches, drawn in another process."""
     return iter(DataLoader(Captioned(seed, tokenizer, batch_size), batch_size=None, num_workers=1, prefetch_factor=4))
 
 
@@ -230,6 +238,6 @@ def overlaps(a: Tensor, b: Tensor) -> Tensor:
 
 
 def held_out(seed: tuple[int, ...], tokenizer: PreTrainedTokenizerBase) -> list[Batch]:
-    """Batches that nobody learns from."""
+    """Batches for measuring, drawn from a seed that training does not use."""
     rng = np.random.default_rng(seed)
     return [sample(rng, tokenizer, 32) for _ in range(4)]

@@ -1,7 +1,7 @@
-"""The language model's schooling: reading pictures that are written in words, and answering.
+"""Pretrains the language model: it learns to read pictures that are written in words, and to answer.
 
-Besides the next word, three throwaway heads teach each state that is about to name the cells of a region what and where
-that region is: its box, the attributes asked for, and the cells of all that match.
+Besides the next word it learns three things at each state that is about to name the cells of a region: the region's
+box, the attributes asked for, and the cells of all objects that match. The heads for these are thrown away afterwards.
 """
 
 from collections import defaultdict
@@ -68,7 +68,7 @@ def word_ids(tokenizer: PreTrainedTokenizerFast) -> list[int]:
 
 
 def loss(model: Reader, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    """Next words of the answers, and what the noted states should know."""
+    """Cross-entropy of the answers' next words, and losses of what noted states predict: the total, and its parts."""
     with torch.autocast("cpu", torch.bfloat16):
         hidden, middle = model(batch)
     hidden, middle = hidden.float(), middle.float()
@@ -130,7 +130,7 @@ def collate(rows: list[TokenizedLesson]) -> dict[str, Tensor]:
 
 
 class Lessons(IterableDataset):
-    """Endless batches, drawn in a process of their own."""
+    """An endless stream of batches, drawn in another process."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, seed: tuple[int, ...], batch_size: int):
         self.tokenizer, self.seed, self.batch_size = tokenizer, seed, batch_size
@@ -145,13 +145,13 @@ class Lessons(IterableDataset):
 
 
 def batches(tokenizer: PreTrainedTokenizerFast, seed: tuple[int, ...], batch_size: int) -> Iterator[dict[str, Tensor]]:
-    """Endless batches of lessons."""
+    """An endless stream of batches of lessons."""
     return iter(DataLoader(Lessons(tokenizer, seed, batch_size), batch_size=None, num_workers=1, prefetch_factor=6))
 
 
 @torch.no_grad()
 def measure(model: Reader, rows: list[TokenizedLesson]) -> dict[str, float]:
-    """Share of answers said word for word, by kind of question, each word after the true ones before it."""
+    """Share of answers predicted word for word, by kind of question, each word after the true ones before it."""
     right, seen = defaultdict(int), defaultdict(int)
     errors, places = [], []
     for begin in range(0, len(rows), 16):
@@ -175,7 +175,7 @@ def measure(model: Reader, rows: list[TokenizedLesson]) -> dict[str, float]:
 
 
 def held_out(tokenizer: PreTrainedTokenizerFast, seed: tuple[int, ...], count: int = 256) -> list[TokenizedLesson]:
-    """Rows of another seed, nothing dropped from their pictures."""
+    """Rows for measuring, drawn from a seed that training does not use; nothing is dropped from their pictures."""
     rng = np.random.default_rng(seed)
     return [sample_row(rng, tokenizer, drop=0.0) for _ in range(count)]
 

@@ -3,9 +3,10 @@
 Eight turns or so a row, in the conversation that the stages use. Regions are answered by the names of cells; the
 questions use the verbs of `tasks/phrases/phrasebook.py` but never its very sentences, and "Mask:" is never written,
 since a habit after the same words delays the owner tokens later. Each state that is about to name the cells of a region
-is noted: it is taught what and where the region is.
+is noted, and learns to predict what and where the region is.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -164,8 +165,15 @@ def sample_row(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, dro
     return write_row(scene_lessons(scene, rng), picture, IMAGE, scene, tokenizer, rng)
 
 
-def write_row(lessons, picture, medium: str, scene: Scene, tokenizer, rng: np.random.Generator) -> TokenizedLesson:
-    """Writes the lessons in conversation `simple`, and notes answers and states."""
+def write_row(
+    lessons: Sequence[Lesson],
+    picture: np.ndarray,
+    medium: str,
+    scene: Scene,
+    tokenizer: PreTrainedTokenizerFast,
+    rng: np.random.Generator,
+) -> TokenizedLesson:
+    """Writes the lessons in the conversation `simple`; also returns where answers and noted states stand."""
     shown = f"{BEGIN[medium]}{PATCH[medium] * len(picture)}{END[medium]}"
     first = lessons[0].question
     first = f"{shown}\n{first}" if medium == IMAGE else f"{first}{shown}"  # as models/batching/processor.py places them
@@ -235,7 +243,7 @@ def meanings(
 
 
 def aims(scene: Scene, noted: list[tuple[int, Lesson]]) -> tuple[np.ndarray, ...]:
-    """What the noted states are taught: positions, boxes, attributes asked for, cells."""
+    """The targets of the noted states: positions, boxes, attributes asked for, cells."""
     boxes = np.full((len(noted), 4), np.nan, np.float32)
     about = np.zeros((len(noted), len(ATTRIBUTES)), np.float32)
     heat = np.zeros((len(noted), GRID * GRID), np.float32)

@@ -1,7 +1,7 @@
-"""The loop that trains a foundation: by the clock, with an average of its weights, and resumable at any time.
+"""The training loop of a foundation: it runs for some minutes, averages the weights, and can go on after any stop.
 
-The rate warms up, stays, and falls to zero over the last third of the minutes asked for. The averaged weights are good
-at any moment, so what is saved on the way can be used before training ends.
+The learning rate warms up, stays, and falls to zero over the last third of the minutes. What is exported are the
+averaged weights, which are good at any moment, so that an export before the end is of use.
 """
 
 import copy
@@ -10,30 +10,37 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 LOG = logging.getLogger(__name__)
+Model = TypeVar("Model", bound=nn.Module)
+Data = TypeVar("Data")  # of one batch
 
 
 @dataclass
-class Loop:
+class Loop(Generic[Model, Data]):
     """One training.
 
     Attributes:
         model: what is trained; throwaway heads included.
         loss: (model, batch) -> total and its parts.
-        measure: model -> scores on what it has not seen.
-        export: writes the model, averaged, into the zoo.
-        folder: where the state lies from which training goes on.
+        measure: model -> scores on held-out batches.
+        export: writes the averaged model and its scores into the zoo.
+        folder: holds state.pt, from which training goes on.
+        minutes: of training in all, those before a stop included.
+        rate: the peak learning rate.
+        warmup: steps until the rate is reached.
+        average: how much of the averaged weights a step keeps.
     """
 
-    model: nn.Module
-    batches: Iterator
-    loss: Callable[[nn.Module, object], tuple[Tensor, dict[str, Tensor]]]
-    measure: Callable[[nn.Module], dict[str, float]]
-    export: Callable[[nn.Module, dict], None]
+    model: Model
+    batches: Iterator[Data]
+    loss: Callable[[Model, Data], tuple[Tensor, dict[str, Tensor]]]
+    measure: Callable[[Model], dict[str, float]]
+    export: Callable[[Model, dict[str, float]], None]
     folder: Path
     minutes: float
     rate: float
@@ -70,7 +77,7 @@ class Loop:
                 self.save(optimizer, averaged, step, spent + (saved - start) / 60)
         self.save(optimizer, averaged, step, spent + (time.monotonic() - start) / 60)
 
-    def save(self, optimizer: torch.optim.Optimizer, averaged: nn.Module, step: int, minutes: float) -> None:
+    def save(self, optimizer: torch.optim.Optimizer, averaged: Model, step: int, minutes: float) -> None:
         """Measures, exports and keeps the state."""
         scores = self.measure(averaged) | {"steps": step, "minutes": round(minutes, 1)}
         LOG.info("scores %s", " ".join(f"{name} {value:.3f}" for name, value in scores.items()))
@@ -82,7 +89,7 @@ class Loop:
         (self.folder / "state.new").rename(self.folder / "state.pt")
 
     def resume(self, optimizer: torch.optim.Optimizer, averaged: nn.Module) -> tuple[int, float]:
-        """Steps and minutes that lie behind."""
+        """Loads the state in `folder`, if there is one; returns the steps and minutes that were trained before."""
         path = self.folder / "state.pt"
         if not path.is_file():
             return 0, 0.0
@@ -98,6 +105,6 @@ def follow(averaged: nn.Module, model: nn.Module, keep: float) -> None:
     """Moves the averaged weights towards the model's."""
     pairs = zip(averaged.parameters(), model.parameters(), strict=True)
     ours, theirs = zip(*((a, b.detach()) for a, b in pairs), strict=True)
-    torch._foreach_lerp_(ours, theirs, 1 - keep)
+    torch._foreach_lerp_(ours, theirs, 1 - keep)  # pyright: ignore[reportPrivateImportUsage]  # no public name
     for a, b in zip(averaged.buffers(), model.buffers(), strict=True):
         a.copy_(b)

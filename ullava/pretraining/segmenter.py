@@ -1,8 +1,8 @@
-"""The segmenter's schooling: points, boxes, and single tokens that say which things are meant, or where one is.
+"""Pretrains the segmenter: from points, boxes, and single prompt tokens that say which objects are meant, or where.
 
-A token is what a language model hands over later: the sum of embeddings of attributes stands for all things that have
-them, an embedded box for the thing in it, and both together for one thing. Throwaway embeddings and a throwaway head
-that names what each cell holds are all that is added to SAM.
+Such a token stands for what a language model gives later: the sum of the embeddings of attributes means all objects
+that have them, an embedded box the object in it, and both together one object. Only embeddings, and a head that names
+what each cell holds, are added to SAM for this; both are thrown away afterwards.
 """
 
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ class Cutter(nn.Module):
     def __init__(self):
         super().__init__()
         self.sam = tiny_sam()
-        channels = self.sam.config.prompt_encoder_config.hidden_size
+        channels = self.sam.prompt_encoder.no_mask_embed.embedding_dim
         self.about = nn.Linear(len(ATTRIBUTES), channels)
         self.place = nn.Sequential(nn.Linear(4, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels))
         self.cells = nn.Conv2d(channels, len(NAMES), 1)
@@ -80,7 +80,7 @@ class Cutter(nn.Module):
 
 
 def loss(model: Cutter, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """Cross-entropy and Dice of the masks, and what the cells hold."""
+    """Cross-entropy and Dice loss of the masks, and cross-entropy of what the cells hold; the total and its parts."""
     with torch.autocast("cpu", torch.bfloat16):
         logits, cells = model(batch)
     truth = batch.masks.float()
@@ -94,7 +94,11 @@ def loss(model: Cutter, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
 
 
 def sample(rng: np.random.Generator, count: int, way: str, grid: int) -> Batch:
-    """Draws pictures and prompts."""
+    """Draws `count` pictures with `PROMPTS` prompts each, all of one way.
+
+    Args:
+        grid: cells along a side of the encoder's features.
+    """
     scenes = [sample_scene(rng) for _ in range(count)]
     asked = [[prompt(scene, way, rng) for _ in range(PROMPTS)] for scene in scenes]
     wanted, points, boxes, about = (np.stack([[p[k] for p in row] for row in asked]) for k in range(4))
@@ -104,7 +108,7 @@ def sample(rng: np.random.Generator, count: int, way: str, grid: int) -> Batch:
 
 
 def prompt(scene: Scene, way: str, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """One prompt: its mask, a point on it, its box with some shaking, and the attributes asked for."""
+    """One prompt: its mask (S, S), a point on it, its box with some noise, and the attributes asked for."""
     index = int(rng.integers(len(scene.things)))
     thing, drawn = scene.things[index], masks(scene)
     wanted = {kind: getattr(thing, kind) for kind in TRAITS}
@@ -112,7 +116,7 @@ def prompt(scene: Scene, way: str, rng: np.random.Generator) -> tuple[np.ndarray
     if way == "class":
         kinds = ("shape",) if rng.random() < 0.5 else words.pick(CLASSES, rng)
         wanted = {kind: wanted[kind] for kind in kinds}
-        mask = drawn[scene.having(wanted)].any(0)
+        mask = np.asarray(drawn[scene.having(wanted)].any(0))
     ys, xs = np.nonzero(drawn[index])
     at = int(rng.integers(len(xs)))
     box = np.array(thing.box, np.float32) + rng.normal(0, 0.8 if way != "box" else 0.4, 4).astype(np.float32)
@@ -135,7 +139,7 @@ def contents(scene: Scene, grid: int) -> np.ndarray:
 
 
 class Pictures(IterableDataset):
-    """Endless batches, each of one way of prompting."""
+    """An endless stream of batches, each of one way of prompting."""
 
     def __init__(self, seed: tuple[int, ...], batch_size: int, grid: int):
         self.seed, self.batch_size, self.grid = seed, batch_size, grid
@@ -147,7 +151,7 @@ class Pictures(IterableDataset):
 
 
 def batches(seed: tuple[int, ...], batch_size: int, grid: int) -> Iterator[Batch]:
-    """Endless batches, drawn in a process of their own."""
+    """An endless stream of batches, drawn in another process."""
     return iter(DataLoader(Pictures(seed, batch_size, grid), batch_size=None, num_workers=1, prefetch_factor=4))
 
 

@@ -1,8 +1,8 @@
-"""The vision tower's schooling: every patch learns what covers it, and where, from the world's own symbols.
+"""Pretrains the vision tower: every patch learns what covers it, and where, from the world's own symbols.
 
-The last layer's states have to hold what the language model reads, and linearly: one throwaway head draws the weights
-of all cell words (`cells.write_scene`) from them, others name the attributes. A tower that is only asked "what is in
-this patch" forgets the place, and boxes never learn.
+The last layer's states have to hold what the language model reads in a form that a linear layer can take out: one head
+predicts the weights of all cell words (`cells.write_scene`) from them, another names the attributes, and both are
+thrown away afterwards. A tower that learns only what is in a patch forgets where that is, and boxes never learn.
 """
 
 from collections.abc import Iterator
@@ -58,20 +58,19 @@ def loss(model: Seer, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, T
     words, names = words.float(), names.float()
     thing = truth[..., INDEX["thing"]] > 0
     squared = (words - truth).square().mean(-1)
-    parts = {"words": 10 * (squared[thing].mean() + 0.5 * squared[~thing].mean())}
-    parts["place"] = 2 * sum(
-        (read - true)[thing].abs().mean() for read, true in zip(places(words), places(truth), strict=True)
-    )
+    parts: dict[str, Tensor] = {"words": 10 * (squared[thing].mean() + 0.5 * squared[~thing].mean())}
+    errors = [(read - true)[thing].abs().mean() for read, true in zip(places(words), places(truth), strict=True)]
+    parts["place"] = 2 * sum(errors, torch.zeros(()))
     for kind, group in GROUPS.items():
         columns = [INDEX[word] for word in group]
         parts[kind] = F.cross_entropy(names[thing][:, columns], truth[thing][:, columns])
     for word in ("thing", "centre"):
         parts[word] = F.binary_cross_entropy_with_logits(names[..., INDEX[word]], truth[..., INDEX[word]]) * 3
-    return sum(parts.values()), parts
+    return sum(parts.values(), torch.zeros(())), parts
 
 
 def places(words: Tensor) -> list[Tensor]:
-    """The x, y and width that readings of all words say, in steps of the grid: three of (B, 64)."""
+    """x, y and width by the predicted weights of all words, (B, 64, words): three of (B, 64), in steps of the grid."""
     return [
         words[..., first : first + count] @ torch.arange(count).float()
         for first, count in ((FIRST_X, GRID + 1), (FIRST_Y, GRID + 1), (FIRST_WIDTH, 4))
@@ -79,7 +78,7 @@ def places(words: Tensor) -> list[Tensor]:
 
 
 class Pictures(IterableDataset):
-    """Endless batches of drawn scenes with the words of their cells."""
+    """An endless stream of batches of drawn scenes with the words of their cells."""
 
     def __init__(self, seed: tuple[int, ...], batch_size: int):
         self.seed, self.batch_size = seed, batch_size
@@ -98,7 +97,7 @@ def sample(rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
 
 
 def batches(seed: tuple[int, ...], batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches, drawn in a process of their own."""
+    """An endless stream of batches, drawn in another process."""
     return iter(DataLoader(Pictures(seed, batch_size), batch_size=None, num_workers=1, prefetch_factor=4))
 
 

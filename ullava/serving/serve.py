@@ -1,7 +1,7 @@
 """A page for one model: a picture, questions about it in any language, every mask drawn (`ullava chat --serve`).
 
-The page keeps the conversation and sends it with each question; here nothing is remembered but the pictures' files. It
-is for whoever sits at this machine: it listens on 127.0.0.1 and answers no page but its own. What goes wrong is a card.
+The page keeps the conversation and sends it with each question; the server keeps the pictures' files alone. It is for
+whoever sits at this machine: it listens on 127.0.0.1 and answers no page but its own. Errors are shown on the page.
 """
 
 import base64
@@ -48,7 +48,7 @@ def open_page(answerer: Answerer, folder: Path, port: int) -> ThreadingHTTPServe
 
 
 def open_server(answer: Reply, port: int) -> ThreadingHTTPServer:
-    """The same, with whatever answers; it is asked one question at a time."""
+    """A server of the page whose questions `answer` answers, one at a time; as `open_page`."""
     try:
         return ThreadingHTTPServer((HERE, port), partial(Visit, one_at_a_time(answer)))
     except OSError as error:
@@ -56,7 +56,7 @@ def open_server(answer: Reply, port: int) -> ThreadingHTTPServer:
 
 
 def one_at_a_time(answer: Reply) -> Reply:
-    """The same, for several visitors: a model holds one batch."""
+    """`answer`, which several visitors may call at once: one waits for the other, since a model holds one batch."""
     lock = Lock()
 
     def waiting(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,17 +80,17 @@ def reply(asked: Mapping[str, Any], answerer: Answerer, folder: Path) -> dict[st
     if not isinstance(question, str) or not question.strip() or not paired:
         raise ValueError(f"expected {EXPECTED}, the question not empty; found {str(asked)[:80]}")
     about = keep(asked["picture"], folder) if asked.get("picture") else None
-    said = Conversation(about, [Turn(str(before), str(after)) for before, after in turns]).ask(question, answerer)
-    found = instances(said)
-    listed = [{"name": thing.name, "confidence": thing.confidence, "box": thing.box} for thing in found]
-    return {"answer": said.text, "instances": listed, "overlay": drawn(about, found) if about and found else None}
+    answer = Conversation(about, [Turn(str(before), str(after)) for before, after in turns]).ask(question, answerer)
+    marked = instances(answer)
+    listed = [{"name": each.name, "confidence": each.confidence, "box": each.box} for each in marked]
+    return {"answer": answer.text, "instances": listed, "overlay": drawn(about, marked) if about and marked else None}
 
 
 def keep(picture: str, folder: Path) -> Picture:
-    """Writes a picture that came as base64, once, under a name that its bytes give it.
+    """Writes a picture that came as base64 into `folder`, under a name that its bytes give it.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is no base64, or no picture.
     """
     try:
         pixels = base64.b64decode(picture, validate=True)
@@ -103,16 +103,16 @@ def keep(picture: str, folder: Path) -> Picture:
     return Picture(path)
 
 
-def drawn(about: Picture, found: list[Instance]) -> str:
+def drawn(about: Picture, marked: list[Instance]) -> str:
     """The picture with all that an answer points at, as an address that a page shows."""
-    masks = [thing.mask for thing in found if thing.mask is not None]
-    boxes = [] if masks else [thing.box for thing in found if thing.box]
-    picture = overlay(*enlarge(images.read(about), masks, boxes), [thing.name for thing in found])
+    masks = [each.mask for each in marked if each.mask is not None]
+    boxes = [] if masks else [each.box for each in marked if each.box]
+    picture = overlay(*enlarge(images.read(about), masks, boxes), [each.name for each in marked])
     return png(picture)
 
 
 def png(pixels: np.ndarray) -> str:
-    """Pixels as a data address."""
+    """Pixels (H, W, 3) uint8 as a data address."""
     file = BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
@@ -137,8 +137,8 @@ class Visit(BaseHTTPRequestHandler):
             self.send_json(200, self.answer(self.asked()))
         except Exception as error:
             curable = isinstance(error, CURABLE) and not isinstance(error, OURS)
-            said = plain(error) if curable else "a defect of this program; the terminal shows where"
-            self.send_json(400 if curable else 500, {"error": said})
+            message = plain(error) if curable else "a defect of this program; the terminal shows where"
+            self.send_json(400 if curable else 500, {"error": message})
             if not curable:
                 raise
 
@@ -148,7 +148,7 @@ class Visit(BaseHTTPRequestHandler):
         Raises:
             ValueError: too much, no JSON, or another page's: a foreign one can neither send JSON unasked nor our name.
         """
-        port = self.server.server_port
+        port = self.server.server_address[1]
         if self.headers["Host"] not in (f"{HERE}:{port}", f"localhost:{port}"):
             raise ValueError(f"expected a page of {HERE}:{port}, found one of {self.headers['Host']}")
         if self.headers.get_content_type() != "application/json" or self.path != "/ask":
@@ -156,10 +156,10 @@ class Visit(BaseHTTPRequestHandler):
         size = int(self.headers["Content-Length"] or 0)
         if not 0 <= size <= LARGEST:
             raise ValueError(f"expected at most {LARGEST >> 20} MiB, found {size >> 20}; show a smaller picture")
-        found = json.loads(self.rfile.read(size))
-        if not isinstance(found, dict):
-            raise ValueError(f"expected {EXPECTED}, found a {type(found).__name__}")
-        return found
+        content = json.loads(self.rfile.read(size))
+        if not isinstance(content, dict):
+            raise ValueError(f"expected {EXPECTED}, found a {type(content).__name__}")
+        return content
 
     def send_json(self, status: int, content: Mapping[str, Any]) -> None:
         """Sends an answer."""

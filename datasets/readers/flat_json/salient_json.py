@@ -42,10 +42,10 @@ class SalientJson(TableReader):
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]
         sample_id = f"{self.name}/{row.id}"
-        told = row.facts.get("gpt") or {}
+        explanation = row.facts.get("gpt") or {}
         region = Region(
-            category=told.get("tag") or row.facts.get("caption"),
+            category=explanation.get("tag") or row.facts.get("caption"),
             mask=Foreground(inside(self.labels or self.images, row.facts["label_path"], sample_id), self.threshold),
-            reason=told.get("reason"),
+            reason=explanation.get("reason"),
         )
         return Sample(sample_id, (Picture(inside(self.images, row.picture, sample_id)),), (region,))

@@ -65,7 +65,7 @@ def rows(annotations: Path, sentences: Path, listed: Path | None = None) -> Iter
             if identity in found and phrase not in phrases[identity]:
                 phrases[identity].append(phrase)
         if phrases:
-            yield TableRow(stem, f"{stem}.jpg", {"things": [(found[key], said) for key, said in phrases.items()]})
+            yield TableRow(stem, f"{stem}.jpg", {"things": [(found[key], texts) for key, texts in phrases.items()]})
 
 
 def things(path: Path) -> dict[str, Box]:
@@ -79,12 +79,12 @@ def things(path: Path) -> dict[str, Box]:
         if "<!DOCTYPE" in text:
             raise ValueError("it declares a document type, which these files do not need")
         tree = ElementTree.fromstring(text)
-        found = defaultdict(list)
+        corners_of = defaultdict(list)
         for thing in tree.iter("object"):
             if (box := thing.find("bndbox")) is not None:
                 corners = [float(box.findtext(side) or "") for side in ("xmin", "ymin", "xmax", "ymax")]
                 for name in thing.findall("name"):
-                    found[name.text].append(boxes.from_one(corners))
+                    corners_of[name.text].append(boxes.from_one(corners))
     except (ElementTree.ParseError, ValueError, TypeError) as error:
         raise ValueError(f"{path}: expected Entities' XML, but {error}; fetch the file again") from error
-    return {name: boxes.around(own) for name, own in found.items()}
+    return {name: boxes.around(own) for name, own in corners_of.items()}

@@ -62,18 +62,18 @@ def rows(path: Path, label_map: Path | None = None, *, unique_categories: bool) 
     names = read_object(label_map) if label_map else {}
     for number, record in enumerate(read_lines(path)):
         where = f"{path}:{number + 1}"
-        found = phrased(record.get("grounding") or {}, where)
+        regions = phrased(record.get("grounding") or {}, where)
         things = [
             (name_of(thing, names, where), corners(thing["bbox"], where))
             for thing in (record.get("detection") or {}).get("instances", ())
         ]
         present = Counter(category for category, _ in things)
         if unique_categories:
-            found += [([category], category, box) for category, box in things if present[category] == 1]
+            regions += [([category], category, box) for category, box in things if present[category] == 1]
         else:
-            found += [([], category, box) for category, box in things]
-        if found:
-            facts = {"size": [record["height"], record["width"]], "regions": found}
+            regions += [([], category, box) for category, box in things]
+        if regions:
+            facts = {"size": [record["height"], record["width"]], "regions": regions}
             yield TableRow(f"{Path(record['filename']).with_suffix('')}.{number}", record["filename"], facts)
 
 

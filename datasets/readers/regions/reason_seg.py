@@ -61,18 +61,18 @@ class ReasonSeg(Reader):
         return found
 
     @cached_property
-    def told(self) -> dict[str, dict[str, str]]:
+    def explained(self) -> dict[str, dict[str, str]]:
         """The explanation's record of a picture, by its name without suffix."""
         if self.explanations is None:
             return {}
-        told = {}
+        explanations = {}
         for number, record in enumerate(read_records(self.explanations)):
             if not all(isinstance(record.get(key), str) for key in ("image", "outputs")):
                 raise ValueError(
                     f"{self.explanations}: record {number}: expected the texts `image` and `outputs`, found {record}"
                 )
-            told[Path(record["image"]).stem] = record
-        return told
+            explanations[Path(record["image"]).stem] = record
+        return explanations
 
     def __len__(self) -> int:
         return len(self.records)
@@ -80,12 +80,12 @@ class ReasonSeg(Reader):
     def __getitem__(self, index: int) -> Sample:
         picture, path = self.records[index]
         shapes = read_shapes(path, picture)
-        told = self.told.get(path.stem, {})
-        keyword = told.get("keyword") or UNKNOWN
+        explanation = self.explained.get(path.stem, {})
+        keyword = explanation.get("keyword") or UNKNOWN
         region = Region(
             phrases=texts(shapes, path),
             mask=Painted(shapes),
-            reason=told.get("outputs"),
+            reason=explanation.get("outputs"),
             keyword=None if keyword.startswith(UNKNOWN) else keyword,
             sentences=bool(shapes.is_sentence),
         )

@@ -93,10 +93,10 @@ def rows(refs: Path, instances: Path, *, split: str | None, targets_only: bool, 
 
 def by_keyword(ref: dict[str, Any]) -> dict[str | None, list[str]]:
     """The sentences of a reference, by their keywords."""
-    found: dict[str | None, list[str]] = {}
+    phrases_of: dict[str | None, list[str]] = {}
     for sentence in ref["sentences"]:
-        found.setdefault(sentence.get("keyword"), []).append(sentence["sent"])
-    return found
+        phrases_of.setdefault(sentence.get("keyword"), []).append(sentence["sent"])
+    return phrases_of
 
 
 def belongs(stated: str, split: str | None) -> bool:

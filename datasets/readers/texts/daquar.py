@@ -60,12 +60,12 @@ class Daquar(TableReader):
 def rows(questions: Path, listed: Path | None = None) -> Iterator[TableRow]:
     """One row per picture, in the order of names."""
     chosen = set(listed.read_text(encoding="utf-8").split()) if listed else None
-    found = defaultdict(list)
+    turns_of = defaultdict(list)
     for picture, question, answer in (from_csv if questions.suffix == ".csv" else from_text)(questions):
         if chosen is None or picture in chosen:
-            found[picture].append((question, answer))
-    for picture in sorted(found):
-        yield TableRow(picture, picture, {"turns": found[picture]})
+            turns_of[picture].append((question, answer))
+    for picture in sorted(turns_of):
+        yield TableRow(picture, picture, {"turns": turns_of[picture]})
 
 
 def from_csv(path: Path) -> Iterator[tuple[str, str, str]]:

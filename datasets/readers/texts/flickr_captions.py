@@ -50,14 +50,14 @@ class FlickrCaptions(TableReader):
 def rows(path: Path, listed: Path | None = None, *, delimiter: str) -> Iterator[TableRow]:
     """One row per picture, in the order of file names."""
     chosen = {Path(name).stem for name in listed.read_text(encoding="utf-8").split()} if listed else None
-    found = defaultdict(list)
+    captions_of = defaultdict(list)
     with path.open(newline="", encoding="utf-8") as file:
         lines = csv.reader(file, delimiter=delimiter)
         next(lines, None)
         for columns in lines:
             if len(columns) < 2:
                 raise ValueError(f"{path}:{lines.line_num}: expected picture{delimiter}caption, found {columns}")
-            found[columns[0].strip()].append(columns[-1].strip())
-    for picture in sorted(found):
+            captions_of[columns[0].strip()].append(columns[-1].strip())
+    for picture in sorted(captions_of):
         if chosen is None or Path(picture).stem in chosen:
-            yield TableRow(Path(picture).stem, picture, {"captions": found[picture]})
+            yield TableRow(Path(picture).stem, picture, {"captions": captions_of[picture]})

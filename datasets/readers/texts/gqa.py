@@ -23,8 +23,8 @@ class Gqa(PictureQuestions):
 
     @staticmethod
     def rows(path):
-        found = defaultdict(list)
+        turns_of = defaultdict(list)
         for _, asked in sorted(read_object(path).items()):
-            found[asked["imageId"]].append((asked["question"], [asked["answer"]]))
-        for picture in sorted(found):
-            yield TableRow(picture, picture, {"turns": found[picture]})
+            turns_of[asked["imageId"]].append((asked["question"], [asked["answer"]]))
+        for picture in sorted(turns_of):
+            yield TableRow(picture, picture, {"turns": turns_of[picture]})

@@ -95,14 +95,14 @@ def placed(questions: list[str], answers: list[str]) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
-def exchanges(said: list[list[str]], where: str) -> tuple[list[str], list[str]]:
+def exchanges(messages: list[list[str]], where: str) -> tuple[list[str], list[str]]:
     """What the human says, a system prompt before it, and what the assistant answers.
 
     Raises:
         ValueError: they do not take turns.
     """
-    before = [text for who, text in said[:1] if who == SYSTEM and text.strip()]
-    turns = said[1:] if said and said[0][0] == SYSTEM else said
+    before = [text for who, text in messages[:1] if who == SYSTEM and text.strip()]
+    turns = messages[1:] if messages and messages[0][0] == SYSTEM else messages
     speakers = [SPEAKERS.get(who, who) for who, _ in turns]
     if not speakers or speakers != ["human", "gpt"] * (len(speakers) // 2):
         raise ValueError(f"{where}: expected human and gpt in turns, found {', '.join(map(str, speakers)) or 'nobody'}")
@@ -121,10 +121,10 @@ def rows(path: Path) -> Iterator[TableRow]:
         media = [(key, name) for key in MEDIA for name in as_list(record.get(key))]
         first = media[0][1] if media else ""
         who, what = ("role", "content") if "messages" in record else ("from", "value")
-        said = [(line[who], line[what]) for line in record["messages" if "messages" in record else "conversations"]]
-        said = [(SYSTEM, record[SYSTEM]), *said] if record.get(SYSTEM) else said
+        messages = [(line[who], line[what]) for line in record["messages" if "messages" in record else "conversations"]]
+        messages = [(SYSTEM, record[SYSTEM]), *messages] if record.get(SYSTEM) else messages
         identity = record.get("id") or Path(first).stem or "text"
-        yield TableRow(f"{identity}.{number}", first, {"media": media, "said": said})
+        yield TableRow(f"{identity}.{number}", first, {"media": media, "said": messages})
 
 
 def as_list(stated: Any) -> list[Any]:

@@ -48,9 +48,9 @@ class MsrVtt(TableReader):
 def rows(path: Path, *, split: str | None) -> Iterator[TableRow]:
     """One row per clip of `split` that has captions, in the file's order."""
     tree = read_object(path, "videos", "sentences")
-    found = defaultdict(list)
+    captions = defaultdict(list)
     for sentence in tree["sentences"]:
-        found[sentence["video_id"]].append(sentence["caption"].strip())
+        captions[sentence["video_id"]].append(sentence["caption"].strip())
     for video in tree["videos"]:
-        if split in (None, video["split"]) and video["video_id"] in found:
-            yield TableRow(video["video_id"], video["video_id"], {"captions": found[video["video_id"]]})
+        if split in (None, video["split"]) and video["video_id"] in captions:
+            yield TableRow(video["video_id"], video["video_id"], {"captions": captions[video["video_id"]]})

@@ -50,10 +50,10 @@ class Pope(TableReader):
 
 def rows(path: Path) -> Iterator[TableRow]:
     """One row per picture, in the order of their first questions."""
-    found = defaultdict(list)
+    turns_of = defaultdict(list)
     for number, asked in enumerate(read_lines(path), 1):
         if asked["label"] not in ("yes", "no"):
             raise ValueError(f"{path}:{number}: label: expected yes or no, found {asked['label']!r}")
-        found[asked["image"]].append((asked["text"], asked["label"]))
-    for picture, turns in found.items():
+        turns_of[asked["image"]].append((asked["text"], asked["label"]))
+    for picture, turns in turns_of.items():
         yield TableRow(Path(picture).stem, picture, {"turns": turns})

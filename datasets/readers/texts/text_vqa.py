@@ -23,8 +23,8 @@ class TextVqa(PictureQuestions):
 
     @staticmethod
     def rows(path):
-        found = defaultdict(list)
+        turns_of = defaultdict(list)
         for asked in read_object(path, "data")["data"]:
-            found[asked["image_id"]].append((asked["question"], asked["answers"]))
-        for picture in sorted(found):
-            yield TableRow(picture, picture, {"turns": found[picture]})
+            turns_of[asked["image_id"]].append((asked["question"], asked["answers"]))
+        for picture in sorted(turns_of):
+            yield TableRow(picture, picture, {"turns": turns_of[picture]})

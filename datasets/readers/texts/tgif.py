@@ -48,14 +48,14 @@ class Tgif(TableReader):
 def rows(path: Path, listed: Path | None = None) -> Iterator[TableRow]:
     """One row per GIF, in the order of the table."""
     chosen = {file_of(line) for line in listed.read_text(encoding="utf-8").split()} if listed else None
-    found = defaultdict(list)
+    sentences_of = defaultdict(list)
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         address, tab, sentence = line.partition("\t")
         if not tab:
             raise ValueError(f"{path}:{number}: expected an address, a tab and a sentence, found {line[:60]!r}")
         if chosen is None or file_of(address) in chosen:
-            found[file_of(address)].append(sentence.strip())
-    for file, sentences in found.items():
+            sentences_of[file_of(address)].append(sentence.strip())
+    for file, sentences in sentences_of.items():
         yield TableRow(Path(file).stem, file, {"sentences": sentences})
 
 

@@ -49,12 +49,12 @@ class VqaV2(TableReader):
 def rows(questions: Path, annotations: Path) -> Iterator[TableRow]:
     """One row per picture, in the order of picture ids."""
     answered = {a["question_id"]: a for a in read_object(annotations, "annotations")["annotations"]}
-    found = defaultdict(list)
+    turns_of = defaultdict(list)
     for asked in read_object(questions, "questions")["questions"]:
         if asked["question_id"] not in answered:
             raise ValueError(f"{annotations}: no answers to question {asked['question_id']} of {questions}")
         given = answered[asked["question_id"]]
         answers = [answer["answer"] for answer in given["answers"]]
-        found[asked["image_id"]].append((asked["question"], given["multiple_choice_answer"], answers))
-    for identity in sorted(found):
-        yield TableRow(str(identity), str(identity), {"turns": found[identity]})
+        turns_of[asked["image_id"]].append((asked["question"], given["multiple_choice_answer"], answers))
+    for identity in sorted(turns_of):
+        yield TableRow(str(identity), str(identity), {"turns": turns_of[identity]})

@@ -151,6 +151,6 @@ def test_the_published_explanations_are_read(published, realdata):
         folder = published(**{first["image"].removesuffix(".jpg"): asks(first["query"])})
         reader = ReasonSeg("rs", folder, "train", explanations=path)
         (region,) = reader[0].regions
-        assert len(reader.told) == 239 and region.reason == first["outputs"]
+        assert len(reader.explained) == 239 and region.reason == first["outputs"]
         assert region.keyword in region.reason
     assert lists

@@ -5,11 +5,12 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from runpy import run_path
+from typing import Any
 
 import pytest
 import yaml
 from hypothesis import HealthCheck, Phase, given, settings
-from yaml_trees import Tree, yaml_trees
 
 from ullava.checking.check import check
 from ullava.configs.messages import CURABLE, OURS
@@ -19,6 +20,7 @@ from ullava.training import train
 from ullava.training.trainer import StageTrainer
 
 DRAWN, LEAST_SOUND = 200, 60
+yaml_trees = run_path(str(Path(__file__).with_name("yaml_trees.py")))["yaml_trees"]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def bases(zoo, tmp_path_factory):
     patch.undo()
 
 
-def train_tree(tree: Tree, path: Path) -> None:
+def train_tree(tree: dict[str, Any], path: Path) -> None:
     """Runs a tree in this process, as its command would."""
     path.write_text(yaml.safe_dump(tree))
     if isinstance(tree.get("model"), str) and "data" not in tree:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ullava.checking.check import check, check_whole
 from ullava.checking.data_issues import ISSUES
-from ullava.checking.datasets import Inspected, balance, deeper, duplicates, findings, inspect
+from ullava.checking.datasets import Inspected, balance, deeper, duplicates, inspect, issues
 from ullava.checking.records import Inspector, Looked
 from ullava.checking.row_checks import Opened
 from ullava.commands.check import main
@@ -239,14 +239,14 @@ def look(reader, task="res"):
 
 def test_an_id_that_stands_twice(tmp_path):
     (tmp_path / "a.png").touch()
-    (found,) = findings(look(Twins(tmp_path / "a.png")))
+    (found,) = issues(look(Twins(tmp_path / "a.png")))
     assert (found.kind, found.record, found.said) == ("duplicate", "toy/7", "2 records have this id: 0, 1")
 
 
 def test_a_record_that_its_task_cannot_ask_about(tmp_path):
     Image.new("RGB", (32, 24)).save(tmp_path / "a.png")
     inspector = Inspector(DataRow(dataset="toy", task="res"), Twins(tmp_path / "a.png"), TASKS.build("res", {}))
-    (found,) = inspector(0, True).findings
+    (found,) = inspector(0, True).issues
     assert found.kind == "task" and found.record == "toy/7"
 
 
@@ -260,7 +260,7 @@ def test_a_record_that_its_task_cannot_ask_about(tmp_path):
 def test_where_a_box_may_lie(tmp_path, box, kind):
     (tmp_path / "a.png").touch()
     reader = Twins(tmp_path / "a.png", Region(("it",), box=box))
-    found = Inspector(DataRow(dataset="toy", task="rec"), reader, TASKS.build("rec", {}))(0, False).findings
+    found = Inspector(DataRow(dataset="toy", task="rec"), reader, TASKS.build("rec", {}))(0, False).issues
     assert [finding.kind for finding in found] == ([kind] if kind else [])
 
 

@@ -141,6 +141,20 @@ def test_boxes_alone_are_asked_for_as_boxes(place, capsys):
     assert config.data[0].task == "rec" and "--task rec" in commands[-1]
 
 
+def test_roboflows_splits_lie_beside_their_yaml(place, capsys):
+    for split, name in (("train", "a"), ("valid", "b")):
+        for kind in ("images", "labels"):
+            (place / "export" / split / kind).mkdir(parents=True)
+        Image.new("RGB", (WIDTH, HEIGHT)).save(place / "export" / split / "images" / f"{name}.jpg")
+        (place / "export" / split / "labels" / f"{name}.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    yolo = {"train": "../train/images", "val": "../valid/images", "nc": 1, "names": ["cup"]}
+    (place / "export" / "data.yaml").write_text(yaml.safe_dump(yolo))
+    commands = prepare(capsys, "export/data.yaml", "--from", "yolo")[1]
+    config = read("train.yaml")
+    assert list(config["datasets"]) == ["mine_train", "mine_val"] and "export/train/images/a.jpg" in commands[-1]
+    assert [row["dataset"] for row in config["evaluate"]] == ["mine_val"]
+
+
 def test_the_lines_for_real_weights_are_a_sound_yaml(place, capsys):
     draw_labelme(place / "photos", 3)
     prepare(capsys, "photos", "--from", "labelme")
@@ -158,13 +172,14 @@ def test_a_recipe_goes_on_from_a_model_by_its_card(place, capsys):
     model = {"llm": "llm", "vision": {"tower": "clip"}, "projector": "mlp2", "conversation": "llama2",
              "heads": {"mask": {"sam": "sam.pth"}, "box": {}}}  # fmt: skip
     (place / "opened").mkdir()
-    card = {"model": model, "vocabulary": 1, "bases": {}, "learned": []}
+    asked = [{"task": "vqa"}, {"task": "res", "options": {"phrases": "lisa", "rounds": 2}}]
+    card = {"model": model, "vocabulary": 1, "bases": {}, "learned": [], "run": {"data": asked}}
     (place / "opened" / "ullava.json").write_text(json.dumps(card))
     prepare(capsys, "photos", "--from", "labelme", "--model", "opened")
     config = build(RunConfig, read("train.yaml"), "train.yaml")
     assert (config.model.llm, config.model.projector, config.model.conversation) == ("opened", "mlp2", "llama2")
     assert config.model.vision is None and config.model.heads == model["heads"]  # the tower is the model's own
-    assert config.data[0].options == {"says": ["SEG", "LOC"]} and config.learn["lora"] == 2e-4
+    assert config.data[0].options == {"phrases": "lisa", "says": ["SEG", "LOC"]} and config.learn["lora"] == 2e-4
 
 
 def test_a_folder_without_a_card_is_refused_before_anything_is_written(place, capsys):

@@ -1,11 +1,13 @@
 """The YAML files beside own data: how it is trained on and evaluated, ready to run, and the commands that do so."""
 
+import json
 import math
 import os
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +177,7 @@ def going_on(material: Material, folder: str | None) -> Tree:
     portion = max(1, math.ceil(REAL_STEPS * REAL_BATCH / REAL_EPOCHS / records))
     training = {key: value for key, value in real["training"].items() if key != "deepspeed"}
     training |= {"epochs": REAL_EPOCHS, "batch_size": 4, "accumulate": REAL_BATCH // 4, "workers": 2, "log_every": 10}
-    data = data_rows(material, heads, {}, portion)
+    data = data_rows(material, heads, wording_of(folder) if folder else {}, portion)
     return {"model": model, "learn": learn, "losses": dict(real["losses"]), "data": data, "training": training}
 
 
@@ -192,6 +194,14 @@ def parent_of(folder: str) -> ModelConfig:
             "`ullava convert`"
         )
     return card.config
+
+
+def wording_of(folder: str) -> Tree:
+    """The task options by which the run in `folder` was asked, where its card says so: its phrasebook and grammar."""
+    run = json.loads(Path(folder, CARD).read_text(encoding="utf-8")).get("run") or {}
+    known = (row.get("options") or {} for row in run.get("data", ()) if row["task"] in ("res", "rec", "semantic"))
+    options = next(known, {})
+    return {key: options[key] for key in ("phrases", "form") if key in options}
 
 
 def data_rows(material: Material, heads: Mapping[str, Any], options: Tree, portion: int) -> list[Tree]:
@@ -227,10 +237,8 @@ def within(path: Path) -> str:
 
 def free(run: Path) -> Path:
     """The folder itself, or the first of run_2, run_3 ... that is not there yet."""
-    number = 2
-    while (chosen := run if number == 2 else run.with_name(f"{run.name}_{number - 1}")).exists():
-        number += 1
-    return chosen
+    others = (run.with_name(f"{run.name}_{number}") for number in count(2))
+    return next(folder for folder in chain([run], others) if not folder.exists())
 
 
 def dump(tree: Mapping[str, Any]) -> str:

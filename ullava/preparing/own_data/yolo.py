@@ -38,10 +38,17 @@ def read_yolo(source: Path, pictures: Path | None, phrase: str) -> Iterator[Spli
 
 
 def folder_of(home: Path, stated: Any, where: str) -> Path:
-    """The folder of a split's pictures, as data.yaml states it."""
-    if not isinstance(stated, str) or not (home / stated).is_dir():
-        raise FileNotFoundError(f"{where}: expected a folder below {home}, found {str(stated)[:60]!r}")
-    return home / stated
+    """The folder of a split's pictures, as data.yaml states it.
+
+    Roboflow's exports state `../train/images` where train/ lies beside data.yaml (roboflow-python, issue 125).
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    for folder in (stated, str(stated).removeprefix("../")):
+        if isinstance(folder, str) and (home / folder).is_dir():
+            return home / folder
+    raise FileNotFoundError(f"{where}: expected a folder below {home}, found {str(stated)[:60]!r}")
 
 
 def labels_of(images: Path) -> Path:
