@@ -46,6 +46,7 @@ SHORT = {
     "eval": ["generation.max_new_tokens=2", "generation.batch_size=4"],
     "infer": ["--max_new_tokens", "2"], "ask": ["--max_new_tokens", "2"], "chat": ["--max_new_tokens", "2"],
 }  # fmt: skip
+SCRIPTS = {"train": "train", "eval": "eval", "inference": "infer"}  # how a script's name begins -> the verb alike
 TWIN_ROWS = {"eval_vqa": ("vqa", "pope_random"), "eval_rec": ("res", "tiny_test"), "eval_res": ("res", "tiny_test")}
 COMMANDED = [page for page in WALKS if commands(page)]
 
@@ -63,9 +64,9 @@ def call(command: str) -> None:
     """Runs a line in this process, made short."""
     program, name, *words = shlex.split(command)
     script = Path(name).stem
-    verb = name if program == "ullava" else "train" if script == "train_ullava_core" else "eval"
+    verb = name if program == "ullava" else SCRIPTS[script.split("_")[0]]
     more = [] if {"--help", "--dry_run"} & set(words) else SHORT.get(verb, [])
-    if program == "python" and verb == "eval":
+    if program == "python" and verb != "train":
         import_module(f"ullava.evaluation.{script}").main([*words, *more])
     else:
         dispatch([verb, *words, *more])
