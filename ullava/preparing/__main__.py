@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> None:
     print(PREPARATIONS[options.kind]().prepare(options))
 
 
-def add(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, kind: type[Kind]) -> None:
+def add(kinds: "argparse._SubParsersAction[Parser]", name: str, kind: type[Kind]) -> None:
     """A kind's own parser: what it does, reads and writes."""
     doc = inspect.getdoc(kind) or name
     files = [f"{verb}: {textwrap.fill(text, 100)}" for verb, text in (("reads", kind.reads), ("writes", kind.writes))]

@@ -133,7 +133,7 @@ def read_asks(asks: Sequence[str], pictures: PartFolders) -> dict[str, str]:
         LookupError: for a name that no picture has.
     """
     names = {name_of(sample) for sample in pictures} if asks else set()
-    known, wording = names | {part_names.split(name)[0] for name in names}, {}
+    known, wording = names | {part_of(name) for name in names}, {}
     for ask in asks:
         name, _, words = ask.partition("=")
         if not words:
@@ -147,8 +147,14 @@ def read_asks(asks: Sequence[str], pictures: PartFolders) -> dict[str, str]:
 def open_question(sample: Sample, question: str, wording: Mapping[str, str]) -> Dialogue:
     """Asks for the part that a picture shows, in other words where there are some."""
     name = name_of(sample)
-    words = wording.get(name, wording.get(part_names.split(name)[0], name))
+    words = wording.get(name, wording.get(part_of(name), name))
     return Dialogue(sample.id, Sample(sample.id, sample.media), (Turn(fill(question, words), ""),))
+
+
+def part_of(name: str) -> str:
+    """The part in a name such as "the lid of the pot"; the name itself where it is none of a part."""
+    pair = part_names.split(name)
+    return pair[0] if pair else name
 
 
 def name_of(sample: Sample) -> str:

@@ -71,6 +71,7 @@ def learn_segmenter(folder: Path, zoo: Path, minutes: float) -> Loop[segmenter.C
     """The training of the segmenter."""
     model = segmenter.Cutter()
     vision = model.sam.vision_encoder.config
+    assert isinstance(vision.image_size, int) and isinstance(vision.patch_size, int)  # of squares, as `tiny_sam` says
     grid = vision.image_size // vision.patch_size
     held_out = segmenter.held_out((SEED, 31), grid)
     settings = {"size": {"longest_edge": SIDE}, "pad_size": {"height": SIDE, "width": SIDE}}

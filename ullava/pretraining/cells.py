@@ -71,7 +71,7 @@ def write_thing(thing: Thing, is_centre: bool, rng: np.random.Generator | None, 
     anchored(vector, FIRST_WIDTH, min(max(width + shift_width, 0), 3), 3)
     lost = 0.0 if rng is None else drop if is_centre else 0.5
     for kind in TRAITS:
-        if not lost or rng.random() >= lost:
+        if rng is None or not lost or rng.random() >= lost:
             vector[INDEX[getattr(thing, kind)]] = 1
     if is_centre:
         vector[INDEX["centre"]] = 1

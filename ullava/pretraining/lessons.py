@@ -179,7 +179,7 @@ def write_row(
     first = f"{shown}\n{first}" if medium == IMAGE else f"{first}{shown}"  # as models/batching/processor.py places them
     turns = [Turn(lesson.question if i else first, lesson.answer) for i, lesson in enumerate(lessons)]
     script = CONVERSATIONS["simple"].write(turns)
-    text = tokenizer.bos_token * int(rng.integers(2)) + script.text
+    text = str(tokenizer.bos_token) * int(rng.integers(2)) + script.text
     shift = len(text) - len(script.text)
     encoded = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
     ids, starts = np.array(encoded["input_ids"]), np.array(encoded["offset_mapping"])[:, 0]
