@@ -25,6 +25,7 @@ from ullava.models.detectors.grounding_dino import Found, Words, corners, find, 
 from ullava.models.detectors.opening import Opened, open_detector, outline_detector, preparation
 from ullava.models.heads.base import HEADS, Head, Parts, precision_of
 
+FINEST = 8  # pixels a place of the finest level; each further level has twice as many; arXiv:2303.05499, section 4
 COSTS = {"focal": 2.0, "l1": 5.0, "giou": 2.0}  # by which a query is matched; arXiv:2303.05499, section 4
 
 
@@ -175,6 +176,13 @@ class DetectorHead(Head):
         best = boxes[torch.arange(len(logits)), logits.argmax(1)].detach().cpu().double().numpy()
         sizes = batch.promised[LOC].sizes
         return [to_pixels(row[None], size)[0] for row, size in zip(best, sizes, strict=True)]
+
+    def activation_bytes(self, itemsize: int) -> float:
+        """About twelve float32 tensors of the detector's width for each layer, of all places, then of all queries."""
+        config, side = self.finder.config, self.tower.view.side
+        places = sum((side // (FINEST << level)) ** 2 for level in range(config.num_feature_levels))
+        blocks = config.encoder_layers * places + config.decoder_layers * config.num_queries
+        return 4.0 * 12 * config.d_model * blocks
 
 
 def match(logits: Tensor, boxes: Tensor, truth: Tensor) -> Tensor:

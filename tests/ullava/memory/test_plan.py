@@ -142,3 +142,6 @@ def test_the_detector_takes_memory_too(recipe):
     finder = next(line.learning for line in table if line.part == "detector")
     assert backbone == pytest.approx(27.5e6, rel=0.02)  # Swin-T without its classifier, arXiv:2103.14030
     assert backbone + finder == pytest.approx(172e6 - 110e6, rel=0.05)
+    # 1333 pixels: 166, 83, 41 and 20 places a side; six layers of them and six of 900 queries; 256 channels.
+    blocks = 6 * (166**2 + 83**2 + 41**2 + 20**2) + 6 * 900
+    assert network.heads["detector"].activation_bytes(2) == 4 * 12 * 256 * blocks
