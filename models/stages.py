@@ -70,7 +70,7 @@ class Learning:
 
 
 def prepare(
-    model: nn.Module, learn: Mapping[str, float], *, rows: Sequence[int] | None = None
+    model: nn.Module, learn: Mapping[Any, float], *, rows: Sequence[int] | None = None
 ) -> tuple[list[dict[str, Any]], list[Learning]]:
     """Freezes every part that `learn` does not name.
 

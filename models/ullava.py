@@ -6,6 +6,7 @@ from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from ullava.configs.registry import nearest
 from ullava.models.backbones.base import Backbone
@@ -54,6 +55,9 @@ class Ullava(nn.Module):
         trained: a line per stage that taught these weights, see `Card`.
         inherited: names of the weights that lie in the folder of a parent, though they stay frozen here.
     """
+
+    llm: PreTrainedModel
+    projector: nn.Module
 
     def __init__(self, backbone: Backbone, heads: Mapping[str, Head], weights: Mapping[str, float]):
         super().__init__()

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -65,6 +66,7 @@ class Tower:
     """
 
     at_once = 64
+    module: Any  # whose parts transformers does not type
 
     def __init__(self, module: nn.Module, view: View, mean: Sequence[float], std: Sequence[float], source: str):
         self.module, self.view, self.source = module.requires_grad_(False).eval(), view, source

@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 
 from ullava.configs.load import CONFIGS
-from ullava.configs.schema import RunConfig
+from ullava.configs.schema import RunConfig, TrainingConfig
 from ullava.memory.stand_ins import stand_ins
 from ullava.models.assembly import PRECISIONS, blueprint
 from ullava.models.backbones.vision_tower import Tower
@@ -108,7 +108,8 @@ def layers(llm: nn.Module) -> list[nn.Module]:
 
 def activations(model: Ullava, config: RunConfig, kind: int, promises: int, stage: int) -> dict[str, float]:
     """What a forward pass leaves for the backward pass, and what it needs for a moment."""
-    how, shape = config.training, model.llm.config
+    how: TrainingConfig = config.training
+    shape: Any = model.llm.config
     tokens, learns = how.batch_size * how.max_length, any(p.requires_grad for p in layers(model.llm)[0].parameters())
     spoken = how.batch_size * max(how.max_length - model.vision.patches, 1)
     within, between = tokens * per_token(shape, kind, learns), tokens * shape.hidden_size * kind

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from transformers import (
     BertConfig,
@@ -21,19 +22,19 @@ from ullava.configs.schema import ModelConfig, VisionConfig
 from ullava.models.folders.manifest import FOUNDED, open_card
 from ullava.models.inheritance import inherit
 
-LLAMAS = {  # LLaMA, arXiv:2302.13971, table 2
+LLAMAS: dict[str, Any] = {  # LLaMA, arXiv:2302.13971, table 2
     "7b": {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32},
     "13b": {"hidden_size": 5120, "intermediate_size": 13824, "num_hidden_layers": 40, "num_attention_heads": 40},
 }
-CLIP_L = {  # ViT-L/14, arXiv:2103.00020
+CLIP_L: dict[str, Any] = {  # ViT-L/14, arXiv:2103.00020
     "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
     "image_size": 224, "patch_size": 14,
 }  # fmt: skip
-SAM_H = {  # ViT-H, arXiv:2304.02643
+SAM_H: dict[str, Any] = {  # ViT-H, arXiv:2304.02643
     "hidden_size": 1280, "mlp_dim": 5120, "num_hidden_layers": 32, "num_attention_heads": 16,
     "global_attn_indexes": [7, 15, 23, 31],
 }  # fmt: skip
-SWIN_T = {  # Swin-T, arXiv:2103.14030, as GroundingDINO has it, groundingdino/config/GroundingDINO_SwinT_OGC.py
+SWIN_T: dict[str, Any] = {  # Swin-T, arXiv:2103.14030; groundingdino/config/GroundingDINO_SwinT_OGC.py
     "image_size": 384, "window_size": 7, "embed_dim": 96, "depths": [2, 2, 6, 2], "num_heads": [3, 6, 12, 24],
     "out_features": ["stage2", "stage3", "stage4"],
 }  # fmt: skip
