@@ -102,16 +102,14 @@ class Figures:
 @contextmanager
 def remembering(model: Ullava, kept: bool) -> Iterator[None]:
     """Begins with towers that have seen nothing; without `kept` they forget every picture at once."""
-    caches = [tower.cache for tower in model.towers.values()]
-    before = [cache.capacity for cache in caches]
-    for cache in caches:
-        cache.kept.clear()
-        cache.capacity = cache.capacity if kept else 0
+    before = {tower: tower.cache.capacity for tower in model.towers.values()}
+    for tower, capacity in before.items():
+        tower.remember(capacity if kept else 0)
     try:
         yield
     finally:
-        for cache, capacity in zip(caches, before, strict=True):
-            cache.capacity = capacity
+        for tower, capacity in before.items():
+            tower.remember(capacity)
 
 
 def ways(assembled: Assembled, how: GenerationConfig, sizes: Sequence[int], *, random: bool) -> dict[str, Answerer]:

@@ -72,7 +72,7 @@ def open_answerer(config: RunConfig, device: torch.device) -> Answerer:
     """The recipe's network as it answers, without a memory of pictures."""
     answerer = endless(Answerer(open_network(config, device), config.generation))
     for tower in answerer.model.towers.values():
-        tower.cache.capacity = 0
+        tower.remember(0)
     return answerer
 
 

@@ -92,7 +92,7 @@ def prepare(config: RunConfig, stage: int, found: list, device: torch.device) ->
         )  # fmt: skip
         groups, _ = choose(assembled, config)
     for tower in assembled.model.towers.values():
-        tower.cache.capacity = 0  # an epoch shows every picture once
+        tower.remember(0)  # an epoch shows every picture once
     model = assembled.model.to(device).train()
     optimizer = torch.optim.AdamW(groups, fused=device.type == "cuda")
     collate = Collator(assembled.processor.tokenizer.pad_token_id, model.tokens)

@@ -82,7 +82,7 @@ def translate(tree: Tree, stem: str, notes: Notes) -> Tree:
     if not {"model", "training"} & tree.keys():
         return filled(tree, notes)
     if missing := [root for root in ("model", "training") if root not in tree]:
-        notes.faults.append(f"key {missing[0]!r} is missing")
+        notes.refuse(f"key {missing[0]!r} is missing")
         return {}
     return stage(tree, notes)
 
@@ -91,9 +91,9 @@ def check_keys(tree: Tree, notes: Notes) -> None:
     """Compares all keys with those of u-LLaVA's programs; remarks on the ones that never did anything."""
     for root, section in tree.items():
         if root not in ROOTS:
-            notes.faults.append(f"no key {root!r}; {nearest(root, ROOTS)}")
+            notes.refuse(f"no key {root!r}; {nearest(root, ROOTS)}")
         elif not isinstance(section, dict):
-            notes.faults.append(f"{root}: expected keys and values, found {short(section)}")
+            notes.refuse(f"{root}: expected keys and values, found {short(section)}")
         else:
             named = section.items() if root in ("processor", "dataset", "eval_dataset") else [(None, section)]
             for name, keys in named:
@@ -103,11 +103,11 @@ def check_keys(tree: Tree, notes: Notes) -> None:
 def check_section(where: str, root: str, keys: Any, notes: Notes) -> None:
     """Compares the keys of one section with the known ones of its root."""
     if not isinstance(keys, dict):
-        notes.faults.append(f"{where}: expected keys and values, found {short(keys)}")
+        notes.refuse(f"{where}: expected keys and values, found {short(keys)}")
         return
     for key, value in keys.items():
         if key not in KNOWN[root]:
-            notes.faults.append(f"{where}: no key {key!r}; {nearest(key, KNOWN[root])}")
+            notes.refuse(f"{where}: no key {key!r}; {nearest(key, KNOWN[root])}")
         elif key == "build_info":
             check_section(f"{where}.{key}", "build_info", value, notes)
         elif why := IDLE.get((root, key)):
@@ -115,9 +115,9 @@ def check_section(where: str, root: str, keys: Any, notes: Notes) -> None:
         elif why := DROPPED.get((root, key)):
             notes.say(f"{root.removeprefix('eval_')}.{key} is not needed: {why}")
         elif key in NUMBERS and not isinstance(value, (int, float)):
-            notes.faults.append(f"{where}.{key}: expected a number, found {short(value)}")
+            notes.refuse(f"{where}.{key}: expected a number, found {short(value)}")
         elif key in TEXTS and not isinstance(value, (str, NoneType)):
-            notes.faults.append(f"{where}.{key}: expected a name or a path, found {short(value)}")
+            notes.refuse(f"{where}.{key}: expected a name or a path, found {short(value)}")
 
 
 def release(tree: Tree) -> str:
@@ -130,9 +130,9 @@ def stage(tree: Tree, notes: Notes) -> Tree:
     """A stage of training."""
     model, how, core = tree["model"], tree["training"], tree["model"].get("arch") == "ullava_core"
     if (arch := model.get("arch")) not in ARCHITECTURES:
-        notes.faults.append(f"model.arch: expected {' or '.join(ARCHITECTURES)}, found {short(arch)}")
+        notes.refuse(f"model.arch: expected {' or '.join(ARCHITECTURES)}, found {short(arch)}")
     if missing := [key for key, section in (("llm_path", model), ("learning_rate", how)) if key not in section]:
-        notes.faults += [f"key {key!r} is missing" for key in missing]
+        notes.refuse(*(f"key {key!r} is missing" for key in missing))
     if notes.faults:
         return {}
     meant: Tree = {"output_dir": plain(how.get("output_dir") or "runs/ullava")}
@@ -204,7 +204,7 @@ def mixture(tree: Tree, notes: Notes) -> Tree:
             entries[name] = entry
             rows.append(row)
     if not rows and not notes.faults:
-        notes.faults.append("dataset: every portion is 0; expected one above")
+        notes.refuse("dataset: every portion is 0; expected one above")
     return {"data": rows, "datasets": entries}
 
 
@@ -236,7 +236,7 @@ def evaluation(tree: Tree, stem: str, notes: Notes) -> Tree:
     model, how = tree.get("model") or {}, tree.get("training") or {}
     for key, found in (("model.llm_path", model.get("llm_path")), ("eval_dataset", tree.get("eval_dataset"))):
         if not found:
-            notes.faults.append(f"key {key!r} is missing")
+            notes.refuse(f"key {key!r} is missing")
     if notes.faults:
         return {}
     folder = plain(model["llm_path"])

@@ -54,10 +54,10 @@ def dataset_entry(name: str, section: Mapping[str, Any], notes: Notes) -> dict[s
     """The catalogue entry of a dataset; None where it has a fault, which is noted."""
     build_info = section.get("build_info") or {}
     if name not in BUILDERS:
-        notes.faults.append(f"no dataset {name!r} in u-LLaVA; {nearest(name, BUILDERS)}")
+        notes.refuse(f"no dataset {name!r} in u-LLaVA; {nearest(name, BUILDERS)}")
         return None
     if missing := [key for key in ("anno_dir", "image_dir") if not build_info.get(key)]:
-        notes.faults += [f"dataset.{name}.build_info: key {key!r} is missing" for key in missing]
+        notes.refuse(*(f"dataset.{name}.build_info: key {key!r} is missing" for key in missing))
         return None
     builder = BUILDERS[name]
     files = {"annotations": place(build_info["anno_dir"]), builder.folder: place(build_info["image_dir"])}
@@ -90,7 +90,7 @@ def questions(name: str, path: str | None, builder: Builder, release: str, notes
         form = {"form": release} if release != "ullava" else {}
         return {"phrases": str(Path(path)), **form}
     if path and Path(path).name not in BUILT_IN:
-        notes.faults.append(f"dataset.{name}.build_info: template_root: {path}: no such file")
+        notes.refuse(f"dataset.{name}.build_info: template_root: {path}: no such file")
         return {}
     if path:
         notes.say(f"template_root {path} is not there; the release's own questions are built in (phrases: {release})")

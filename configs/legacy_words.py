@@ -83,6 +83,10 @@ class Notes:
     faults: list[str] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
 
+    def refuse(self, *faults: str) -> None:
+        """Adds what keeps the file from being read."""
+        self.faults.extend(faults)
+
     def say(self, text: str) -> None:
         """Adds a comment, once."""
         if (line := f"# {text}") not in self.comments:

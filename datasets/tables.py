@@ -32,7 +32,9 @@ ENCODER = json.JSONEncoder(ensure_ascii=False)  # `json.dumps` would build one f
 class Facts(dict):
     """What a record states; a missing key says which record it is missing from."""
 
-    where: str
+    def __init__(self, facts: Mapping[str, Any], *, where: str):
+        super().__init__(facts)
+        self.where = where
 
     def __missing__(self, key: str):
         raise ValueError(f"{self.where}: the record has no key {key!r}; {nearest(key, self)}")
@@ -74,8 +76,7 @@ class Table(Sequence[TableRow]):
 
     def __getitem__(self, index: int) -> TableRow:
         identity = self._id[int(index)].as_py()
-        facts = Facts(json.loads(self._facts[int(index)].as_py()))
-        facts.where = f"{self.where}: {identity}"
+        facts = Facts(json.loads(self._facts[int(index)].as_py()), where=f"{self.where}: {identity}")
         return TableRow(identity, self._picture[int(index)].as_py(), facts)
 
 

@@ -26,7 +26,7 @@ from ullava.datasets.structures import Dialogue
 from ullava.models.answering import Answerer, open_answerer
 from ullava.models.asking import Pictures, Reply, Turns, dialogues, reply
 from ullava.models.auto_config import UllavaConfig
-from ullava.models.batching.pixels import batch_of_pixels
+from ullava.models.backbones.tower_batch import batch_of_pixels
 from ullava.models.convert.whole import write_whole
 
 PRECISIONS = {"auto": "fp32", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}  # transformers' name -> ours

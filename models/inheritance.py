@@ -46,8 +46,9 @@ def take_over(model: Ullava, parent: Card, *, weightless: bool = False) -> None:
     """Puts what a parent run has learned into a network; into a weightless one only the places for it."""
     if parent.config.lora:
         add_lora(model.backbone.lora_scope, parent.config.lora)
+    inherited: frozenset[str] = frozenset()
     if not weightless:
-        checkpoints.load_learned(model, parent)
+        inherited = checkpoints.load_learned(model, parent)
     elif (parent.folder / checkpoints.LEARNED).is_file():
         checkpoints.check_learned(model, parent)
-    model.trained = parent.trained
+    model.descend(parent.trained, inherited)

@@ -1,6 +1,6 @@
 """A backbone and its heads: one path for training, given answers and generated ones."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,10 @@ class Ullava(nn.Module):
         self.trained: tuple[Mapping[str, Any], ...] = ()
         self.inherited: frozenset[str] = frozenset()
 
+    def descend(self, trained: Sequence[Mapping[str, Any]], inherited: Iterable[str] = ()) -> None:
+        """Notes whose weights these are: a line per stage that taught them, and the names of those a parent holds."""
+        self.trained, self.inherited = tuple(trained), frozenset(inherited)
+
     @property
     def backbone(self) -> Backbone:
         """What reads and speaks."""
@@ -98,7 +102,7 @@ class Ullava(nn.Module):
     def let_learn(self, part: str) -> None:
         """Registers a tower that learns: from now on it has gradients, is saved, and runs on every rank."""
         tower = self.towers[part]
-        tower.learns = True
+        tower.let_learn()
         setattr(self, REGISTERED[part], tower.module)
 
     def named_weights(self) -> Iterator[tuple[str, Tensor]]:

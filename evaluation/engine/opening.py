@@ -105,7 +105,7 @@ def open_row(
     reader = attempts.make(open_reader, row, own)
     protocol = attempts.make(open_protocol, row, getattr(reader, "names", None)) if reader else None
     if task and heads is not None:
-        attempts.errors += [ValueError(fault) for fault in head_faults(row, task, heads)]
+        attempts.note(head_faults(row, task, heads))
     attempts.finish()
     assert task and metrics and source and reader is not None and protocol  # else `finish` had raised
     if not asks:
@@ -163,6 +163,10 @@ class Attempts:
                 raise
             self.errors.append(error)
             return None
+
+    def note(self, faults: Iterable[str]) -> None:
+        """Adds faults that were found otherwise."""
+        self.errors += [ValueError(fault) for fault in faults]
 
     def finish(self) -> None:
         """Raises what went wrong: one error as it is, several as one ValueError with their lines."""

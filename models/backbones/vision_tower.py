@@ -73,6 +73,14 @@ class Tower:
         self.mean, self.std = torch.tensor(mean) * 255, torch.tensor(std) * 255
         self.learns, self.cache = False, FeatureCache()
 
+    def let_learn(self) -> None:
+        """From now on it runs with gradients and without a cache."""
+        self.learns = True
+
+    def remember(self, capacity: int | None) -> None:
+        """Keeps the features of so many pictures; None: of all, 0: of none."""
+        self.cache = FeatureCache(capacity)
+
     def normalise(self, pixels: Tensor) -> Tensor:
         """(N, S, S, 3) uint8 -> (N, 3, S, S) in the network's precision, on its device."""
         parameter = next(self.module.parameters())

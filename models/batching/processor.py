@@ -6,6 +6,7 @@ it was written, never from counting tokens again. No task and no dataset is know
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -64,6 +65,12 @@ class Processor:
     def view(self) -> View:
         """How a picture lies in the square that the backbone sees."""
         return self.layout.view
+
+    def with_length(self, max_length: int) -> "Processor":
+        """The same processor with another bound on a row's tokens."""
+        other = copy(self)
+        other.max_length = max_length
+        return other
 
     def __call__(self, dialogue: Dialogue, *, answered: bool = True) -> Example:
         """Writes one row; with `answered` false the last answer is left to the model, and no target is drawn.

@@ -116,8 +116,11 @@ def read(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path}: cannot be read ({error}); copy it again, or take an older checkpoint") from error
 
 
-def load_learned(model: nn.Module, card: Card) -> None:
+def load_learned(model: nn.Module, card: Card) -> frozenset[str]:
     """Puts a folder's weights into a network that has at least the same parts; nothing is loaded half.
+
+    Returns:
+        Names of the weights that lie in that folder, whether they learn here or stay frozen.
 
     Raises:
         ValueError: a weight is unknown, missing, or of another shape; lists them.
@@ -132,7 +135,7 @@ def load_learned(model: nn.Module, card: Card) -> None:
             if parameters[name].dtype != tensor.dtype:
                 parameters[name].data = parameters[name].data.to(tensor.dtype)
             fill(parameters[name], tensor)
-    model.inherited = frozenset(name for name in tensors if not own(name) and ".lora_" not in name)
+    return frozenset(name for name in tensors if not own(name) and ".lora_" not in name)
 
 
 def check_learned(model: nn.Module, card: Card) -> None:

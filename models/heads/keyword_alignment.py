@@ -35,6 +35,10 @@ class KeywordAlignment(nn.Module):
         super().__init__()
         self.words, self.way = nn.Linear(width, channels), way
 
+    def bind_embeddings(self, words: nn.Embedding) -> None:
+        """Takes note of what the language model reads words by."""
+        self.table = (words,)
+
     def forward(self, keys: Tensor, words: Words) -> Tensor:
         """One number for each promise that has words, (M,).
 

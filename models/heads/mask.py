@@ -116,7 +116,7 @@ class MaskHead(Head):
     def bind_embeddings(self, words: nn.Embedding) -> None:
         """Shows the keyword's loss the words."""
         if self.fusion is not None and self.fusion.alignment is not None:
-            self.fusion.alignment.table = (words,)
+            self.fusion.alignment.bind_embeddings(words)
 
     def forward(self, states: Tensor, batch: Batch, *further: Any) -> MaskLogits:
         """Logits for each [SEG] state; with fusion, the [KEY] states come behind."""

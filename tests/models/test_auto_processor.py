@@ -8,8 +8,8 @@ from transformers import AutoProcessor, ProcessorMixin
 
 import ullava.auto  # noqa: F401, registers
 from ullava.models.auto_processor import UllavaProcessor
+from ullava.models.backbones.tower_batch import batch_of_pixels
 from ullava.models.batching.collator import Collator
-from ullava.models.batching.pixels import batch_of_pixels
 
 QUESTION = "Can you segment the red circle?"
 
@@ -116,4 +116,5 @@ def test_every_patch_gets_the_features_of_its_place(processor, model, world):
     assert torch.equal(batch.pictures.rows, expected.pictures.rows)
     assert torch.equal(batch.pictures.columns, expected.pictures.columns)
     with torch.no_grad():
-        torch.testing.assert_close(model.network.embed(batch), model.network.embed(expected))
+        backbone = model.network.backbone
+        torch.testing.assert_close(backbone.encode(batch).embeds, backbone.encode(expected).embeds)

@@ -6,7 +6,6 @@ becomes the row that the model would get, so that its length is known.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,9 +103,7 @@ class Inspector:
             dialogue = self.dialogue(sample, number)
             if self.processor is None:
                 return None, []
-            whole = copy(self.processor)
-            whole.max_length = ENDLESS
-            row = whole(dialogue)
+            row = self.processor.with_length(ENDLESS)(dialogue)
         except WRONG as error:
             return None, [("task", str(error))]
         if len(row.input_ids) > self.processor.max_length:

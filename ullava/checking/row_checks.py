@@ -127,9 +127,9 @@ def open_data(row: DataRow, own: Mapping[str, Any], heads: Collection[str] | Non
     task = attempts.make(TASKS.build, row.task, row.options)
     reader = attempts.make(open_dataset, row.dataset, row.task, own, row.exclude)
     if reader is not None and not len(reader):
-        attempts.errors.append(ValueError(f"{row.dataset} has no records"))
+        attempts.note([f"{row.dataset} has no records"])
     if task and heads is not None:
-        attempts.errors += [ValueError(fault) for fault in token_faults(task, heads)]
+        attempts.note(token_faults(task, heads))
     attempts.finish()
     assert task and reader is not None  # else `finish` had raised
     return task, reader

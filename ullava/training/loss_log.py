@@ -14,6 +14,10 @@ class LossLog:
         self.sums: dict[str, Tensor] = {}
         self.since = 0  # the step of the last line
 
+    def begin(self, step: int) -> None:
+        """The log's last line is that of `step`."""
+        self.since = step
+
     def add(self, parts: Mapping[str, Tensor]) -> None:
         """Adds one batch's terms, on the device."""
         for name, part in parts.items():

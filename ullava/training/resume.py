@@ -78,7 +78,7 @@ class ResumableTrainer(Trainer):
 
     def recall(self) -> None:
         """Takes up the sums since the log's last line."""
-        self.terms.since = self.state.global_step
+        self.terms.begin(self.state.global_step)
         if self.resumed and (self.resumed / self.running).is_file():
             with saving.readable(self.resumed):
                 kept = torch.load(self.resumed / self.running, map_location="cpu", weights_only=True)

@@ -69,6 +69,10 @@ class LossWatch:
         """A step begins."""
         self.fed, self.parts, self.at = [Fed.of(batch) for batch in batches], [], -1
 
+    def go_on(self) -> None:
+        """The next batch is computed from here on."""
+        self.at += 1
+
     def judge(self, norm: float | Tensor | None, *, step: int, folder: Path, scaled: bool) -> None:
         """Stops the run before an update that is no number.
 

@@ -103,7 +103,7 @@ def choose(assembled: Assembled, config: RunConfig) -> tuple[list[dict], list[Le
     if config.training.gradient_checkpointing:
         model.llm.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     for tower in model.towers.values():
-        tower.cache.capacity = None if config.training.cache_features else 0
+        tower.remember(None if config.training.cache_features else 0)
     return groups, table
 
 

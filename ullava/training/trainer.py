@@ -118,7 +118,7 @@ class StageTrainer(ResumableTrainer):
 
     def compute_loss(self, model, inputs: Batch, return_outputs=False, num_items_in_batch: Mapping | None = None):
         """The weighted total; gradients are averaged over ranks, and `num_items_in_batch` counts all of them."""
-        self.watch.at += 1
+        self.watch.go_on()
         with self.autocast():
             losses = model(inputs, num_items_in_batch)
         parts = {name: part.detach() for name, part in losses.parts.items()}

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ullava.configs.tokens import IMAGE, VIDEO
+from ullava.models.backbones.tower_layout import TowerLayout
 from ullava.models.batching.batch import Batch, Media
 from ullava.models.batching.collator import numbers
 from ullava.models.batching.processor import Processor
@@ -27,10 +28,14 @@ def batch_of_pixels(
         attention_mask: (B, L); None: every id counts.
 
     Raises:
-        ValueError: pixels of another shape or type, or another number of patch tokens than they need.
+        ValueError: a backbone without a vision tower, pixels of another shape or type, or another number of patch
+            tokens than they need.
     """
-    side, device = processor.view.side, input_ids.device
-    shapes = {"pixel_values": (side, side, 3), "pixel_values_videos": (processor.frames, side, side, 3)}
+    layout, device = processor.layout, input_ids.device
+    if not isinstance(layout, TowerLayout):
+        raise ValueError(f"pixel_values: expected the layout of a vision tower, found {type(layout).__name__}")
+    side = layout.view.side
+    shapes = {"pixel_values": (side, side, 3), "pixel_values_videos": (layout.frames, side, side, 3)}
     for (name, shape), pixels in zip(shapes.items(), (pictures, videos), strict=True):
         if pixels is not None and (pixels.shape[1:] != shape or pixels.dtype != torch.uint8):
             raise ValueError(f"{name}: expected (N, {str(shape)[1:]} uint8, found {tuple(pixels.shape)} {pixels.dtype}")
@@ -42,8 +47,8 @@ def batch_of_pixels(
         target_rows=none,
         target_columns=none,
         target_ids=none,
-        pictures=placed(processor, input_ids, IMAGE, pictures, processor.patches),
-        videos=placed(processor, input_ids, VIDEO, videos, processor.patches + processor.frames),
+        pictures=placed(processor, input_ids, IMAGE, pictures, layout.patches),
+        videos=placed(processor, input_ids, VIDEO, videos, layout.patches + layout.frames),
         frames=None,
         frame_sizes=(),
         frame_keys=(),
@@ -66,4 +71,4 @@ def placed(processor: Processor, input_ids: Tensor, kind: str, pixels: Tensor | 
         return None
     # Features are kept by the name of a picture; here that is what it shows.
     keys = tuple(sha256(medium.cpu().contiguous().numpy().tobytes()).hexdigest() for medium in pixels)
-    return Media(pixels.to(input_ids.device), rows[::tokens], columns[::tokens], keys)
+    return Media({"pixels": pixels.to(input_ids.device)}, rows[::tokens], columns[::tokens], keys)
