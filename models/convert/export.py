@@ -17,6 +17,7 @@ from ullava.models.convert.kinds import STAGE_ONE, Kind, kind_of
 from ullava.models.folders.checkpoints import LEARNED, read
 from ullava.models.folders.manifest import Card, known, read_card, vision_of
 from ullava.models.folders.trust import NEVER
+from ullava.models.heads.mask import chosen
 from ullava.models.segmenters import sam_weights as sam
 from ullava.models.segmenters.sam import open_sam
 from ullava.models.text.tokenization import open_tokenizer
@@ -43,7 +44,7 @@ def export_sam(source: str | Path, destination: str | Path) -> Path:
     card = read_card(source) if Path(source).is_dir() else None
     if card and "mask" not in card.config.heads:
         raise ValueError(f"{source}: has no mask head, and so no SAM")
-    whole = open_sam(card.config.heads["mask"]["sam"] if card else str(source), from_scratch=False, dtype=torch.float32)
+    whole = open_sam(sam_of(card) if card else str(source), from_scratch=False, dtype=torch.float32)
     tensors = under("sam.", whole[0].state_dict())
     if card:
         tensors |= {name: tensor for name, tensor in taught(card).items() if name.startswith("sam.")}
@@ -98,6 +99,19 @@ def taught(card: Card) -> dict[str, Tensor]:
     return found
 
 
+def sam_of(card: Card) -> str:
+    """The folder or file of the SAM that a card's mask head stands on.
+
+    Raises:
+        ValueError: it stands on another segmenter, which the published program does not know.
+    """
+    options = card.config.heads["mask"]
+    segmenter, place = chosen(options.get("segmenter", "sam"), options.get("weights"), options.get("sam"))
+    if segmenter != "sam":
+        raise ValueError(f"{card.folder}: its masks come from the segmenter {segmenter!r}; only a SAM can be exported")
+    return place
+
+
 def gathered(card: Card) -> dict[str, Tensor]:
     """Every weight of a merged folder, by the names of `kinds.py`."""
     llm, eyes = open_weights(card.config.llm), open_weights(vision_of(card.config).tower)
@@ -105,7 +119,7 @@ def gathered(card: Card) -> dict[str, Tensor]:
     found = under("llm.", llm) | under("vision.vision_model.", bare)
     found.pop("vision.vision_model.embeddings.position_ids", None)
     if "mask" in card.config.heads:
-        whole, _ = open_sam(card.config.heads["mask"]["sam"], from_scratch=False, dtype=torch.float32)
+        whole, _ = open_sam(sam_of(card), from_scratch=False, dtype=torch.float32)
         found |= under("sam.", whole.state_dict())
     return found | taught(card)
 
@@ -159,7 +173,7 @@ def config_of(card: Card, kind: Kind) -> dict[str, Any]:
     }  # fmt: skip
     if not kind.heads:
         return core
-    width = AutoConfig.from_pretrained(card.config.heads["mask"]["sam"], **NEVER).mask_decoder_config.hidden_size
+    width = AutoConfig.from_pretrained(sam_of(card), **NEVER).mask_decoder_config.hidden_size
     spelt = card.config.tokens
     owners = {"seg_token_idx": id_of(spelt.get("SEG", SEG)), "loc_token_idx": id_of(spelt.get("LOC", LOC))}
     return {

@@ -88,11 +88,12 @@ def test_a_run_trains_on_the_file_itself(recipe, file, world, tmp_path):
     assert torch.equal(again.model(Collator(0, ["[SEG]"])(rows)).total, losses.total)
 
 
-def test_what_a_run_taught_its_sam_is_exported(recipe, zoo, tmp_path):
+@pytest.mark.parametrize("option", ["sam", "weights"])
+def test_what_a_run_taught_its_sam_is_exported(recipe, zoo, tmp_path, option):
     from ullava.models.assembly import assemble
     from ullava.models.folders.checkpoints import save
 
-    assembled = assemble(recipe())
+    assembled = assemble(recipe(heads={"mask": {option: str(zoo / "sam")}}))
     decoder = assembled.model.heads["mask"].mask_decoder
     with torch.no_grad():
         decoder.iou_token.weight.add_(1)
