@@ -1,5 +1,6 @@
 """Says what memory a stage would take on GPUs that need not be here, and which keys to change if they are too small."""
 
+import json
 from collections.abc import Iterator
 from itertools import product
 
@@ -81,5 +82,10 @@ def advice(model: Ullava, config: RunConfig, cluster, promises: int) -> str:
     changed = min(fitting, key=lambda change: change[:2])[2]
     if "batch_size" in changed:
         changed["accumulate"] = how.accumulate * -(-how.batch_size // changed["batch_size"])
-    keys_and_values = " ".join(f"training.{name}={str(value).lower()}" for name, value in changed.items())
+    keys_and_values = " ".join(f"training.{name}={yaml_scalar(value)}" for name, value in changed.items())
     return f"as it is: {now:.1f} of {cluster.gigabytes:g} GiB, too much; change {keys_and_values}"
+
+
+def yaml_scalar(value: str | int | bool | None) -> str:
+    """Writes a value of the advice as a YAML reads it: null, true, false, a number, or a bare word."""
+    return value if isinstance(value, str) else json.dumps(value)

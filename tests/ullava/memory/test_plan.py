@@ -7,7 +7,7 @@ from ullava.configs.load import CONFIGS, ConfigError, load
 from ullava.configs.schema import RunConfig
 from ullava.configs.yaml12 import read_yaml
 from ullava.memory.memory import Cluster, estimate_memory, outline, total, weigh
-from ullava.memory.plan import plan, with_way
+from ullava.memory.plan import advice, plan, with_way
 
 LORA = CONFIGS / "train" / "ullava_stage2_lora.yaml"
 
@@ -71,6 +71,26 @@ def test_advice_makes_it_fit_with_the_same_batch(gpus, size):
     assert changed.training.batch_size * changed.training.accumulate == 32
     *_, said = plan(changed, gpus, size=size)
     assert "fits" in said
+
+
+@pytest.mark.parametrize(
+    ("own", "change"),
+    [
+        # One GPU has nobody to share with: ZeRO-2 only adds its own copy of what learns.
+        ([], "training.deepspeed=null"),
+        (["training.deepspeed=null", "training.gradient_checkpointing=false"], "training.gradient_checkpointing=true"),
+        (["training.deepspeed=null", "training.batch_size=2"], "training.batch_size=1 training.accumulate=2"),
+        (["training.deepspeed=null"], "training.deepspeed=zero2_offload"),
+    ],
+)
+def test_advice_writes_values_as_a_yaml_reads_them(seven, own, change):
+    """Each change is the only one of a key that helps, on a GPU that has just the memory it leads to."""
+    network, _ = seven
+    config = load(LORA, RunConfig, ["training.batch_size=1", "training.accumulate=1", *own])
+    fitting = load(LORA, RunConfig, ["training.batch_size=1", "training.accumulate=1", *own, *change.split()])
+    least = total(estimate_memory(network, fitting, Cluster(1, 80), 3))
+    said = advice(network, config, Cluster(1, least), 3)
+    assert said.partition("; change ")[2] == change
 
 
 def test_the_command_says_what_is_missing_and_what_is_wrong(seven, capsys):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ullava.datasets import boxes, images, masks
+from ullava.datasets.formats.mask_pictures import brightness
 from ullava.datasets.readers.files import by_stem
 from ullava.preparing.own_data.pages import Instance, Page, Split
 
@@ -72,7 +73,7 @@ def foreground(path: Path) -> np.ndarray:
     Raises:
         ValueError: it holds more values than two of a mask, such as the ids of a label map.
     """
-    values = masks.brightness(path)
+    values = brightness(path)
     brightest = int(values.max())
     if 1 < brightest < HALF:
         raise ValueError(
