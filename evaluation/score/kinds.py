@@ -26,14 +26,14 @@ class Case:
     Attributes:
         picture: what the bootstrap draws.
         prediction: None where none was handed in: it counts as empty.
-        said: whether the model says that there is no target; None where nobody wrote it down.
+        says_no_target: whether the model says that there is no target; None where nobody wrote it down.
     """
 
     id: str
     picture: str
     prediction: Any
     truth: Any
-    said: bool | None = None
+    says_no_target: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +135,15 @@ def files_of(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in endings or path.name.startswith("."):
             continue
         name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in found:
-            raise ValueError(f"{folder}: {found[name].name} and {path.name} have one name; keep one of them")
-        found[name] = path
-    return found
+        if name in paths:
+            raise ValueError(f"{folder}: {paths[name].name} and {path.name} have one name; keep one of them")
+        paths[name] = path
+    return paths
 
 
 def shown(names: Iterable[str], limit: int = 3) -> str:

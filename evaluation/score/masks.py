@@ -91,11 +91,13 @@ class Masks(Kind):
         return {"mask": [pair], "union": [pair]}
 
     def records(self, case: Case, metrics: Sequence[Metric]) -> dict[str, tuple[Record, ...]]:
-        if case.said is None or not self.options.generalised:
+        if case.says_no_target is None or not self.options.generalised:
             return super().records(case, metrics)
         (pair,) = self.pairs(case)["mask"]
         return {
-            metric.name: (metric.measure(pair.prediction, pair.truth, ignored=pair.ignored, said=case.said),)
+            metric.name: (
+                metric.measure(pair.prediction, pair.truth, ignored=pair.ignored, says_no_target=case.says_no_target),
+            )
             for metric in metrics
         }
 

@@ -111,10 +111,10 @@ class Aligner:
         texts = (" ".join(text.replace("|||", "").split()) for text in (*references, candidate))
         self.process.stdin.write(" ||| ".join(("SCORE", *texts)) + "\n")
         self.process.stdin.flush()
-        found = [float(number) for number in self.process.stdout.readline().split()]
-        if len(found) != NUMBERS:
+        statistics = [float(number) for number in self.process.stdout.readline().split()]
+        if len(statistics) != NUMBERS:
             raise OSError(f"meteor: {program()} stopped (exit status {self.process.poll()}); has Java 2 GB?")
-        return found
+        return statistics
 
 
 def is_there() -> bool:
