@@ -18,7 +18,7 @@ class Boxes(Kind):
     def suites(self):
         gt, pred = self.options.gt, self.options.pred
         pairs, extra = match(read_boxes(gt, "gt"), read_boxes(pred, "pred"), self.options)
-        cases = [Case(name, picture, said, truth) for name, (truth, picture), said in pairs]
+        cases = [Case(name, picture, box, truth) for name, (truth, picture), box in pairs]
         for case in cases:
             if case.truth is None:
                 raise ValueError(f"{gt}: {case.id}: expected a true box, found none")
