@@ -36,5 +36,5 @@ class Naming(Additive):
 
 
 def spaced(text: str) -> str:
-    """Its words in lower case, a space around each."""
+    """Returns the words of a text in lower case, with a space around each."""
     return f" {' '.join(WORD.findall(text.lower()))} "

@@ -40,7 +40,7 @@ class Comparison:
 
 
 def compare(runs: Sequence[Path]) -> list[Comparison]:
-    """Every score that all runs have, row by row in the first one's order.
+    """Compares every score that all runs have, row by row in the first run's order.
 
     Args:
         runs: folders with predictions.jsonl, or such files.
@@ -65,7 +65,7 @@ def compare(runs: Sequence[Path]) -> list[Comparison]:
 
 
 def open_run(run: Path) -> tuple[Predictions, dict[Key, Suite]]:
-    """The rows of a run, and who reads their lines; of rows alike the first."""
+    """Opens a run: the reader of its lines, and its rows by their keys; of rows with one key the first."""
     path = run / "predictions.jsonl" if run.is_dir() else run
     kind = Predictions(argparse.Namespace(pred=path, gt=None))
     suites: dict[Key, Suite] = {}
@@ -75,7 +75,7 @@ def open_run(run: Path) -> tuple[Predictions, dict[Key, Suite]]:
 
 
 def compare_row(row: Key, runs: Sequence[tuple[Predictions, Suite]]) -> list[Comparison]:
-    """Every score of one row."""
+    """Compares every score of one row."""
     answered = [{case.id: case for case in suite.cases} for _, suite in runs]
     common = [name for name in answered[0] if all(name in cases for cases in answered)]
     if not common:
@@ -97,7 +97,7 @@ def compare_row(row: Key, runs: Sequence[tuple[Predictions, Suite]]) -> list[Com
 def compare_metric(
     metric: Metric, records: Sequence[Sequence[tuple[Record, ...]]], *, row: Key, pictures: Sequence[str]
 ) -> list[Comparison]:
-    """Every score of one metric.
+    """Compares every score of one metric.
 
     Args:
         records: by run and question.
@@ -126,7 +126,7 @@ def compare_metric(
 
 
 def table(comparisons: Sequence[Comparison], runs: Sequence[str]) -> str:
-    """One line a score: the first run's value, then each other's with its difference, * where it is no chance.
+    """Writes a line per score: the first run's value, then each other run's and its difference, * if significant.
 
     Args:
         runs: their names.
@@ -151,7 +151,7 @@ def table(comparisons: Sequence[Comparison], runs: Sequence[str]) -> str:
 
 
 def to_json(comparisons: Sequence[Comparison], runs: Sequence[Path]) -> dict[str, Any]:
-    """The comparisons as JSON holds them."""
+    """Returns the comparisons as a tree of plain JSON values."""
 
     def numbers(pairs: Sequence[tuple[float, ...]]) -> list[list[float | None]]:
         return [[None if math.isnan(number) else float(number) for number in pair] for pair in pairs]

@@ -74,7 +74,7 @@ class Predictions(Kind):
         return {metric.name: records[metric.name] for metric in metrics}
 
     def soft(self, case: Case) -> list[np.ndarray | None]:
-        """The predicted masks as probabilities, from the pictures beside the file."""
+        """Reads the predicted masks as probabilities from the pictures beside the file."""
         truths = case.truth["truth"]["masks"]
         if case.prediction is None:
             return [None] * len(truths)
@@ -84,7 +84,7 @@ class Predictions(Kind):
 
 
 def suite(lines: Sequence[Line], pairs: Iterable[tuple[str, Line, Line | None]], extra: Sequence[str] = ()) -> Suite:
-    """The suite of a row's lines."""
+    """Makes the suite of a row from its lines."""
     cases = [Case(name, truth["truth"].get("picture", name), prediction, truth) for name, truth, prediction in pairs]
     first = lines[0]
     head = dict(zip(ROW, key(first), strict=True))
@@ -92,7 +92,7 @@ def suite(lines: Sequence[Line], pairs: Iterable[tuple[str, Line, Line | None]],
 
 
 def metrics_of(line: Line) -> list[Metric]:
-    """What scored a line (METEOR only where it is); else what its task is scored by and the line holds."""
+    """Returns the metrics that scored a line (METEOR only if installed), else those of its task that it can feed."""
     if "scored_by" in line["truth"]:
         names = [name for name in line["truth"]["scored_by"] if name != "meteor" or meteor.is_there()]
         by_name = TASKS[line["task"]].by_name
@@ -109,7 +109,7 @@ def metrics_of(line: Line) -> list[Metric]:
 
 
 def rows_of(path: Path) -> list[list[Line]]:
-    """The lines of a file, cut into rows: lines that follow each other and share a head, no question twice."""
+    """Cuts a file into rows: consecutive lines with the same head, in which no question stands twice."""
     rows: list[list[Line]] = []
     seen: set[str] = set()
     for line in checked(path):
@@ -122,7 +122,7 @@ def rows_of(path: Path) -> list[list[Line]]:
 
 
 def checked(path: Path) -> Iterator[Line]:
-    """The lines, if they hold what is needed.
+    """Yields the lines of a file, after checking that they hold what is needed.
 
     Raises:
         FileNotFoundError: no such file.
@@ -137,7 +137,7 @@ def checked(path: Path) -> Iterator[Line]:
 
 
 def numbered(rows: Sequence[list[Line]]) -> dict[tuple, list[Line]]:
-    """The rows by what their lines share, by what scored them, and by their number among the rows alike."""
+    """Indexes rows by what their lines share, the metrics that scored them, and their number among equal ones."""
     numbered_rows: dict[tuple, list[Line]] = {}
     alike: Counter = Counter()
     for lines in rows:
@@ -148,13 +148,13 @@ def numbered(rows: Sequence[list[Line]]) -> dict[tuple, list[Line]]:
 
 
 def key(line: Line) -> tuple:
-    """What the lines of one row share."""
+    """Returns what the lines of one row share, in the order of `ROW`."""
     predicted = line["predicted"]
     return line["dataset"], line["task"], line["answers"], predicted.get("protocol"), predicted.get("source")
 
 
 def union_of(predicted: Line, truth: Line, ignored: np.ndarray | None) -> Pair:
-    """All masks of an answer as one, against all that is meant: as its line has it, or else of the line's masks."""
+    """Pairs the union of an answer's masks with that of the true ones: the line's own unions, or else its masks'."""
     if "union" in truth:
         return Pair(draw(predicted.get("union")), draw(truth["union"]), None, ignored)
     masks = padded(predicted.get("masks"), truth["masks"]), truth["masks"]
@@ -163,15 +163,15 @@ def union_of(predicted: Line, truth: Line, ignored: np.ndarray | None) -> Pair:
 
 
 def padded(items: Sequence | None, like: Sequence) -> list:
-    """`items`, as long as `like`: None for what is missing."""
+    """Cuts `items` to the length of `like`, or fills them up with None."""
     return [*(items or ()), *[None] * len(like)][: len(like)]
 
 
 def draw(packed: Mapping[str, Any] | None) -> np.ndarray | None:
-    """A mask from its run-lengths."""
+    """Decodes a mask from its run-lengths."""
     return None if packed is None else decode(packed)
 
 
 def as_texts(text: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The references of a line, however many there are."""
+    """Returns the references of a line as a tuple, whether it holds none, one or several."""
     return () if text is None else (text,) if isinstance(text, str) else tuple(text)

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def score(kind: Kind) -> Results:
-    """What results.json holds, a row per suite; each row also lists what was missing, and what was too much."""
+    """Scores suites as results.json holds them, a row each, with missing predictions and those without a truth."""
     began, options = time.perf_counter(), kind.options
     suites, measured = kind.suites(), {}
     for suite in suites:
@@ -87,7 +87,7 @@ def write_each(suites: Sequence[Suite], measured: Mapping[int, Records], path: P
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The command line."""
+    """Parses the command line."""
     parser = Parser(prog="ullava score", description="Scores files without a model.")
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     for name, kind in FILE_KINDS.items():

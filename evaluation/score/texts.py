@@ -14,7 +14,7 @@ from ullava.evaluation.score.lists import field_of, read_json
 
 
 class Texts(Kind):
-    """One text for each picture or question, held against what people wrote."""
+    """One text for each picture or question, compared with what people wrote."""
 
     def pairs(self, case):
         return {"text": [Pair(case.prediction, case.truth)]}
@@ -68,7 +68,7 @@ class AnswerFiles(Texts):
 
 
 def entries(path: Path, key: str | None = None) -> Iterable[Mapping[str, Any]]:
-    """The list in a JSON file, or under `key` of the object there.
+    """Reads the list in a JSON file, or under `key` of the object there.
 
     Raises:
         ValueError: it is no list of objects.
@@ -81,10 +81,10 @@ def entries(path: Path, key: str | None = None) -> Iterable[Mapping[str, Any]]:
 
 
 def texts_by(objects: Iterable[Mapping[str, Any]], key: str, text: str, path: Path) -> dict[str, str]:
-    """id -> what was said.
+    """Indexes the texts of a results file: id -> text.
 
     Raises:
-        ValueError: an id stands twice, or what was said is no text.
+        ValueError: an id stands twice, or its value is no text.
     """
     texts: dict[str, str] = {}
     for entry in objects:

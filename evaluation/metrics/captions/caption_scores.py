@@ -71,7 +71,7 @@ def ngrams(text: str) -> NGrams:
 
 
 def bleu_counts(candidate: NGrams, references: Sequence[NGrams]) -> list[int]:
-    """Words said, words of the reference closest in length (the shorter of two), k-grams found, k-grams said."""
+    """Counts words of the candidate and of the reference closest in length, matched k-grams, k-grams (k = 1..4)."""
     totals = [counts.total() for counts in candidate]
     closest = min((abs(reference[0].total() - totals[0]), reference[0].total()) for reference in references)[1]
     matched = []
@@ -90,7 +90,7 @@ def bleu(sums: np.ndarray) -> list[np.ndarray]:
 
 
 def rouge_l(candidate: str, references: Sequence[str]) -> float:
-    """F of the longest common subsequences; an empty text is one empty word, as in the reference."""
+    """ROUGE-L: F of the longest common subsequences; an empty text is one empty word, as in the published program."""
     words, others = candidate.split(" "), [reference.split(" ") for reference in references]
     common = [longest_common(words, other) for other in others]
     precision = max(common) / len(words)
@@ -122,7 +122,7 @@ class Rarity(dict):
 
 
 def rarity(pictures: Sequence[Sequence[NGrams]]) -> Rarity:
-    """Weights from the references of all pictures."""
+    """Computes the idf weights of n-grams from the references of all pictures."""
     documents: Counter = Counter()
     for references in pictures:
         documents.update({gram for reference in references for counts in reference for gram in counts})
@@ -151,10 +151,10 @@ def vectors(grams: NGrams, weight: Rarity) -> tuple[list[dict[tuple[str, ...], f
 
 
 def norm(values: Iterable[float]) -> float:
-    """Euclidean."""
+    """Euclidean norm."""
     return math.sqrt(sum(value * value for value in values))
 
 
 def clipped(candidate: Mapping[tuple[str, ...], float], reference: Mapping[tuple[str, ...], float]) -> float:
-    """min(candidate, reference) . reference: repeating a word brings nothing."""
+    """Dot product min(candidate, reference) . reference, clipped so that repeating a word gains nothing."""
     return sum(min(candidate[gram], reference[gram]) * reference[gram] for gram in candidate.keys() & reference.keys())

@@ -118,12 +118,12 @@ class Aligner:
 
 
 def is_there() -> bool:
-    """Whether METEOR can be had."""
+    """Whether METEOR's program and Java are installed."""
     return shutil.which("java") is not None and program() is not None
 
 
 def program() -> Path | None:
-    """The jar."""
+    """Path of METEOR's jar file."""
     named = os.environ.get("ULLAVA_METEOR")
     package = find_spec("pycocoevalcap")
     folders = [Path(place, "meteor", JAR) for place in (package.submodule_search_locations or ())] if package else []
