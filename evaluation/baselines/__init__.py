@@ -1,4 +1,4 @@
-"""What is reached without looking. Importing this package registers every baseline."""
+"""Baselines that never see a picture. Importing this package registers every baseline."""
 
 from ullava.configs.registry import import_modules
 

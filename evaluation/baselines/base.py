@@ -47,7 +47,7 @@ class Baseline(ABC):
         """
 
     def suits(self, questions: Sequence[Question]) -> bool:
-        """Whether it means anything for these questions."""
+        """Whether the baseline is meaningful for these questions."""
         return True
 
     def learn(self, lessons: Sequence[Question]) -> None:  # noqa: B027, some have nothing to learn
@@ -55,7 +55,7 @@ class Baseline(ABC):
 
     @abstractmethod
     def answer(self, dialogue: Dialogue) -> Answer:
-        """One answer, from the question and the picture's size; what it knows of the truth, its name says."""
+        """Answers from the question and the picture's size; the baseline's name says what else it knows."""
 
     def __call__(self, dialogues: Sequence[Dialogue], *, given: bool) -> list[Answer]:
         return [self.answer(dialogue) for dialogue in dialogues]

@@ -35,7 +35,9 @@ class AllObjects(Baseline):
             self.label_maps()
 
     def suits(self, questions):
-        return self.row.task not in self.alone or all(paths(one.meant.sample) in self.maps for one in questions)
+        return self.row.task not in self.alone or all(
+            paths(question.meant.sample) in self.maps for question in questions
+        )
 
     @cached_property
     def maps(self) -> dict[tuple[Path, ...], Sample]:
@@ -121,7 +123,7 @@ class ConstantBox(Baseline):
 
 
 def paths(sample: Sample) -> tuple[Path, ...]:
-    """The files a sample is about: what its annotations in several formats have in common."""
+    """Paths of a sample's media, by which annotations of it in several formats are matched."""
     return tuple(medium.path for medium in sample.media)
 
 

@@ -1,4 +1,4 @@
-"""What is reached without looking: baselines that every score stands beside.
+"""Opens and scores the baselines that a row reports beside its model's scores.
 
 They answer the questions of a row and are scored by its metrics, as `answers: "given"` under the dataset's name with
 `_trivial` behind it. The strongest one becomes a row of the results; all of them are kept under `run["trivial"]`.
@@ -45,10 +45,10 @@ def baselines_of(task: Task) -> list[type[Baseline]]:
         known = {name for kind in BASELINES.values() for name in kind.tasks}
         raise LookupError(f"task {task.name!r} has no trivial baseline; {nearest(task.name, known)}; {PLUGIN_HINT}")
     unsaid = "box" if "mask" in task.heads else "mask"
-    said = [kind for kind in kinds if kind.reads != unsaid]
-    if not said:
+    suitable = [kind for kind in kinds if kind.reads != unsaid]
+    if not suitable:
         raise LookupError(f"the baselines of task {task.name!r} give masks, which its answers lack; set `says`")
-    return said
+    return suitable
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,6 @@ def evaluate_trivial(trivial: Trivial) -> tuple[ResultRow, dict[str, Any]]:
 
 
 def readable(names: Sequence[str], baseline: type[Baseline]) -> tuple[Metric, ...]:
-    """Those of the metrics that read what the baseline gives."""
+    """Returns the metrics that read what the baseline gives."""
     kinds = ("mask", "union", "names") if baseline.reads == "mask" else (baseline.reads,)
     return tuple(metric for metric in (METRICS[name]() for name in names) if metric.reads in kinds)

@@ -34,7 +34,7 @@ class AnswerCache:
         self.bytes, self.keeps = 0, False
 
     def begin(self, number: int) -> None:
-        """Says which row's questions come next."""
+        """Tells the cache which row's questions come next."""
         before = self.rows[number - 1] if number else None
         after = self.rows[number + 1] if number + 1 < len(self.rows) else None
         if not same_questions(self.rows[number], before):
@@ -42,7 +42,7 @@ class AnswerCache:
         self.keeps = same_questions(self.rows[number], after)
 
     def __call__(self, dialogues: Sequence[Dialogue], *, given: bool) -> list[Answer]:
-        """One answer per dialogue, in order; a batch is asked as a whole, for its company may move an answer's bits."""
+        """Answers dialogues in order; asks for whole batches, since padding may change an answer's bits."""
         if all(dialogue.id in self.kept for dialogue in dialogues):
             return [self.kept[dialogue.id] for dialogue in dialogues]
         answers = self.answerer(dialogues, given=given)
@@ -53,6 +53,6 @@ class AnswerCache:
 
     def keep(self, name: str, answer: Answer) -> None:
         """Keeps an answer while there is room."""
-        size = sum(np.asarray(one).nbytes for found in answer.predictions.values() for one in found)
+        size = sum(np.asarray(array).nbytes for arrays in answer.predictions.values() for array in arrays)
         if self.bytes + size <= BUDGET:
             self.kept[name], self.bytes = answer, self.bytes + size

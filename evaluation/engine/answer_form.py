@@ -30,8 +30,8 @@ class AnswerForm(Additive):
         text, readable = prediction
         if self.by_name:
             text, truth = (words.replace(NEG, SEG) for words in (text, truth))
-        said, promised = (Counter(OWNER_PATTERN.findall(words)) for words in (text, truth))
-        return {"emitted": said == promised, "unparseable": not readable}
+        emitted, promised = (Counter(OWNER_PATTERN.findall(words)) for words in (text, truth))
+        return {"emitted": emitted == promised, "unparseable": not readable}
 
     def sums(self, records, groups, count):
         rows = np.array([(1, r["emitted"], r["unparseable"]) for r in records], np.float64).reshape(-1, 3)

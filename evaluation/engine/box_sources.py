@@ -81,7 +81,7 @@ def open_source(boxes: str | Mapping[str, Any] | None) -> BoxSource:
 
 
 def source_fault(name: str, task: Task) -> str | None:
-    """What keeps a source from answering a task: that its answers never say the source's token."""
+    """Says why a source cannot answer a task: the task's answers never hold the source's token; None if they do."""
     token = BOX_SOURCES[name].token
     if HEAD_OF[token] in task.heads:
         return None
@@ -128,8 +128,8 @@ class MaskFrame(BoxSource):
 
     def __call__(self, question, answer):
         drawn = [np.asarray(mask) > THRESHOLD for mask in answer.predictions.get("mask", ())]
-        found = (boxes_of(mask, self.join, least=self.least, pixels=self.pixels) for mask in drawn)
-        return [boxes[0] if boxes else None for boxes in found]
+        mask_boxes = (boxes_of(mask, self.join, least=self.least, pixels=self.pixels) for mask in drawn)
+        return [boxes[0] if boxes else None for boxes in mask_boxes]
 
 
 @BOX_SOURCES.register("grounding")
@@ -165,7 +165,7 @@ class GroundedBox(BoxSource):
         frames, names = self.frame(question, answer), NAMED.findall(answer.text)
         media, find = question.sample.media, open_prompter(*self.options)
         places = [promise.region.picture for promise in question.promises if promise.token == SEG]
-        found: list[Box | None] = []
+        chosen: list[Box | None] = []
         for number, frame in enumerate(frames):
             medium = media[places[number] if number < len(places) else -1]
             boxes: list[Box] = []
@@ -173,12 +173,12 @@ class GroundedBox(BoxSource):
                 boxes = list(find(medium, names[min(number, len(names) - 1)]))
             if frame:
                 boxes = sorted(boxes, key=lambda box: -iou(box, frame))
-            found.append(boxes[0] if boxes else None)
-        return found
+            chosen.append(boxes[0] if boxes else None)
+        return chosen
 
 
 def check_prompter(weights: str, text: str | None) -> None:
-    """Refuses what is no GroundingDINO, or lacks a file; reads no weights.
+    """Checks that a file or folder is a complete GroundingDINO; reads no weights.
 
     Raises:
         FileNotFoundError, ValueError: see `open_detector`.
@@ -203,7 +203,7 @@ def check_prompter(weights: str, text: str | None) -> None:
 def open_prompter(
     weights: str, text: str | None, threshold: float, text_threshold: float, attention_heads: int | None = None
 ) -> "Prompter":
-    """A detector to be asked; rows that name the same one share it."""
+    """Opens a detector; rows that name the same one share it."""
     from ullava.models.detectors.opening import open_detector  # torch and all: only where a row wants it
     from ullava.models.detectors.prompter import Prompter
 

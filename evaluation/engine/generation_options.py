@@ -39,7 +39,7 @@ def generation_faults(generation: GenerationConfig) -> Iterator[str]:
 
 
 def attempt(generation: GenerationConfig) -> str | None:
-    """What goes wrong when a network of a few numbers generates so; None where nothing does."""
+    """Generates with a tiny random network; returns what goes wrong, None where nothing does."""
     import torch
     from transformers import GenerationConfig as Settings
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -51,10 +51,10 @@ def attempt(generation: GenerationConfig) -> str | None:
         torch.manual_seed(generation.seed)
         llm = LlamaForCausalLM(LlamaConfig(vocab_size=WORDS, **small)).eval()
         llm.generation_config = Settings()
-        told = generation_keywords(generation) | {"max_new_tokens": 2}
+        keywords = generation_keywords(generation) | {"max_new_tokens": 2}
         try:
             result = llm.generate(
-                inputs_embeds=torch.zeros(2, 3, 8), attention_mask=torch.ones(2, 3, dtype=torch.long), **told,
+                inputs_embeds=torch.zeros(2, 3, 8), attention_mask=torch.ones(2, 3, dtype=torch.long), **keywords,
                 eos_token_id=[2], pad_token_id=0, return_dict_in_generate=True, use_cache=True, synced_gpus=False,
             )  # fmt: skip
         except Exception as error:  # whatever transformers raises about what the user wrote

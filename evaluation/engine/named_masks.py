@@ -22,29 +22,29 @@ from ullava.tasks.base import Task
 def pair_batch(
     scorer: QuestionScorer, questions: Sequence[Question], answers: Sequence[Answer]
 ) -> list[list[Pair] | None]:
-    """The masks of each question as they are compared; None for a question that stands by itself.
+    """Pairs the masks of each question as they are compared; None for a question that is scored by itself.
 
     The questions about one picture follow each other and are all in the batch (`rows.batches_of`).
     """
     if not scorer.task.by_name:
         return [None] * len(questions)
-    found: list[list[Pair] | None] = []
+    batch_pairs: list[list[Pair] | None] = []
     for _, places in groupby(range(len(questions)), key=lambda place: questions[place].meant.sample.id):
         members = list(places)
-        asked, said = [questions[place] for place in members], [answers[place] for place in members]
-        found += settled(scorer, pair_by_name(scorer.task, asked, said))
-    return found
+        group, group_answers = [questions[place] for place in members], [answers[place] for place in members]
+        batch_pairs += settled(scorer, pair_by_name(scorer.task, group, group_answers))
+    return batch_pairs
 
 
 def settled(scorer: QuestionScorer, pairs: Sequence[list[Pair]]) -> list[list[Pair]]:
-    """The pairs of a picture as its protocol compares them; what it adds goes to the last question."""
+    """Applies the protocol to the pairs of a picture; pairs that it adds go to the last question."""
     whole = scorer.settle(list(chain.from_iterable(pairs)))
-    ends = list(accumulate(len(some) for some in pairs[:-1]))
+    ends = list(accumulate(len(question_pairs) for question_pairs in pairs[:-1]))
     return [whole[first:last] for first, last in zip([0, *ends], [*ends, len(whole)], strict=True)]
 
 
 def pair_by_name(task: Task, questions: Sequence[Question], answers: Sequence[Answer]) -> list[list[Pair]]:
-    """The pairs of all questions about one picture, by question.
+    """Pairs masks by class name over all questions about one picture; returns the pairs by question.
 
     A class stands in the question that promises it, and one that is not there in the first that shows it.
     """
@@ -61,23 +61,23 @@ def pair_by_name(task: Task, questions: Sequence[Question], answers: Sequence[An
                 home.setdefault(name, number)
     owned = one_class_a_pixel(drawn, size)
     ignored = sample.ignored.draw() if sample.ignored else None
-    found = []
+    question_pairs = []
     for question in questions:
         regions = promised(question.meant, SEG)
-        found.append(
+        question_pairs.append(
             [
                 Pair(owned.get(region.category or ""), mask_of(region).draw(), region.category, ignored)
                 for region in regions
             ]
         )
-    there = {pair.category for pairs in found for pair in pairs}
+    there = {pair.category for pairs in question_pairs for pair in pairs}
     for name in (name for name in drawn if name not in there):
-        found[home[name]].append(Pair(owned[name], np.zeros(size, bool), name, ignored))
-    return found
+        question_pairs[home[name]].append(Pair(owned[name], np.zeros(size, bool), name, ignored))
+    return question_pairs
 
 
 def shown(task: Task, question: Question, answer: Answer) -> list[tuple[str, np.ndarray | None]]:
-    """The names that an answer shows, each with its mask; None for one that its heads did not draw."""
+    """Returns the names that an answer shows, each with its mask; None for a mask that its heads did not draw."""
     heard = task.glean(answer.text, question.meant.sample)
     names = [name for name, token in zip(heard.names, heard.tokens, strict=True) if token == SEG] if heard else []
     masks = (*map(np.asarray, answer.predictions.get("mask", ())), *repeat(None, len(names)))
@@ -85,7 +85,7 @@ def shown(task: Task, question: Question, answer: Answer) -> list[tuple[str, np.
 
 
 def fitted(mask: np.ndarray, size: tuple[int, int], question: Question) -> np.ndarray:
-    """A mask of the picture that was asked about, in the size of the one that is meant.
+    """Resizes a mask of the picture that was shown to the size of the annotated one.
 
     Raises:
         ValueError: they are one picture, and still differ.

@@ -53,7 +53,7 @@ class OpenedRow:
 
     @property
     def head(self) -> dict[str, str]:
-        """What the results and every line of predictions.jsonl begin with."""
+        """The keys that the results and every line of predictions.jsonl begin with."""
         dataset = f"{self.row.dataset}_shuffled" if self.row.shuffled else self.row.dataset
         return {"dataset": dataset, "task": self.row.task, "answers": self.row.answers, "protocol": self.row.protocol}
 
@@ -208,7 +208,7 @@ def make_metric(name: str, task: Task) -> Metric:
 
 
 def open_boxes(row: EvaluationRow, task: Task, metrics: Iterable[Metric]) -> BoxSource:
-    """Where the row's boxes come from.
+    """Opens the source of the row's boxes.
 
     Raises:
         LookupError, ValueError, FileNotFoundError: see `open_source`; ValueError also where boxes are scored and the
@@ -234,7 +234,7 @@ def token_faults(task: Task, heads: Collection[str]) -> Iterator[str]:
     from ullava.models.heads.base import HEADS
 
     read = {HEADS[name].token for name in heads if name in HEADS}
-    said = {HEADS[name].token for name in task.heads if name in HEADS}
-    if said - read:
-        tokens = ", ".join(sorted(said - read))
+    task_tokens = {HEADS[name].token for name in task.heads if name in HEADS}
+    if task_tokens - read:
+        tokens = ", ".join(sorted(task_tokens - read))
         yield f"task {task.name} says {tokens}, which no head of the model reads; add it, or set `says`"

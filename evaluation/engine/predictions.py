@@ -28,14 +28,14 @@ def write_line(
     pairs: Mapping[str, Sequence],
     scores: Mapping[str, float],
 ) -> Line:
-    """A question's line.
+    """Makes a question's line of predictions.jsonl.
 
     Args:
         head: its dataset, task, whether answers are given or generated, and the protocol.
         pairs: by kind, the (prediction, truth, ...) that its metrics compare.
         scores: of this question alone; those that one question does not have are left out.
     """
-    text, said = pairs["text"][0], pairs["answer"][0]
+    text, answer_pair = pairs["text"][0], pairs["answer"][0]
     ignored = next((pair.ignored for pair in pairs["mask"] if pair.ignored is not None), None)
     names, (there, absent) = pairs["names"][0][:2]
     truth = {"names": [pair.category for pair in pairs["mask"]], "ignored": pack(ignored), "text": list(text.truth)}
@@ -43,25 +43,25 @@ def write_line(
         "id": dialogue.id,
         **{name: head[name] for name in ("dataset", "task", "answers")},
         "question": "\n".join(turn.question for turn in dialogue.turns),
-        "answer": said.prediction[0],
-        "truth": side(pairs, 1) | truth | {"there": there, "absent": absent, "answer": said.truth},
-        "predicted": side(pairs, 0) | {"there": names, "text": text.prediction, "readable": said.prediction[1]},
+        "answer": answer_pair.prediction[0],
+        "truth": side(pairs, 1) | truth | {"there": there, "absent": absent, "answer": answer_pair.truth},
+        "predicted": side(pairs, 0) | {"there": names, "text": text.prediction, "readable": answer_pair.prediction[1]},
         "metrics": {name: score for name, score in scores.items() if name not in OF_A_SET and not math.isnan(score)},
     }
 
 
 def side(pairs: Mapping[str, Sequence], which: int) -> Line:
-    """The masks and boxes on one side of the pairs: 0 predicted, 1 true; `union` where a metric reads it."""
+    """Packs the masks and boxes on one side of the pairs: 0 predicted, 1 true; `union` where a metric reads it."""
     masks, boxes, unions = ([pair[which] for pair in pairs.get(kind, ())] for kind in ("mask", "box", "union"))
-    found = {
+    packed = {
         "masks": [pack(mask) for mask in masks],
         "boxes": [None if box is None else list(box) for box in boxes],
     }
-    return found | ({"union": pack(unions[0])} if unions else {})
+    return packed | ({"union": pack(unions[0])} if unions else {})
 
 
 def pack(mask: Any) -> dict[str, Any] | None:
-    """A mask's run-lengths; probabilities are cut at 0.5."""
+    """Encodes a mask as run-lengths; probabilities are cut at 0.5."""
     return None if mask is None else encode(np.asarray(mask) > THRESHOLD)
 
 
@@ -76,8 +76,8 @@ def read_predictions(path: str | Path) -> Iterator[Line]:
             try:
                 yield json.loads(line)
             except ValueError as error:
-                found = line[:40].decode(errors="replace")
-                raise ValueError(f"{path}:{number}: expected JSON, found {found!r}: {error}") from error
+                start = line[:40].decode(errors="replace")
+                raise ValueError(f"{path}:{number}: expected JSON, found {start!r}: {error}") from error
 
 
 @contextmanager

@@ -28,13 +28,13 @@ class RowProgress:
     """The batches of one row.
 
     Attributes:
-        found: number of a batch -> its scored, of those that an earlier process has done.
+        scored: number of a batch -> its scored questions, of those that an earlier process has done.
         key: what a row asked of a model is known by.
     """
 
     saved: "EvaluationProgress | None" = None
     key: str = ""
-    found: dict[int, list[ScoredQuestion]] = field(default_factory=dict)
+    scored: dict[int, list[ScoredQuestion]] = field(default_factory=dict)
 
     def write(self, number: int, scored: Sequence[ScoredQuestion]) -> None:
         """Notes a batch; it is on the disk when this returns."""
@@ -47,7 +47,7 @@ class EvaluationProgress:
 
     Args:
         output: the folder that results.json will stand in.
-        identity: of the model and of how it is asked; what another one said is not read.
+        identity: of the model and of how it is asked; answers of another one are not read.
     """
 
     def __init__(self, output: Path, identity: str):
@@ -62,7 +62,7 @@ class EvaluationProgress:
     def row_progress(
         self, row: EvaluationRow, generation: GenerationConfig, questions: Sequence[Question]
     ) -> RowProgress:
-        """What is known of a row."""
+        """Returns the batches of a row that were scored before."""
         asked = hashlib.sha256(f"{self.identity}{row!r}{generation!r}".encode())
         for question in questions:
             asked.update(repr(question).encode())
@@ -98,7 +98,7 @@ def open_after_last_line(path: Path) -> TextIO:
 
 
 def identify(folder: str, *more: Any) -> str:
-    """What a model's folder is known by without reading its weights: its files, their sizes and times."""
+    """Identifies a model's folder without reading its weights: by its files, their sizes and times."""
     files = sorted(path for path in Path(folder).rglob("*") if path.suffix in WEIGHTS and path.is_file())
     stamps = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return json.dumps([str(Path(folder).resolve()), stamps, *more], default=str)

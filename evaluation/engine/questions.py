@@ -89,7 +89,7 @@ def write_questions(task: Task, sample: Sample, media: tuple | None) -> Iterator
 
 
 def blind(meant: Dialogue, media: tuple) -> Dialogue:
-    """The same words under other media; the regions, which would not fit them, are taken out of the promises."""
+    """Replaces the media of a dialogue; promises lose their regions, which would not fit the new media."""
     promises = tuple(replace(promise, region=Region()) for promise in meant.promises)
     return replace(meant, sample=replace(meant.sample, media=media), promises=promises)
 

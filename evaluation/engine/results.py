@@ -31,7 +31,7 @@ def read_results(path: str | Path) -> Results:
 
 
 def without_nan(value: Any) -> Any:
-    """The same tree with None for NaN, which JSON does not know."""
+    """Copies a tree with None in place of NaN, which JSON does not have."""
     if isinstance(value, Mapping):
         return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -95,7 +95,7 @@ def all_scores(results: Results) -> str:
 
 
 def aligned(cells: Sequence[Sequence[str]]) -> Iterable[str]:
-    """Lines of columns as wide as their widest cell."""
+    """Pads each column of cells to its widest cell, and returns the lines."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
         yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

@@ -86,8 +86,8 @@ def score_all(
     order, size = in_order_of_length(questions), answerer.generation.batch_size
     batches = batches_of(questions, order, size, whole=scorer.task.by_name)
     mine = range(rank, len(batches), world)
-    scored = [question for number in mine for question in row_progress.found.get(number, ())]
-    new = [number for number in mine if number not in row_progress.found]
+    scored = [question for number in mine for question in row_progress.scored.get(number, ())]
+    new = [number for number in mine if number not in row_progress.scored]
     name = f"{scorer.head['dataset']} {scorer.head['task']}"
     bar = tqdm(new, desc=name, initial=len(mine) - len(new), total=len(mine), unit="batch",
                disable=rank > 0 or not progress, leave=False)  # fmt: skip
@@ -117,7 +117,7 @@ def running_score(scored: Sequence[ScoredQuestion], metrics: Sequence[Metric]) -
 
 
 def in_order_of_length(questions: Sequence[Question]) -> list[int]:
-    """Their places, longest rows first, so that a batch pads little and memory runs out at once if at all.
+    """Sorts the places of questions, longest rows first: batches pad little, and a lack of memory shows at once.
 
     Questions about one picture stay together: a model then encodes it once for all of them.
     """

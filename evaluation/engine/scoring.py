@@ -1,4 +1,4 @@
-"""Marks one answer: pairs what the model said with what was promised, and hands the pairs to the metrics.
+"""Scores one answer: pairs what the model answered with what was promised, and measures the pairs.
 
 The i-th [SEG] of an answer is held against the i-th one promised. What is missing counts as wrong, what is said beyond
 the promise counts in `emission` alone.
@@ -56,7 +56,7 @@ class ScoredQuestion:
 
 @dataclass(frozen=True, slots=True)
 class QuestionScorer:
-    """Marks the answers of one row.
+    """Scores the answers of one row.
 
     Attributes:
         head: the beginning of each line of predictions.jsonl: dataset, task, answers, protocol.
@@ -75,7 +75,7 @@ class QuestionScorer:
     def __call__(
         self, place: int, question: Question, answer: Answer, masks: list[Pair] | None = None
     ) -> ScoredQuestion:
-        """Marks the answer to the question at `place`.
+        """Scores the answer to the question at `place`.
 
         Args:
             masks: pairs that were made of several answers at once (`named_masks`); None: this one's own.
@@ -94,19 +94,19 @@ class QuestionScorer:
         return ScoredQuestion(place, picture_of(question.meant), records, line, soft)
 
     def pairs(self, question: Question, answer: Answer, masks: list[Pair] | None = None) -> dict[str, list[Pair]]:
-        """By what a metric reads: "mask", "box", "text", "answer", "names"; "union" where one does."""
+        """Pairs an answer with the truth, by what metrics read: "mask", "box", "text", "answer", "names", "union"."""
         turns, turn = question.meant.turns, question.meant.turns[-1]
-        said = answer.text if len(turns) == 1 else turn.answer  # a conversation is a given one: its last answer stands
-        reading = self.task.read(said)
-        heard, written = self.task.glean(said, question.meant.sample), self.task.read(turn.answer)
+        words = answer.text if len(turns) == 1 else turn.answer  # a conversation is a given one: its last answer stands
+        reading = self.task.read(words)
+        heard, written = self.task.glean(words, question.meant.sample), self.task.read(turn.answer)
         references = turn.references or (written.text if written else turn.answer,)
         union = any(metric.reads == "union" for metric in self.metrics)
         return {
             "mask": self.settle(pair_masks(question, answer)) if masks is None else masks,
             "union": [pair_union(question, answer)] if union else [],
             "box": pair_boxes(question, answer, self.boxes),
-            "text": [Pair(reading.text if reading else said, references)],
-            "answer": [Pair((said, reading is not None), turn.answer)],
+            "text": [Pair(reading.text if reading else words, references)],
+            "answer": [Pair((words, reading is not None), turn.answer)],
             "names": [Pair(called_there(heard), (called_there(written), called_absent(written)))],
         }
 
@@ -214,7 +214,7 @@ def true_box(region: Region) -> Box | None:
 
 
 def as_box(numbers: Sequence[float]) -> Box:
-    """Four plain floats, whatever a head gives."""
+    """Converts a head's box to four plain floats."""
     x0, y0, x1, y1 = (float(number) for number in numbers)
     return x0, y0, x1, y1
 
@@ -225,6 +225,6 @@ def picture_of(dialogue: Dialogue) -> str:
 
 
 def called(medium: Picture | Video) -> str:
-    """Its path, and of a part of a video its seconds."""
+    """Names a medium by its path, and a part of a video also by its seconds."""
     clip = medium.clip if isinstance(medium, Video) else None
     return f"{medium.path}#{clip[0]}-{clip[1]}" if clip else str(medium.path)

@@ -10,7 +10,7 @@ Size = tuple[int, int]
 
 
 def size_of(picture: Picture | Video) -> Size:
-    """The size of a picture: what the annotation says, or else the file.
+    """Returns the size (H, W) of a picture from its annotation, or else from its file.
 
     Raises:
         ValueError: it is a video, in which nothing has a place.
@@ -21,11 +21,11 @@ def size_of(picture: Picture | Video) -> Size:
 
 
 def resize(mask: np.ndarray, size: Size) -> np.ndarray:
-    """A (H, W) mask in another size; each pixel takes the value at its centre."""
+    """Resizes a (H, W) mask; each new pixel takes the old value at its centre."""
     rows, columns = ((np.arange(new) + 0.5) * old / new for new, old in zip(size, mask.shape, strict=True))
     return mask[rows.astype(int)[:, None], columns.astype(int)[None]]
 
 
 def move(box: Box, source: Size, target: Size) -> Box:
-    """A box of a picture of size `source`, in one of size `target`."""
+    """Scales a box from a picture of size `source` to one of size `target`."""
     return from_normalised(to_normalised(box, source), target)

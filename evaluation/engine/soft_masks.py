@@ -18,7 +18,7 @@ FOLDER = "predictions_soft"
 
 
 def to_png(mask: np.ndarray | None) -> bytes | None:
-    """A mask of probabilities (H, W) as a grey picture."""
+    """Encodes a mask of probabilities (H, W) as a grey PNG."""
     if mask is None:
         return None
     file = io.BytesIO()

@@ -72,7 +72,7 @@ def from_records(
     for _ in range(resamples):
         drawn = np.concatenate([members[group] for group in rng.integers(len(members), size=len(members))])
         scores.append(score([records[i] for i in drawn]))
-    return {name: np.array([one[name] for one in scores], np.float64) for name in scores[0]}
+    return {name: np.array([resampled[name] for resampled in scores], np.float64) for name in scores[0]}
 
 
 def portions(total: int, most: int) -> Iterator[int]:

@@ -15,14 +15,14 @@ SAYS = re.compile(r"\b(?i:answer)(?: is:?|:) (?:\(([A-Za-z])\)|([A-Z])\b)")  # "
 def chosen(answer: str) -> str | None:
     """The letter that an answer chooses, a capital; None where it chooses none, or several."""
     answer = answer.strip()
-    found = LETTER.fullmatch(answer) or BEGINS.match(answer)
-    if found:
-        return found.group(1).upper()
-    letters = set(said(answer))
+    letter = LETTER.fullmatch(answer) or BEGINS.match(answer)
+    if letter:
+        return letter.group(1).upper()
+    letters = set(named_letters(answer))
     return letters.pop() if len(letters) == 1 else None
 
 
-def said(text: str) -> list[str]:
+def named_letters(text: str) -> list[str]:
     """The letters that a text calls the answer, in its order."""
     return [(bracketed or bare).upper() for bracketed, bare in SAYS.findall(text)]
 
@@ -33,7 +33,7 @@ def same_choice(answer: str, references: Sequence[str]) -> float:
     Raises:
         ValueError: the reference chooses none.
     """
-    meant = chosen(references[0]) or next(reversed(said(references[0])), None)
+    meant = chosen(references[0]) or next(reversed(named_letters(references[0])), None)
     if meant is None:
         raise ValueError(f"vqa_choice: expected a truth that names a letter, found {references[0]!r}; use match: exact")
     return float(chosen(answer) == meant)

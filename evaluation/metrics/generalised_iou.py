@@ -37,23 +37,23 @@ class GeneralisedIoU(Additive):
         *,
         category: str | None = None,
         ignored: np.ndarray | None = None,
-        said: bool | None = None,
+        says_no_target: bool | None = None,
     ) -> Record:
-        """As the contract; `said` is the model's own "no target", by default: its mask is empty."""
+        """As the contract; `says_no_target` is the model's own "no target", by default: its mask is empty."""
         intersection, union, target = overlap(prediction, truth, ignored)
-        if said is None:
-            said = union + intersection == target  # |P| = U + I - |G|
-        if said:
+        if says_no_target is None:
+            says_no_target = union + intersection == target  # |P| = U + I - |G|
+        if says_no_target:
             intersection, union = 0, union if target else 0
-        return {"I": intersection, "U": union, "target": target > 0, "said": bool(said)}
+        return {"I": intersection, "U": union, "target": target > 0, "said": bool(says_no_target)}
 
     def sums(self, records: Sequence[Record], groups: np.ndarray, count: int) -> np.ndarray:
         keys = ("I", "U", "target", "said")
         rows = np.array([[record[key] for key in keys] for record in records], np.float64).reshape(-1, len(keys))
-        intersection, union, target, said = rows.T
-        iou = np.where(target > 0, intersection / np.maximum(union, 1), said)
+        intersection, union, target, no_target = rows.T
+        iou = np.where(target > 0, intersection / np.maximum(union, 1), no_target)
         hits = [target * (iou >= t) for t in THRESHOLDS]
-        right = [(1 - target) * said, target * (1 - said)]
+        right = [(1 - target) * no_target, target * (1 - no_target)]
         columns = [np.ones_like(iou), intersection, union, iou, target, *right, *hits]
         return add(np.stack(columns, axis=1), groups, count)
 

@@ -35,5 +35,5 @@ class KeywordAccuracy(Additive):
 
 
 def plain(keyword: str) -> str:
-    """Its words in lower case."""
+    """Returns the words of a text in lower case."""
     return " ".join(re.findall(r"\w+(?:['-]\w+)*", keyword.lower()))

@@ -37,8 +37,8 @@ class LabelMaps(Additive):
     def measure(
         self, prediction: np.ndarray | None, truth: np.ndarray, *, category: str | None = None, ignored: Any = None
     ) -> Record:
-        said = np.full(truth.shape, -1) if prediction is None else prediction
-        counts = count_labels(said, truth, self.classes, self.ignore)
+        labels = np.full(truth.shape, -1) if prediction is None else prediction
+        counts = count_labels(labels, truth, self.classes, self.ignore)
         return dict(zip(COUNTS, (count.tolist() for count in counts), strict=True))
 
     def sums(self, records: Sequence[Record], groups: np.ndarray, count: int) -> np.ndarray:

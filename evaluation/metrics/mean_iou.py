@@ -56,8 +56,8 @@ def class_scores(
     """IoU, accuracy and pixels of the truth of each class, from counts (classes,); NaN where nothing was seen."""
     iou, accuracy = share(intersection, union), share(intersection, target)
     return {
-        name: {"IoU": float(one), "accuracy": float(other), "pixels": int(pixels)}
-        for name, one, other, pixels in zip(names, iou, accuracy, target, strict=True)
+        name: {"IoU": float(class_iou), "accuracy": float(class_accuracy), "pixels": int(pixels)}
+        for name, class_iou, class_accuracy, pixels in zip(names, iou, accuracy, target, strict=True)
     }
 
 
@@ -79,8 +79,10 @@ def count_labels(
     prediction, truth = prediction[truth != ignore], truth[truth != ignore]
     if truth.size and not 0 <= truth.min() <= truth.max() < classes:
         raise ValueError(f"label map: expected ids 0..{classes - 1} or {ignore}, found {truth.min()}..{truth.max()}")
-    said = prediction[(prediction >= 0) & (prediction < classes)]
-    hit, predicted, target = (np.bincount(ids, minlength=classes) for ids in (truth[prediction == truth], said, truth))
+    classified = prediction[(prediction >= 0) & (prediction < classes)]
+    hit, predicted, target = (
+        np.bincount(ids, minlength=classes) for ids in (truth[prediction == truth], classified, truth)
+    )
     return hit, predicted + target - hit, target
 
 

@@ -24,8 +24,8 @@ class Naming(Additive):
     def measure(
         self, prediction: str | None, truth: Sequence[str], *, category: str | None = None, ignored: Any = None
     ) -> Record:
-        names, said = {spaced(name) for name in truth} - {spaced("")}, spaced(prediction or "")
-        return {"known": bool(names), "named": any(name in said for name in names)}
+        names, words = {spaced(name) for name in truth} - {spaced("")}, spaced(prediction or "")
+        return {"known": bool(names), "named": any(name in words for name in names)}
 
     def sums(self, records: Sequence[Record], groups: np.ndarray, count: int) -> np.ndarray:
         rows = np.array([(record["known"], record["named"]) for record in records], np.float64).reshape(-1, 2)
@@ -36,5 +36,5 @@ class Naming(Additive):
 
 
 def spaced(text: str) -> str:
-    """Its words in lower case, a space around each."""
+    """Returns the words of a text in lower case, with a space around each."""
     return f" {' '.join(WORD.findall(text.lower()))} "

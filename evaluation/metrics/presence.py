@@ -31,8 +31,8 @@ class Presence(Additive):
         ignored: Any = None,
     ) -> Record:
         """Compares the names that an answer calls there with (those that are, those asked for that are not)."""
-        said, there, absent = set(prediction or ()), set(truth[0]), set(truth[1]) - set(truth[0])
-        return {"TP": len(said & there), "FP": len(said - there), "FN": len(there - said), "TN": len(absent - said)}
+        named, there, absent = set(prediction or ()), set(truth[0]), set(truth[1]) - set(truth[0])
+        return {"TP": len(named & there), "FP": len(named - there), "FN": len(there - named), "TN": len(absent - named)}
 
     def sums(self, records: Sequence[Record], groups: np.ndarray, count: int) -> np.ndarray:
         rows = np.array([[record[key] for key in COUNTS] for record in records], np.float64)

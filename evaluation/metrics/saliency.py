@@ -120,13 +120,13 @@ def f_measure(hits: Any, false: Any, target: Any) -> Any:
 
 def e_measure(hits: Any, false: Any, target: Any, size: Any) -> Any:
     """E of the same counts in pictures of `size` pixels; the share of agreeing pixels where the truth is one-valued."""
-    said = hits + false
-    mean, mean_truth = said / size, target / size
+    predicted = hits + false
+    mean, mean_truth = predicted / size, target / size
     parts = (
         (hits, 1 - mean, 1 - mean_truth),
         (false, 1 - mean, -mean_truth),
         (target - hits, -mean, 1 - mean_truth),
-        (size - said - (target - hits), -mean, -mean_truth),
+        (size - predicted - (target - hits), -mean, -mean_truth),
     )
     aligned = sum(count * (2 * a * b / (a * a + b * b + EPS) + 1) ** 2 / 4 for count, a, b in parts)
-    return np.where(target == 0, size - said, np.where(target == size, said, aligned)) / (size - 1 + EPS)
+    return np.where(target == 0, size - predicted, np.where(target == size, predicted, aligned)) / (size - 1 + EPS)

@@ -132,8 +132,8 @@ def exact(answer: str, references: Sequence[str]) -> float:
 
 def same_set(answer: str, references: Sequence[str]) -> float:
     """Whether any reference names the same things."""
-    said, *meant = ({normalise(part) for part in text.split(",")} for text in (answer, *references))
-    return float(said in meant)
+    parts, *reference_parts = ({normalise(part) for part in text.split(",")} for text in (answer, *references))
+    return float(parts in reference_parts)
 
 
 AGREE = {"official": official, "exact": exact, "set": same_set, "choice": same_choice}

@@ -18,7 +18,7 @@ class Boxes(Kind):
     def suites(self):
         gt, pred = self.options.gt, self.options.pred
         pairs, extra = match(read_boxes(gt, "gt"), read_boxes(pred, "pred"), self.options)
-        cases = [Case(name, picture, said, truth) for name, (truth, picture), said in pairs]
+        cases = [Case(name, picture, box, truth) for name, (truth, picture), box in pairs]
         for case in cases:
             if case.truth is None:
                 raise ValueError(f"{gt}: {case.id}: expected a true box, found none")
@@ -29,7 +29,7 @@ class Boxes(Kind):
 
 
 def read_boxes(path: Path, side: str) -> dict[str, tuple[Box | None, str]]:
-    """id -> its box, and the picture it lies in.
+    """Reads a box file: id -> (box, id of the picture that it lies in).
 
     Args:
         side: "pred" or "gt": what an entry that holds both calls its own.
@@ -53,7 +53,7 @@ def read_boxes(path: Path, side: str) -> dict[str, tuple[Box | None, str]]:
 
 
 def box_in(entry: Mapping[str, Any], side: str, where: str) -> Box | None:
-    """The box of an entry; None where the answer held none."""
+    """Returns the box of an entry; None where the answer held none."""
     key = next((key for key in (side, "box", "bbox") if key in entry), "box")
     box = field_of(entry, key, where)
     if box is None:

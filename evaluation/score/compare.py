@@ -40,7 +40,7 @@ class Comparison:
 
 
 def compare(runs: Sequence[Path]) -> list[Comparison]:
-    """Every score that all runs have, row by row in the first one's order.
+    """Compares every score that all runs have, row by row in the first run's order.
 
     Args:
         runs: folders with predictions.jsonl, or such files.
@@ -57,11 +57,15 @@ def compare(runs: Sequence[Path]) -> list[Comparison]:
             for run, (_, rows) in zip(runs, opened, strict=True)
         )
         raise ValueError(f"ullava compare: no row is in all runs; there are: {listed}")
-    return [one for row in shared for one in compare_row(row, [(kind, suites[row]) for kind, suites in opened])]
+    return [
+        comparison
+        for row in shared
+        for comparison in compare_row(row, [(kind, suites[row]) for kind, suites in opened])
+    ]
 
 
 def open_run(run: Path) -> tuple[Predictions, dict[Key, Suite]]:
-    """The rows of a run, and who reads their lines; of rows alike the first."""
+    """Opens a run: the reader of its lines, and its rows by their keys; of rows with one key the first."""
     path = run / "predictions.jsonl" if run.is_dir() else run
     kind = Predictions(argparse.Namespace(pred=path, gt=None))
     suites: dict[Key, Suite] = {}
@@ -71,7 +75,7 @@ def open_run(run: Path) -> tuple[Predictions, dict[Key, Suite]]:
 
 
 def compare_row(row: Key, runs: Sequence[tuple[Predictions, Suite]]) -> list[Comparison]:
-    """Every score of one row."""
+    """Compares every score of one row."""
     answered = [{case.id: case for case in suite.cases} for _, suite in runs]
     common = [name for name in answered[0] if all(name in cases for cases in answered)]
     if not common:
@@ -82,14 +86,18 @@ def compare_row(row: Key, runs: Sequence[tuple[Predictions, Suite]]) -> list[Com
         [kind.records(cases[name], metrics) for name in common] for (kind, _), cases in zip(runs, answered, strict=True)
     ]
     pictures = [answered[0][name].picture for name in common]
-    said = partial(compare_metric, row=row, pictures=pictures)
-    return [one for metric in metrics for one in said(metric, [[r[metric.name] for r in run] for run in records])]
+    compare_scores = partial(compare_metric, row=row, pictures=pictures)
+    return [
+        comparison
+        for metric in metrics
+        for comparison in compare_scores(metric, [[r[metric.name] for r in run] for run in records])
+    ]
 
 
 def compare_metric(
     metric: Metric, records: Sequence[Sequence[tuple[Record, ...]]], *, row: Key, pictures: Sequence[str]
 ) -> list[Comparison]:
-    """Every score of one metric.
+    """Compares every score of one metric.
 
     Args:
         records: by run and question.
@@ -118,7 +126,7 @@ def compare_metric(
 
 
 def table(comparisons: Sequence[Comparison], runs: Sequence[str]) -> str:
-    """One line a score: the first run's value, then each other's with its difference, * where it is no chance.
+    """Writes a line per score: the first run's value, then each other run's and its difference, * if significant.
 
     Args:
         runs: their names.
@@ -127,9 +135,14 @@ def table(comparisons: Sequence[Comparison], runs: Sequence[str]) -> str:
     for number in range(2, len(runs) + 1):
         head += [f"({number})", f"({number}) - (1)", "95 %"]
     cells = [head]
-    for one in comparisons:
-        line = [*(str(part or "-") for part in one.row), str(one.count), one.score, f"{one.values[0]:.4f}"]
-        for value, (difference, low, high) in zip(one.values[1:], one.differences[1:], strict=True):
+    for comparison in comparisons:
+        line = [
+            *(str(part or "-") for part in comparison.row),
+            str(comparison.count),
+            comparison.score,
+            f"{comparison.values[0]:.4f}",
+        ]
+        for value, (difference, low, high) in zip(comparison.values[1:], comparison.differences[1:], strict=True):
             mark = "*" if low > 0 or high < 0 else ""
             line += [f"{value:.4f}", f"{difference:+.4f}{mark}", f"{low:+.4f} .. {high:+.4f}"]
         cells.append(line)
@@ -138,21 +151,21 @@ def table(comparisons: Sequence[Comparison], runs: Sequence[str]) -> str:
 
 
 def to_json(comparisons: Sequence[Comparison], runs: Sequence[Path]) -> dict[str, Any]:
-    """The comparisons as JSON holds them."""
+    """Returns the comparisons as a tree of plain JSON values."""
 
     def numbers(pairs: Sequence[tuple[float, ...]]) -> list[list[float | None]]:
         return [[None if math.isnan(number) else float(number) for number in pair] for pair in pairs]
 
     rows: list[Mapping[str, Any]] = [
         {
-            **dict(zip(ROW, one.row, strict=True)),
-            "score": one.score,
-            "count": one.count,
-            "values": numbers([one.values])[0],
-            "interval": numbers(one.intervals),
-            "difference": numbers([tuple(difference[0] for difference in one.differences)])[0],
-            "difference_interval": numbers([difference[1:] for difference in one.differences]),
+            **dict(zip(ROW, comparison.row, strict=True)),
+            "score": comparison.score,
+            "count": comparison.count,
+            "values": numbers([comparison.values])[0],
+            "interval": numbers(comparison.intervals),
+            "difference": numbers([tuple(difference[0] for difference in comparison.differences)])[0],
+            "difference_interval": numbers([difference[1:] for difference in comparison.differences]),
         }
-        for one in comparisons
+        for comparison in comparisons
     ]
     return {"rows": rows, "runs": [str(run) for run in runs]}

@@ -28,17 +28,17 @@ def resize_grey(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def places(old: int, new: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of each of `new` pixels: the one of `old` before its centre, and how far it lies behind that one's, 0..1."""
+    """Returns, for each of `new` pixels, the pixel of `old` before its centre and the distance to that one, 0..1."""
     centre = ((np.arange(new) + 0.5) * (old / new) - 0.5).astype(np.float32)
     first = np.floor(centre)
     return first.astype(np.int64), centre - first
 
 
 def between(first: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The two neighbours, within 0..count-1."""
+    """Returns the two neighbours between which a pixel lies, clamped to 0..count-1."""
     return first.clip(0, count - 1), (first + 1).clip(0, count - 1)
 
 
 def weights(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of the neighbour before and of the one behind, in 2048ths, each rounded by itself."""
+    """Returns the weights of the neighbours before and behind, in 2048ths, each rounded by itself."""
     return tuple(np.rint(part * np.float32(ONE)).astype(np.int64) for part in (np.float32(1) - share, share))

@@ -1,4 +1,4 @@
-"""The contract of scoring files: what is held against what, for each kind of files that people hand in.
+"""The contract of scoring files: which prediction is compared with which truth, for each kind of file.
 
 A kind lists its cases in suites, and reads one case at a time; everything after that is as in an evaluation: the same
 metrics measure pairs, and the same summary scores them.
@@ -26,14 +26,14 @@ class Case:
     Attributes:
         picture: what the bootstrap draws.
         prediction: None where none was handed in: it counts as empty.
-        said: whether the model says that there is no target; None where nobody wrote it down.
+        says_no_target: whether the model says that there is no target; None where nobody wrote it down.
     """
 
     id: str
     picture: str
     prediction: Any
     truth: Any
-    said: bool | None = None
+    says_no_target: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,11 @@ class Kind(ABC):
 
     @classmethod  # noqa: B027, most kinds know no more
     def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        """Adds what only this kind knows."""
+        """Adds the command-line options that only this kind has."""
 
     @abstractmethod
     def suites(self) -> list[Suite]:
-        """Everything that is to be scored.
+        """Returns the suites of cases that are to be scored.
 
         Raises:
             FileNotFoundError, ValueError: files that are not there, or are not what they should be.
@@ -85,14 +85,14 @@ class Kind(ABC):
 
     @abstractmethod
     def pairs(self, case: Case) -> Mapping[str, Sequence[Pair]]:
-        """Reads a case: pairs by what a metric reads."""
+        """Reads a case: its pairs of prediction and truth, by what a metric reads ("mask", "box", ...)."""
 
     def notes(self) -> list[str]:
-        """What the reader of the scores should know, once all cases were read."""
+        """Returns remarks that the results hold under `notes`, once all cases were read."""
         return []
 
     def records(self, case: Case, metrics: Sequence[Metric]) -> dict[str, tuple[Record, ...]]:
-        """What each metric measures of a case."""
+        """Measures a case with each metric."""
         pairs = self.pairs(case)
         with located(case.id):
             return {
@@ -107,7 +107,7 @@ class Kind(ABC):
 def match(
     truths: Mapping[str, Any], predictions: Mapping[str, Any], options: argparse.Namespace
 ) -> tuple[list[tuple[str, Any, Any]], list[str]]:
-    """(id, truth, prediction or None) of every truth, in their order, and the ids that only predictions have.
+    """Pairs truths with predictions: (id, truth, prediction or None) in the truths' order, and ids without a truth.
 
     Args:
         options: the command line, whose `gt` and `pred` they come from.
@@ -127,7 +127,7 @@ def match(
 
 
 def files_of(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
-    """Name without ending -> file, of a folder and the folders in it, sorted.
+    """Finds the files of a folder and its subfolders, sorted: name without ending -> path.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -135,19 +135,19 @@ def files_of(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in endings or path.name.startswith("."):
             continue
         name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in found:
-            raise ValueError(f"{folder}: {found[name].name} and {path.name} have one name; keep one of them")
-        found[name] = path
-    return found
+        if name in paths:
+            raise ValueError(f"{folder}: {paths[name].name} and {path.name} have one name; keep one of them")
+        paths[name] = path
+    return paths
 
 
 def shown(names: Iterable[str], limit: int = 3) -> str:
-    """The first names, and how many more there are."""
+    """Writes the first names, and how many more there are."""
     names = [str(name) for name in names]
     more = f", ... ({len(names)} in all)" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more

@@ -1,4 +1,4 @@
-"""Lists of cases: a JSON file that says which file is held against which, suite by suite."""
+"""Lists of cases: a JSON file that says which file is compared with which, suite by suite."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file; of one that ends in .jsonl a list of its lines.
+    """Reads a JSON file; a .jsonl file gives a list of its lines.
 
     Raises:
         FileNotFoundError: no such file.
@@ -25,7 +25,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_list(path: Path) -> list[Mapping[str, Any]]:
-    """The entries of a list of cases.
+    """Reads the entries of a list of cases.
 
     Raises:
         ValueError: it is no list of objects, or there are none.
@@ -39,7 +39,7 @@ def read_list(path: Path) -> list[Mapping[str, Any]]:
 
 
 def place(listed: Path, name: str) -> Path:
-    """The file that a list names: beside the list, or beside its folder."""
+    """Finds the file that a list names, beside the list or beside its folder."""
     for folder in (listed.parent, listed.parent.parent):
         if (folder / name).exists():
             return folder / name

@@ -45,7 +45,7 @@ class Masks(Kind):
         return self.listed(metrics) if self.options.list else self.in_folders(metrics)
 
     def in_folders(self, metrics: Sequence[Metric]) -> list[Suite]:
-        """All that lie in the folder of truths; ReasonSeg's also by the length of what is asked."""
+        """Makes the suites of the folder of truths; ReasonSeg's also by the length of the question."""
         folder = self.options.gt
         truths: Mapping[str, Any] = files_of(folder, (".json",)) or files_of(folder, ARRAYS)
         pairs, extra = match(truths, files_of(self.options.pred, ARRAYS), self.options)
@@ -91,11 +91,13 @@ class Masks(Kind):
         return {"mask": [pair], "union": [pair]}
 
     def records(self, case: Case, metrics: Sequence[Metric]) -> dict[str, tuple[Record, ...]]:
-        if case.said is None or not self.options.generalised:
+        if case.says_no_target is None or not self.options.generalised:
             return super().records(case, metrics)
         (pair,) = self.pairs(case)["mask"]
         return {
-            metric.name: (metric.measure(pair.prediction, pair.truth, ignored=pair.ignored, said=case.said),)
+            metric.name: (
+                metric.measure(pair.prediction, pair.truth, ignored=pair.ignored, says_no_target=case.says_no_target),
+            )
             for metric in metrics
         }
 
@@ -121,7 +123,7 @@ def cases_of(entry: Mapping[str, Any], path: Path) -> list[Case]:
 
 
 def read_mask(path: Path, *, logits: bool = False) -> np.ndarray:
-    """A predicted mask, (H, W) bool: a PNG or NPY of two values, 0 and another, or floats.
+    """Reads a predicted mask, (H, W) bool, from a PNG or NPY of two values, 0 and another, or of floats.
 
     Args:
         logits: floats are logits and not probabilities.
@@ -145,7 +147,7 @@ def read_mask(path: Path, *, logits: bool = False) -> np.ndarray:
 
 
 def read_truth(path: Path, target: int = TARGET) -> np.ndarray:
-    """A true label map, (H, W): 0 background, `target`, 255 ignored.
+    """Reads a true label map, (H, W): 0 background, `target`, 255 ignored.
 
     Raises:
         ValueError: it holds another value.
@@ -161,7 +163,7 @@ def read_truth(path: Path, target: int = TARGET) -> np.ndarray:
 
 
 def read_array(path: Path) -> np.ndarray:
-    """A PNG's or NPY's values, (H, W).
+    """Reads the values of a PNG or NPY, (H, W).
 
     Raises:
         ValueError: it is broken, or has other axes.

@@ -27,12 +27,12 @@ class Predictions(Kind):
     needs_truth = False
 
     def suites(self):
-        said = rows_of(self.options.pred)
-        if not said:
+        rows = rows_of(self.options.pred)
+        if not rows:
             raise ValueError(f"{self.options.pred}: expected lines of predictions, found none")
         if not self.options.gt:
-            return [suite(lines, [(line["id"], line, line) for line in lines]) for lines in said]
-        answers = numbered(said)
+            return [suite(lines, [(line["id"], line, line) for line in lines]) for lines in rows]
+        answers = numbered(rows)
         suites = []
         for name, lines in numbered(rows_of(self.options.gt)).items():
             known = {line["id"]: line for line in answers.get(name, ())}
@@ -46,7 +46,7 @@ class Predictions(Kind):
 
     def pairs(self, case):
         truth = dict.fromkeys(("masks", "boxes", "text", "there", "absent"), ()) | {"answer": ""} | case.truth["truth"]
-        said = (case.prediction or {}).get("predicted", {})
+        predicted = (case.prediction or {}).get("predicted", {})
         ignored = draw(truth.get("ignored"))
         masks, boxes = truth["masks"], truth["boxes"]
         names = padded(truth.get("names"), masks)
@@ -54,27 +54,27 @@ class Predictions(Kind):
         return {
             "mask": [
                 Pair(draw(mask), draw(true), name, ignored)
-                for mask, true, name in zip(padded(said.get("masks"), masks), masks, names, strict=True)
+                for mask, true, name in zip(padded(predicted.get("masks"), masks), masks, names, strict=True)
             ],
-            "union": [union_of(said, truth, ignored)],
-            "box": [Pair(box, true) for box, true in zip(padded(said.get("boxes"), boxes), boxes, strict=True)],
-            "text": [Pair(said.get("text"), as_texts(truth["text"]))],
-            "answer": [Pair((answer, said.get("readable", False)), truth["answer"])],
-            "names": [Pair(said.get("there"), (truth["there"], truth["absent"]))],
+            "union": [union_of(predicted, truth, ignored)],
+            "box": [Pair(box, true) for box, true in zip(padded(predicted.get("boxes"), boxes), boxes, strict=True)],
+            "text": [Pair(predicted.get("text"), as_texts(truth["text"]))],
+            "answer": [Pair((answer, predicted.get("readable", False)), truth["answer"])],
+            "names": [Pair(predicted.get("there"), (truth["there"], truth["absent"]))],
         }
 
     def records(self, case: Case, metrics: Sequence[Metric]) -> dict[str, tuple[Record, ...]]:
         graded = [metric for metric in metrics if metric.graded]
-        found = super().records(case, [metric for metric in metrics if not metric.graded])
+        records = super().records(case, [metric for metric in metrics if not metric.graded])
         if graded:
             soft = self.soft(case)
             pairs = self.pairs(case)["mask"]
             pairs = [pair._replace(prediction=mask) for pair, mask in zip(pairs, soft, strict=True)]
-            found |= {metric.name: tuple(metric.measure(*pair[:2]) for pair in pairs) for metric in graded}
-        return {metric.name: found[metric.name] for metric in metrics}
+            records |= {metric.name: tuple(metric.measure(*pair[:2]) for pair in pairs) for metric in graded}
+        return {metric.name: records[metric.name] for metric in metrics}
 
     def soft(self, case: Case) -> list[np.ndarray | None]:
-        """The predicted masks as probabilities, from the pictures beside the file."""
+        """Reads the predicted masks as probabilities from the pictures beside the file."""
         truths = case.truth["truth"]["masks"]
         if case.prediction is None:
             return [None] * len(truths)
@@ -84,15 +84,15 @@ class Predictions(Kind):
 
 
 def suite(lines: Sequence[Line], pairs: Iterable[tuple[str, Line, Line | None]], extra: Sequence[str] = ()) -> Suite:
-    """The suite of a row's lines."""
-    cases = [Case(name, truth["truth"].get("picture", name), said, truth) for name, truth, said in pairs]
+    """Makes the suite of a row from its lines."""
+    cases = [Case(name, truth["truth"].get("picture", name), prediction, truth) for name, truth, prediction in pairs]
     first = lines[0]
     head = dict(zip(ROW, key(first), strict=True))
     return Suite(first["dataset"], cases, metrics_of(first), extra, head)
 
 
 def metrics_of(line: Line) -> list[Metric]:
-    """What scored a line (METEOR only where it is); else what its task is scored by and the line holds."""
+    """Returns the metrics that scored a line (METEOR only if installed), else those of its task that it can feed."""
     if "scored_by" in line["truth"]:
         names = [name for name in line["truth"]["scored_by"] if name != "meteor" or meteor.is_there()]
         by_name = TASKS[line["task"]].by_name
@@ -109,7 +109,7 @@ def metrics_of(line: Line) -> list[Metric]:
 
 
 def rows_of(path: Path) -> list[list[Line]]:
-    """The lines of a file, cut into rows: lines that follow each other and share a head, no question twice."""
+    """Cuts a file into rows: consecutive lines with the same head, in which no question stands twice."""
     rows: list[list[Line]] = []
     seen: set[str] = set()
     for line in checked(path):
@@ -122,7 +122,7 @@ def rows_of(path: Path) -> list[list[Line]]:
 
 
 def checked(path: Path) -> Iterator[Line]:
-    """The lines, if they hold what is needed.
+    """Yields the lines of a file, after checking that they hold what is needed.
 
     Raises:
         FileNotFoundError: no such file.
@@ -137,41 +137,41 @@ def checked(path: Path) -> Iterator[Line]:
 
 
 def numbered(rows: Sequence[list[Line]]) -> dict[tuple, list[Line]]:
-    """The rows by what their lines share, by what scored them, and by their number among the rows alike."""
-    found: dict[tuple, list[Line]] = {}
+    """Indexes rows by what their lines share, the metrics that scored them, and their number among equal ones."""
+    numbered_rows: dict[tuple, list[Line]] = {}
     alike: Counter = Counter()
     for lines in rows:
         name = (*key(lines[0]), *lines[0]["truth"].get("scored_by", ()))
-        found[(alike[name], *name)] = lines
+        numbered_rows[(alike[name], *name)] = lines
         alike[name] += 1
-    return found
+    return numbered_rows
 
 
 def key(line: Line) -> tuple:
-    """What the lines of one row share."""
+    """Returns what the lines of one row share, in the order of `ROW`."""
     predicted = line["predicted"]
     return line["dataset"], line["task"], line["answers"], predicted.get("protocol"), predicted.get("source")
 
 
-def union_of(said: Line, truth: Line, ignored: np.ndarray | None) -> Pair:
-    """All masks of an answer as one, against all that is meant: as its line has it, or else of the line's masks."""
+def union_of(predicted: Line, truth: Line, ignored: np.ndarray | None) -> Pair:
+    """Pairs the union of an answer's masks with that of the true ones: the line's own unions, or else its masks'."""
     if "union" in truth:
-        return Pair(draw(said.get("union")), draw(truth["union"]), None, ignored)
-    masks = padded(said.get("masks"), truth["masks"]), truth["masks"]
+        return Pair(draw(predicted.get("union")), draw(truth["union"]), None, ignored)
+    masks = padded(predicted.get("masks"), truth["masks"]), truth["masks"]
     drawn = [[draw(mask) for mask in side if mask] for side in masks]
     return Pair(*(np.logical_or.reduce(side) if side else None for side in drawn), None, ignored)
 
 
-def padded(found: Sequence | None, like: Sequence) -> list:
-    """`found`, as long as `like`: None for what is missing."""
-    return [*(found or ()), *[None] * len(like)][: len(like)]
+def padded(items: Sequence | None, like: Sequence) -> list:
+    """Cuts `items` to the length of `like`, or fills them up with None."""
+    return [*(items or ()), *[None] * len(like)][: len(like)]
 
 
 def draw(packed: Mapping[str, Any] | None) -> np.ndarray | None:
-    """A mask from its run-lengths."""
+    """Decodes a mask from its run-lengths."""
     return None if packed is None else decode(packed)
 
 
 def as_texts(text: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The references of a line, however many there are."""
+    """Returns the references of a line as a tuple, whether it holds none, one or several."""
     return () if text is None else (text,) if isinstance(text, str) else tuple(text)

@@ -33,7 +33,8 @@ class Salient(Kind):
             return [Suite(self.options.list.parent.name, self.listed(self.options.list), metrics)]
         folder = self.options.gt
         pairs, extra = match(files_of(folder, PICTURES), files_of(self.options.pred, PICTURES), self.options)
-        return [Suite(folder.name, [Case(name, name, said, truth) for name, truth, said in pairs], metrics, extra)]
+        cases = [Case(name, name, prediction, truth) for name, truth, prediction in pairs]
+        return [Suite(folder.name, cases, metrics, extra)]
 
     def listed(self, path: Path) -> list[Case]:
         """The cases of a list."""

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def score(kind: Kind) -> Results:
-    """What results.json holds, a row per suite; each row also lists what was missing, and what was too much."""
+    """Scores suites as results.json holds them, a row each, with missing predictions and those without a truth."""
     began, options = time.perf_counter(), kind.options
     suites, measured = kind.suites(), {}
     for suite in suites:
@@ -81,23 +81,23 @@ def write_each(suites: Sequence[Suite], measured: Mapping[int, Records], path: P
             for case in suite.cases:
                 scores = {"suite": suite.name, "id": case.id, "missing": int(case.prediction is None)}
                 for metric in suite.metrics:
-                    found = metric.score(measured[id(case)][metric.name])
-                    scores |= {name: value for name, value in found.items() if value == value}
+                    case_scores = metric.score(measured[id(case)][metric.name])
+                    scores |= {name: value for name, value in case_scores.items() if value == value}
                 table.writerow(scores)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The command line."""
+    """Parses the command line."""
     parser = Parser(prog="ullava score", description="Scores files without a model.")
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     for name, kind in FILE_KINDS.items():
         words = " ".join(kind.__doc__.split())
-        one = kinds.add_parser(name, help=words.partition(": ")[2], description=words)
-        one.add_argument("--pred", "--submission_dir", type=Path, help="predictions: a file or a folder")
-        one.add_argument("--gt", "--groundtruth_dir", type=Path, help="truths: a file or a folder")
-        one.add_argument("--out", type=Path, help="write the scores there, as results.json has them")
-        one.add_argument("--each", type=Path, help="write the scores of every single case there (CSV)")
-        kind.add_arguments(one)
+        subparser = kinds.add_parser(name, help=words.partition(": ")[2], description=words)
+        subparser.add_argument("--pred", "--submission_dir", type=Path, help="predictions: a file or a folder")
+        subparser.add_argument("--gt", "--groundtruth_dir", type=Path, help="truths: a file or a folder")
+        subparser.add_argument("--out", type=Path, help="write the scores there, as results.json has them")
+        subparser.add_argument("--each", type=Path, help="write the scores of every single case there (CSV)")
+        kind.add_arguments(subparser)
     options = parser.parse(arguments)
     if not getattr(options, "list", None):
         needed = ("pred", "gt") if FILE_KINDS[options.kind].needs_truth else ("pred",)

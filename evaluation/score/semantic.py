@@ -53,12 +53,12 @@ class Semantic(Kind):
 
     def pairs(self, case):
         truth = read_array(case.truth).astype(np.int64)
-        said = None if case.prediction is None else read_array(case.prediction)
-        if said is not None and said.shape != truth.shape:
+        prediction = None if case.prediction is None else read_array(case.prediction)
+        if prediction is not None and prediction.shape != truth.shape:
             if not self.options.resize:
                 raise ValueError(
-                    f"{case.prediction}: expected the truth's size {truth.shape} (H, W), found {said.shape}; "
+                    f"{case.prediction}: expected the truth's size {truth.shape} (H, W), found {prediction.shape}; "
                     "--resize brings it there"
                 )
-            said = resize(said, truth.shape)
-        return {"labels": [Pair(said if said is None else said.astype(np.int64), truth)]}
+            prediction = resize(prediction, truth.shape)
+        return {"labels": [Pair(prediction if prediction is None else prediction.astype(np.int64), truth)]}

@@ -14,7 +14,7 @@ from ullava.evaluation.score.lists import field_of, read_json
 
 
 class Texts(Kind):
-    """One text for each picture or question, held against what people wrote."""
+    """One text for each picture or question, compared with what people wrote."""
 
     def pairs(self, case):
         return {"text": [Pair(case.prediction, case.truth)]}
@@ -26,10 +26,10 @@ class CaptionFiles(Texts):
 
     def suites(self):
         references, gt = defaultdict(list), self.options.gt
-        for one in entries(gt, "annotations"):
-            references[str(field_of(one, "image_id", gt))].append(field_of(one, "caption", gt))
-        said = texts_by(entries(self.options.pred), "image_id", "caption", self.options.pred)
-        pairs, extra = match(references, said, self.options)
+        for annotation in entries(gt, "annotations"):
+            references[str(field_of(annotation, "image_id", gt))].append(field_of(annotation, "caption", gt))
+        captions = texts_by(entries(self.options.pred), "image_id", "caption", self.options.pred)
+        pairs, extra = match(references, captions, self.options)
         cases = [Case(name, name, caption, tuple(truth)) for name, truth, caption in pairs]
         names = ["captions", *(["meteor"] if meteor.is_there() else [])]
         return [Suite(gt.stem, cases, [METRICS[name]() for name in names], extra)]
@@ -46,47 +46,52 @@ class AnswerFiles(Texts):
     def suites(self):
         gt = self.options.gt
         annotations = list(entries(gt, "annotations"))
-        truths = {str(field_of(one, "question_id", gt)): one for one in annotations}
-        said = texts_by(entries(self.options.pred), "question_id", "answer", self.options.pred)
-        pairs, extra = match(truths, said, self.options)
+        truths = {str(field_of(annotation, "question_id", gt)): annotation for annotation in annotations}
+        answers = texts_by(entries(self.options.pred), "question_id", "answer", self.options.pred)
+        pairs, extra = match(truths, answers, self.options)
         cases = [
-            Case(name, str(one.get("image_id", name)), answer, tuple(a["answer"] for a in field_of(one, "answers", gt)))
-            for name, one, answer in pairs
+            Case(
+                name,
+                str(annotation.get("image_id", name)),
+                answer,
+                tuple(a["answer"] for a in field_of(annotation, "answers", gt)),
+            )
+            for name, annotation, answer in pairs
         ]
         metrics = [METRICS["vqa_accuracy"](match=self.options.match)]
         suites = [Suite(gt.stem, cases, metrics, extra)]
         for key in ("answer_type", "question_type"):
-            for kind in dict.fromkeys(one[key] for one in annotations if key in one):
+            for kind in dict.fromkeys(annotation[key] for annotation in annotations if key in annotation):
                 part = [case for case in cases if truths[case.id].get(key) == kind]
                 suites.append(Suite(f"{gt.stem}/{kind}", part, metrics))
         return suites
 
 
 def entries(path: Path, key: str | None = None) -> Iterable[Mapping[str, Any]]:
-    """The list in a JSON file, or under `key` of the object there.
+    """Reads the list in a JSON file, or under `key` of the object there.
 
     Raises:
         ValueError: it is no list of objects.
     """
     content = read_json(path)
-    found = field_of(content, key, path) if key and isinstance(content, dict) else content
-    if not (isinstance(found, list) and all(isinstance(one, dict) for one in found)):
+    objects = field_of(content, key, path) if key and isinstance(content, dict) else content
+    if not (isinstance(objects, list) and all(isinstance(entry, dict) for entry in objects)):
         raise ValueError(f"{path}: expected a list of objects" + (f" under {key!r}" if key else ""))
-    return found
+    return objects
 
 
-def texts_by(found: Iterable[Mapping[str, Any]], key: str, text: str, path: Path) -> dict[str, str]:
-    """id -> what was said.
+def texts_by(objects: Iterable[Mapping[str, Any]], key: str, text: str, path: Path) -> dict[str, str]:
+    """Indexes the texts of a results file: id -> text.
 
     Raises:
-        ValueError: an id stands twice, or what was said is no text.
+        ValueError: an id stands twice, or its value is no text.
     """
-    said: dict[str, str] = {}
-    for one in found:
-        name, words = str(field_of(one, key, path)), field_of(one, text, path)
-        if name in said:
+    texts: dict[str, str] = {}
+    for entry in objects:
+        name, words = str(field_of(entry, key, path)), field_of(entry, text, path)
+        if name in texts:
             raise ValueError(f"{path}: {key} {name} stands twice; hand in one {text} for each")
         if not isinstance(words, str):
             raise ValueError(f"{path}: {key} {name}: expected a text, found {str(words)[:60]}")
-        said[name] = words
-    return said
+        texts[name] = words
+    return texts

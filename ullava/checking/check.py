@@ -73,18 +73,18 @@ def read(path: str | Path, overrides: Sequence[str] = (), *, asks: bool = True) 
     model = part_of(ModelConfig, tree.get("model"))
     processor, _ = open_processor(tree)
     fit = processor.fit if processor else None
-    opened, scores, found = open_rows(tree, heads_of(tree.get("model"), model), fit, asks=asks)
+    opened, scores, yaml_faults = open_rows(tree, heads_of(tree.get("model"), model), fit, asks=asks)
     if model:
-        found += model_faults(model)
+        yaml_faults += model_faults(model)
     if isinstance(config, EvaluationConfig):
-        found += evaluation_faults(config)
+        yaml_faults += evaluation_faults(config)
     if isinstance(config, RunConfig):
-        found += run_faults(config)
-        if not found and (fault := best_fault(config.best, scores)):  # a row that does not open has no scores
-            found.append(fault)
-        if not found:  # what is missing or misspelt would be told a second time
-            found += network_faults(config)
-    return Reading(str(path), tree, config, opened, faults + [f"{path}: {fault}" for fault in found])
+        yaml_faults += run_faults(config)
+        if not yaml_faults and (fault := best_fault(config.best, scores)):  # a row that does not open has no scores
+            yaml_faults.append(fault)
+        if not yaml_faults:  # what is missing or misspelt would be told a second time
+            yaml_faults += network_faults(config)
+    return Reading(str(path), tree, config, opened, faults + [f"{path}: {fault}" for fault in yaml_faults])
 
 
 def check(path: str | Path, overrides: Sequence[str] = (), *, devices: int = 1) -> str:
@@ -98,8 +98,8 @@ def check(path: str | Path, overrides: Sequence[str] = (), *, devices: int = 1) 
         ConfigError: every fault, one a line.
     """
     reading = read(path, overrides)
-    opened = [replace(one, count=count(one.reader)) for one in reading.opened]
-    faults = reading.faults + [f"{path}: {fault}" for one in opened for fault in dataset_faults(one)]
+    opened = [replace(row, count=count(row.reader)) for row in reading.opened]
+    faults = reading.faults + [f"{path}: {fault}" for row in opened for fault in dataset_faults(row)]
     if faults:
         raise ConfigError("\n".join(dict.fromkeys(faults)))
     assert reading.config is not None  # else there were faults
@@ -130,27 +130,27 @@ def check_whole(
     config = reading.config
     processor, note = open_processor(reading.tree)
     inspected = inspect(reading.opened, processor, depth=depth, sample=sample, workers=workers)
-    opened = [one.opened for one in inspected]
+    opened = [dataset.opened for dataset in inspected]
     draws: list[int] = []
-    if isinstance(config, RunConfig) and sum(isinstance(one.row, DataRow) for one in opened) == len(config.data):
+    if isinstance(config, RunConfig) and sum(isinstance(entry.row, DataRow) for entry in opened) == len(config.data):
         draws = [len(span(len(row.reader), row.portion, 0)) for row in mixed(config, opened)]
     tasks, classes = balance(inspected, draws) if draws else ({}, {})
-    found = issues(inspected)
+    data_issues = issues(inspected)
     checked = Checked(
-        str(path), depth, sample, tuple(dict.fromkeys(reading.faults)), tuple(found), tuple(inspected), tuple(draws),
-        tasks, classes, tuple(examples(inspected)), processor.max_length if processor else 0, note,
+        str(path), depth, sample, tuple(dict.fromkeys(reading.faults)), tuple(data_issues), tuple(inspected),
+        tuple(draws), tasks, classes, tuple(examples(inspected)), processor.max_length if processor else 0, note,
     )  # fmt: skip
     files = write(checked, output or Path(reading.tree.get("output_dir") or "runs", "check"))
-    told = [f"{path}: {summary(checked)}", f"see {files[1]} and {files[0]}"]
-    failing = [*checked.faults, *(finding for finding in found if finding.fails)]
+    summary_lines = [f"{path}: {summary(checked)}", f"see {files[1]} and {files[0]}"]
+    failing = [*checked.faults, *(issue for issue in data_issues if issue.fails)]
     if failing:
-        raise ConfigError("\n".join([*lines(failing, SHOWN), *told]))
+        raise ConfigError("\n".join([*lines(failing, SHOWN), *summary_lines]))
     assert config is not None  # else there were faults
-    return "\n".join([*told, "", *report(config, opened, devices)]).rstrip()
+    return "\n".join([*summary_lines, "", *report(config, opened, devices)]).rstrip()
 
 
 def open_processor(tree: Mapping[str, Any]) -> tuple[Processor | None, str]:
-    """What writes rows as the model will get them, and why there is none."""
+    """Opens the processor that writes rows as the model will get them; None where it cannot be, and the reason."""
     model = part_of(ModelConfig, tree.get("model"))
     training = part_of(TrainingConfig, tree.get("training", {})) or TrainingConfig()
     try:
@@ -163,28 +163,28 @@ def open_processor(tree: Mapping[str, Any]) -> tuple[Processor | None, str]:
 
 def examples(inspected: Sequence[Inspected]) -> Iterator[tuple[str, DrawnExample]]:
     """Yields the first sound record of each row."""
-    for one in inspected:
-        number = next(one.sound, None)
+    for dataset in inspected:
+        number = next(dataset.sound, None)
         if number is not None:
-            opened = one.opened
-            yield f"{opened.place}: {opened.row.dataset}, {opened.row.task}", example(one.inspector, number)
+            opened = dataset.opened
+            yield f"{opened.place}: {opened.row.dataset}, {opened.row.task}", example(dataset.inspector, number)
 
 
 def report(config: RunConfig | EvaluationConfig, opened: Sequence[Opened], devices: int) -> list[str]:
     """Lines on the datasets, and of a training on its batch, its steps and what learns."""
     rows = mixed(config, opened) if isinstance(config, RunConfig) else []
-    left = [f"{one.place}: exclude leaves out {gone} records" for one in opened if (gone := dropped(one.reader))]
+    left = [f"{row.place}: exclude leaves out {gone} records" for row in opened if (gone := dropped(row.reader))]
     then = plan(config, rows, devices) if isinstance(config, RunConfig) else []
     return [*count_table(opened, rows), *left, "", *then]
 
 
 def mixed(config: RunConfig, opened: Sequence[Opened]) -> list[MixtureEntry]:
-    """The rows of the mixture, in order."""
-    rows = [(one, one.row) for one in opened if isinstance(one.row, DataRow)]
-    passes = portions(config.data, config.sampling, [one.count.records for one, _ in rows])
+    """Makes the rows of the mixture, in order."""
+    rows = [(entry, entry.row) for entry in opened if isinstance(entry.row, DataRow)]
+    passes = portions(config.data, config.sampling, [entry.count.records for entry, _ in rows])
     return [
-        MixtureEntry(one.reader, one.task, portion, row.mirror)
-        for (one, row), portion in zip(rows, passes, strict=True)
+        MixtureEntry(entry.reader, entry.task, portion, row.mirror)
+        for (entry, row), portion in zip(rows, passes, strict=True)
     ]
 
 
@@ -192,14 +192,19 @@ def count_table(opened: Sequence[Opened], rows: Sequence[MixtureEntry]) -> Itera
     """Yields a line per row: what it is asked, what its dataset holds, how many dialogues an epoch draws from it."""
     head: tuple[str, ...] = ("", "dataset", "task", "records", "pictures", "phrases", "turns", "portion", "draws")
     cells, mixture = [head], iter(rows)
-    for one in opened:
-        numbers = (one.count.records, one.count.pictures, one.count.phrases, one.count.turns)
-        if isinstance(one.row, DataRow):
+    for entry in opened:
+        numbers = (
+            entry.count.records,
+            entry.count.pictures,
+            entry.count.phrases,
+            entry.count.turns,
+        )
+        if isinstance(entry.row, DataRow):
             portion = next(mixture).portion
-            draws = (f"{portion:.4g}", str(len(span(one.count.records, portion, 0))))
+            draws = (f"{portion:.4g}", str(len(span(entry.count.records, portion, 0))))
         else:
-            draws = (f"at most {one.row.limit or 'all'}", "")
-        cells.append((one.place, one.row.dataset, one.row.task, *map(str, numbers), *draws))
+            draws = (f"at most {entry.row.limit or 'all'}", "")
+        cells.append((entry.place, entry.row.dataset, entry.row.task, *map(str, numbers), *draws))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
         words = [word.ljust(width) for word, width in zip(line[:3], widths, strict=False)]

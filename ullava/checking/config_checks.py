@@ -94,7 +94,7 @@ def heads_of(written: Any, model: ModelConfig | None) -> Collection[str] | None:
 
 
 def card(folder: str) -> Mapping[str, Any] | None:
-    """The model section of the run in `folder`; None where it holds none."""
+    """Reads the model section of the run in `folder`; None where it holds none."""
     path = Path(folder, CARD)
     if not path.is_file():
         return None

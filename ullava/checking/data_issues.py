@@ -27,13 +27,13 @@ class DataIssue:
 
     Attributes:
         record: the sample's id; of a record that cannot be read, what its reader calls it, or "dataset[number]".
-        said: what was expected and found.
+        message: what was expected and found.
     """
 
     kind: str
     dataset: str
     record: str
-    said: str
+    message: str
 
     @property
     def fails(self) -> bool:
@@ -41,17 +41,17 @@ class DataIssue:
         return self.kind not in SAID
 
     def __str__(self) -> str:
-        said = self.said.removeprefix(f"{self.record}: ")
-        return f"{self.dataset}: {self.record}: {said}" if self.record else f"{self.dataset}: {said}"
+        message = self.message.removeprefix(f"{self.record}: ")
+        return f"{self.dataset}: {self.record}: {message}" if self.record else f"{self.dataset}: {message}"
 
 
 def unread(dataset: str, number: int, error: Exception) -> DataIssue:
-    """The finding about a record that its reader refuses; most messages begin with its id."""
+    """Makes the issue of a record that its reader refuses; most messages begin with the record's id."""
     named = re.match(rf"{re.escape(dataset)}/[^\s:]+", str(error))
     return DataIssue("record", dataset, named.group() if named else f"{dataset}[{number}]", str(error))
 
 
 def once(issues: Iterable[DataIssue]) -> list[DataIssue]:
-    """Issues in the order of `ISSUES`, each once: several rows may ask about one dataset."""
+    """Sorts issues in the order of `ISSUES`, and drops repeated ones: several rows may ask about one dataset."""
     order = list(ISSUES)
-    return sorted(set(issues), key=lambda found: (order.index(found.kind), found))
+    return sorted(set(issues), key=lambda issue: (order.index(issue.kind), issue))

@@ -40,25 +40,25 @@ class Inspected:
 
     @cached_property
     def paths(self) -> set[Path]:
-        """Of all pictures and videos."""
-        return {path for one in self.looked for path in one.paths}
+        """Paths of all pictures and videos."""
+        return {path for record in self.looked for path in record.paths}
 
     @cached_property
     def lengths(self) -> np.ndarray:
         """Tokens of each dialogue that was written, (N,)."""
-        return np.array([one.length for one in self.looked if one.length is not None], int)
+        return np.array([record.length for record in self.looked if record.length is not None], int)
 
     @property
     def count(self) -> Count:
         """What the dataset holds."""
         lost = tuple(sorted(path for path in self.paths if not path.exists()))
-        phrases, turns = (sum(getattr(one, key) for one in self.looked) for key in ("phrases", "turns"))
+        phrases, turns = (sum(getattr(record, key) for record in self.looked) for key in ("phrases", "turns"))
         return Count(len(self.looked), len(self.paths), phrases, turns, lost)
 
     @property
     def sound(self) -> Iterator[int]:
         """Numbers of the records that were looked at whole and hold no fault, in order."""
-        return (one.number for one in self.looked if one.deep and not one.issues)
+        return (record.number for record in self.looked if record.deep and not record.issues)
 
 
 def inspect(
@@ -71,17 +71,17 @@ def inspect(
         depth: paths: nothing is decoded; sample: `sample` records of each row, evenly spread; all: every one.
         workers: processes that look; below 2 this one does.
     """
-    inspectors = [Inspector(one.row, one.reader, one.task, processor) for one in opened]
-    wholes = [deeper(len(one.reader), depth, sample) for one in opened]
+    inspectors = [Inspector(row.row, row.reader, row.task, processor) for row in opened]
+    wholes = [deeper(len(row.reader), depth, sample) for row in opened]
     jobs = [(row, number, bool(deep)) for row, whole in enumerate(wholes) for number, deep in enumerate(whole)]
-    found: list[list[Looked]] = [[] for _ in opened]
+    looked_by_row: list[list[Looked]] = [[] for _ in opened]
     bar = tqdm(total=len(jobs), desc="checking", unit="record", mininterval=1, leave=False)
     with bar:
         for (row, _, _), looked in zip(jobs, spread(inspectors, jobs, workers), strict=True):
-            found[row].append(looked)
+            looked_by_row[row].append(looked)
             bar.update()
-    inspected = [Inspected(*trio) for trio in zip(opened, inspectors, map(tuple, found), strict=True)]
-    return [replace(one, opened=replace(one.opened, count=one.count)) for one in inspected]
+    inspected = [Inspected(*trio) for trio in zip(opened, inspectors, map(tuple, looked_by_row), strict=True)]
+    return [replace(dataset, opened=replace(dataset.opened, count=dataset.count)) for dataset in inspected]
 
 
 def deeper(records: int, depth: Depth, sample: int) -> np.ndarray:
@@ -108,69 +108,73 @@ INSPECTORS: list[Inspector] = []  # of a worker process, given once
 
 
 def begin(inspectors: Sequence[Inspector]) -> None:
-    """Gives a worker process what it looks with."""
+    """Gives the inspectors to a worker process."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a fork must not wait for threads that it does not have
     load_plugins()  # a spawned worker has imported nothing yet
     INSPECTORS[:] = inspectors
 
 
 def look(job: tuple[int, int, bool]) -> Looked:
-    """One job in a worker process."""
+    """Does one job in a worker process."""
     row, number, deep = job
     return INSPECTORS[row](number, deep)
 
 
 def issues(inspected: Sequence[Inspected]) -> list[DataIssue]:
-    """Every fault, each once: of records by themselves, of ids, and of what is trained on and evaluated."""
-    alone = (finding for one in inspected for looked in one.looked for finding in looked.issues)
+    """Lists every issue once: of single records, of repeated ids, and of pictures both trained on and evaluated."""
+    alone = (issue for dataset in inspected for looked in dataset.looked for issue in looked.issues)
     return once(chain(alone, *map(duplicates, inspected), leaks(inspected)))
 
 
-def duplicates(one: Inspected) -> Iterator[DataIssue]:
+def duplicates(dataset: Inspected) -> Iterator[DataIssue]:
     """Yields ids that stand twice in a dataset: messages and scores could not tell which is meant."""
     places: dict[str, list[int]] = {}
-    for looked in one.looked:
+    for looked in dataset.looked:
         if looked.id is not None:
             places.setdefault(looked.id, []).append(looked.number)
     for name, numbers in places.items():
         if len(numbers) > 1:
             shown = ", ".join(map(str, numbers[:5]))
-            yield DataIssue("duplicate", one.opened.row.dataset, name, f"{len(numbers)} records have this id: {shown}")
+            yield DataIssue(
+                "duplicate", dataset.opened.row.dataset, name, f"{len(numbers)} records have this id: {shown}"
+            )
 
 
 def leaks(inspected: Sequence[Inspected]) -> Iterator[DataIssue]:
     """Yields records of `data` that show a picture of `evaluate`."""
-    trained = [one for one in inspected if isinstance(one.opened.row, DataRow)]
-    evaluated = {one.opened.row.dataset: one for one in inspected if not isinstance(one.opened.row, DataRow)}
+    trained = [dataset for dataset in inspected if isinstance(dataset.opened.row, DataRow)]
+    evaluated = {
+        dataset.opened.row.dataset: dataset for dataset in inspected if not isinstance(dataset.opened.row, DataRow)
+    }
     for name, other in evaluated.items():
         known = Pictures(other.paths)
-        for one in trained:
-            shared = {path: seen for path in one.paths if (seen := known.find(path))}
-            for path, record in ((path, looked.id) for looked in one.looked for path in looked.paths):
+        for dataset in trained:
+            shared = {path: seen for path in dataset.paths if (seen := known.find(path))}
+            for path, record in ((path, looked.id) for looked in dataset.looked for path in looked.paths):
                 if path in shared:
-                    said = f"{path.name} is evaluated in {name}, too ({shared[path]}); exclude: [{name}]"
-                    yield DataIssue("leak", one.opened.row.dataset, record, said)
+                    message = f"{path.name} is evaluated in {name}, too ({shared[path]}); exclude: [{name}]"
+                    yield DataIssue("leak", dataset.opened.row.dataset, record, message)
 
 
 def balance(inspected: Sequence[Inspected], draws: Sequence[int]) -> tuple[dict[str, int], dict[str, float]]:
-    """What an epoch asks: task -> dialogues, and class -> regions shown, each from the most on.
+    """Counts what an epoch draws: task -> dialogues, and class -> regions shown, each in falling order.
 
     Args:
         draws: dialogues that an epoch takes from each row of `data`.
     """
     tasks: Counter[str] = Counter()
     classes: dict[str, float] = defaultdict(float)
-    trained = [one for one in inspected if isinstance(one.opened.row, DataRow)]
-    for one, count in zip(trained, draws, strict=True):
-        tasks[one.opened.row.task] += count
-        for name, regions in flat(one.looked):
-            classes[name] += regions * count / len(one.looked)
+    trained = [dataset for dataset in inspected if isinstance(dataset.opened.row, DataRow)]
+    for dataset, count in zip(trained, draws, strict=True):
+        tasks[dataset.opened.row.task] += count
+        for name, regions in flat(dataset.looked):
+            classes[name] += regions * count / len(dataset.looked)
     return dict(tasks.most_common()), dict(sorted(classes.items(), key=lambda item: -item[1]))
 
 
 def flat(looked: Iterable[Looked]) -> Iterator[tuple[str, int]]:
-    """Every (class, regions) of every record."""
-    return chain.from_iterable(one.classes for one in looked)
+    """Yields every (class, regions) of every record."""
+    return chain.from_iterable(record.classes for record in looked)
 
 
 def share_over(inspected: Inspected, most: int) -> float | None:

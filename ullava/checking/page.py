@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -83,8 +83,16 @@ def tree(checked: Checked) -> dict[str, Any]:
     return {
         "yaml": checked.yaml, "depth": checked.depth, "sample": checked.sample if checked.depth == "sample" else None,
         "max_length": checked.most, "note": checked.note, "faults": list(checked.faults),
-        "findings": [asdict(issue) | {"fails": issue.fails} for issue in checked.issues],
+        "findings": [finding(issue) for issue in checked.issues],
         "datasets": list(datasets(checked)), "tasks": dict(checked.tasks), "classes": dict(checked.classes),
+    }  # fmt: skip
+
+
+def finding(issue: DataIssue) -> dict[str, Any]:
+    """An issue as check.json holds it."""
+    return {
+        "kind": issue.kind, "dataset": issue.dataset, "record": issue.record, "said": issue.message,
+        "fails": issue.fails,
     }  # fmt: skip
 
 
@@ -137,7 +145,7 @@ def issue_groups(checked: Checked) -> Iterator[IssueGroup]:
     """Yields the issues of each kind."""
     for kind, group in groupby(checked.issues, key=lambda issue: issue.kind):
         issues = list(group)
-        rows = [(issue.dataset, issue.record, issue.said.removeprefix(f"{issue.record}: ")) for issue in issues]
+        rows = [(issue.dataset, issue.record, issue.message.removeprefix(f"{issue.record}: ")) for issue in issues]
         listed = Table(("dataset", "record", "found"), rows[:LISTED])
         yield IssueGroup(ISSUES[kind], issues[0].fails, len(issues), listed, max(0, len(issues) - LISTED))
 

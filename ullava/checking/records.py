@@ -63,17 +63,17 @@ class Inspector:
     processor: Processor | None = None
 
     def __call__(self, number: int, deep: bool) -> Looked:
-        """Looks at a record; never raises what is wrong with it."""
+        """Looks at a record; what is wrong with it is returned, not raised."""
         name = self.row.dataset
         try:
             sample = self.reader[number]
         except WRONG as error:
             return Looked(number, deep=deep, issues=(unread(name, number, error),))
-        found, length = [*files(sample), *texts(sample), *places(sample)], None
-        if deep and not found:
+        faults, length = [*files(sample), *texts(sample), *places(sample)], None
+        if deep and not faults:
             row, refused = self.write(sample, number)
-            found += pixels(sample, {medium.key: medium.size for medium in row.media} if row else {})
-            found += refused if not found else ()
+            faults += pixels(sample, {medium.key: medium.size for medium in row.media} if row else {})
+            faults += refused if not faults else ()
             length = len(row.input_ids) if row else None
         classes = Counter(region.category for region in sample.regions if region.category)
         return Looked(
@@ -85,7 +85,7 @@ class Inspector:
             classes=tuple(classes.items()),
             length=length,
             deep=deep,
-            issues=tuple(DataIssue(kind, name, sample.id, said) for kind, said in found),
+            issues=tuple(DataIssue(kind, name, sample.id, message) for kind, message in faults),
         )
 
     def dialogue(self, sample: Sample, number: int) -> Dialogue:
@@ -98,7 +98,7 @@ class Inspector:
         return eval_dialogues[0]
 
     def write(self, sample: Sample, number: int) -> tuple[Example | None, list[tuple[str, str]]]:
-        """The whole row of a sample, and why it cannot be had, or cut to `max_length`."""
+        """Writes the whole row of a sample; returns it or None, and why it cannot be written or does not fit."""
         try:
             dialogue = self.dialogue(sample, number)
             if self.processor is None:
@@ -215,11 +215,11 @@ def drawn(
 
 
 def called(region: Region, number: int) -> str:
-    """A region as a person finds it in its file."""
+    """Names a region so that a person finds it in its file."""
     name = region.category or (region.phrases[0] if region.phrases else "")
     return f"region {number}" + (f" ({name})" if name else "")
 
 
 def across(size: tuple[int, ...]) -> str:
-    """H x W."""
+    """Writes a size as H x W."""
     return " x ".join(map(str, size))

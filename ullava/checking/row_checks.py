@@ -53,7 +53,7 @@ class Opened:
 
     @property
     def asked(self) -> tuple[Task, Reader]:
-        """What is asked about what."""
+        """The row's task and dataset."""
         return self.task, self.reader
 
 
@@ -106,7 +106,7 @@ def rows_of(tree: Mapping[str, Any], section: str, schema: type[S]) -> Iterator[
 
 @contextmanager
 def noted(place: str, faults: list[str]) -> Iterator[None]:
-    """Ends a block at an error about what the user wrote; `faults` grows by its lines, each begun by `place`."""
+    """Catches an error about what the user wrote, and appends its lines to `faults`, each after `place`."""
     try:
         yield
     except WRONG as error:
@@ -158,7 +158,7 @@ def prove_samples(row: DataRow, task: Task, reader: Reader, fit: Fit | None = No
 
 
 def count(reader: Reader) -> Count:
-    """Reads every record once; no pixels, of labels neither: what only they could tell, a check's depth finds."""
+    """Counts what a dataset holds; reads every record once, but no pixels of pictures or masks (`--depth` does)."""
     media, phrases, turns, unread = set(), 0, 0, []
     for i in range(len(reader)):
         try:
@@ -178,8 +178,8 @@ def count(reader: Reader) -> Count:
 
 def dataset_faults(opened: Opened) -> Iterator[str]:
     """Yields what is broken of a dataset: records that cannot be read, pictures that are lost."""
-    found, where = opened.count, f"{opened.place}: {opened.row.dataset}"
-    if found.lost:
-        yield f"{where}: {len(found.lost)} of {found.pictures} pictures or videos are missing, e.g. {found.lost[0]}"
-    if found.unread:
-        yield f"{where}: {len(found.unread)} of {found.records} records cannot be read, e.g. {found.unread[0]}"
+    count, where = opened.count, f"{opened.place}: {opened.row.dataset}"
+    if count.lost:
+        yield f"{where}: {len(count.lost)} of {count.pictures} pictures or videos are missing, e.g. {count.lost[0]}"
+    if count.unread:
+        yield f"{where}: {len(count.unread)} of {count.records} records cannot be read, e.g. {count.unread[0]}"

@@ -1,4 +1,4 @@
-"""What stands behind a field in the source: its comment is its documentation."""
+"""Reads the comment at the end of a field's line in the source as the field's documentation."""
 
 import ast
 import inspect

@@ -72,20 +72,20 @@ def sections() -> Iterator[str]:
 
 
 def inner_sections(section: type[schema.Section]) -> list[tuple[str, type[schema.Section]]]:
-    """The keys of a section that hold sections, and these."""
-    found: list[tuple[str, type[schema.Section]]] = []
+    """Returns the keys of a section that hold sections, each with its section."""
+    pairs: list[tuple[str, type[schema.Section]]] = []
     for key, hint in get_type_hints(section).items():
         parts = [hint]
         while parts:
             part = parts.pop()
             parts += get_args(part)
             if isinstance(part, type) and issubclass(part, schema.Section):
-                found.append((key, part))
-    return found
+                pairs.append((key, part))
+    return pairs
 
 
 def anchor(section: type[schema.Section]) -> str:
-    """Where on the page a section stands."""
+    """Returns the anchor of a section on the page."""
     return section.__name__.lower()
 
 
@@ -108,7 +108,7 @@ def section_part(title: str, section: type[schema.Section]) -> str:
 
 
 def first_line(section: type[schema.Section] | None) -> str:
-    """What a section is, for the line of the key that holds it."""
+    """Returns the first line of a section's docstring, for the key that holds it."""
     return (inspect.getdoc(section) or "").partition("\n")[0] if section else ""
 
 

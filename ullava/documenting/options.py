@@ -21,8 +21,8 @@ def options_of(cls: type) -> list[Key]:
     known = dict.fromkeys(foundations, "") | dict(defaults(cls))
     arguments = {*known, *inspect.signature(cls).parameters}
     texts: dict[str, str] = {}
-    for one in reversed(cls.__mro__[:-1]):
-        texts |= argument_texts(inspect.getdoc(one) or "", arguments)
+    for ancestor in reversed(cls.__mro__[:-1]):
+        texts |= argument_texts(inspect.getdoc(ancestor) or "", arguments)
     texts |= {name: WEIGHTS.get(name, "folder of weights, or a published file") for name in foundations}
     hints = get_type_hints(cls.__init__) | dict.fromkeys(foundations, str)
     return [Key(name, in_words(hints.get(name, Any)), known[name], texts.get(name, "")) for name in known]
@@ -37,7 +37,9 @@ def defaults(cls: type) -> Iterator[tuple[str, str]]:
                 yield field.name, REQUIRED if value is MISSING else written(value)
         return
     parameters = list(inspect.signature(cls).parameters.values())
-    keywords = [one for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY]
-    for one in keywords or [one for one in parameters if one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]:
-        if one.name not in FROM_ELSEWHERE:
-            yield one.name, REQUIRED if one.default is inspect.Parameter.empty else written(one.default)
+    by_keyword = [parameter for parameter in parameters if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
+    by_place = [parameter for parameter in parameters if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    for parameter in by_keyword or by_place:
+        if parameter.name not in FROM_ELSEWHERE:
+            default = parameter.default
+            yield parameter.name, REQUIRED if default is inspect.Parameter.empty else written(default)

@@ -67,8 +67,8 @@ def in_words(hint: Any, links: Mapping[type, str] | None = None) -> str:
         number = Union[tuple(part for part in get_args(parts[0]) if part is not type(None))]  # noqa: UP007
         return f"{in_words(Annotated[number, *parts[1:]], links)} or null"
     if origin is Annotated:
-        bounds = [f"{sign} {getattr(one, name)}" for one in parts[1:] for name, sign in BOUNDS.items()
-                  if hasattr(one, name)]  # fmt: skip
+        bounds = [f"{sign} {getattr(bound, name)}" for bound in parts[1:] for name, sign in BOUNDS.items()
+                  if hasattr(bound, name)]  # fmt: skip
         return " ".join([in_words(parts[0], links), *bounds])
     if origin is Literal:
         return ", ".join(f"`{written(value)}`" for value in parts)

@@ -28,7 +28,7 @@ SPARES = 16  # records that may stand in for one; with a share of 1 % bad, all a
 
 
 def quarantine(config: RunConfig, mixture: Mixture) -> "Quarantine | None":
-    """What the YAML asks for; None where a bad sample stops the run."""
+    """Opens the quarantine that the YAML asks for; None where a bad sample stops the run."""
     if config.training.on_bad_sample == "stop":
         return None
     records = sum(len(row.reader) for row in mixture.rows)
@@ -117,7 +117,7 @@ class Quarantine:
 
 
 def key(line: dict[str, Any]) -> tuple[int, int, int, int]:
-    """What makes a line another one than all others."""
+    """Returns what tells a line of the list from all others."""
     return line["epoch"], line["position"], line["row"], line["record"]
 
 
@@ -132,16 +132,16 @@ def parsed(lines: Iterator[str], path: Path) -> Iterator[dict[str, Any]]:
 
 def of_machine(error: Exception) -> bool:
     """Whether the machine is at fault and not the sample: out of memory or of open files, a lost mount."""
-    return any(isinstance(one, OSError) and one.errno in MACHINE for one in (error, error.__cause__))
+    return any(isinstance(cause, OSError) and cause.errno in MACHINE for cause in (error, error.__cause__))
 
 
 def forget(folder: str | Path) -> None:
-    """Takes away the list of a run that begins anew."""
+    """Deletes the list of a run that begins anew."""
     if not int(os.environ.get("RANK", 0)):
         Path(folder, FILE).unlink(missing_ok=True)
 
 
-def told(folder: str | Path) -> Iterator[str]:
+def report_lines(folder: str | Path) -> Iterator[str]:
     """Yields a line for each dataset of which others stood in for bad records."""
     path = Path(folder, FILE)
     if path.is_file() and not int(os.environ.get("RANK", 0)):

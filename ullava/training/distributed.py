@@ -23,7 +23,7 @@ ALONE = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.
 
 
 def read_deepspeed(how: TrainingConfig) -> dict[str, Any] | None:
-    """What DeepSpeed is told, or None where the run does without.
+    """Reads the settings for DeepSpeed; None where the run does not use it.
 
     Raises:
         ConfigError: no such file, a broken one, or one that sets what the YAML sets.
@@ -41,21 +41,21 @@ def read_deepspeed(how: TrainingConfig) -> dict[str, Any] | None:
     if find_spec("deepspeed") is None:
         raise ImportError(f"training.deepspeed: {how.deepspeed} needs deepspeed: pip install 'ullava[train]'")
     try:
-        told = json.loads(path.read_text())
+        settings = json.loads(path.read_text())
     except ValueError as error:
         raise ConfigError(f"training.deepspeed: {path}: broken JSON ({error})") from error
     for section, key in OURS.items():
-        found = told.get(section, {}).get("enabled", bool(told.get(section)))
-        if found not in (False, "auto"):
+        enabled = settings.get(section, {}).get("enabled", bool(settings.get(section)))
+        if enabled not in (False, "auto"):
             raise ConfigError(f"training.deepspeed: {path}: delete {section!r}, training.{key} says it")
-        told.pop(section, None)
+        settings.pop(section, None)
     # Modules "safe" at lower precision would get their weights rounded on the way (ZeRO-3), so none is named.
     autocast = {"enabled": how.precision != "fp32", "lower_precision_safe_modules": []}
-    return told | {"torch_autocast": autocast | {"dtype": str(PRECISIONS[how.precision]).removeprefix("torch.")}}
+    return settings | {"torch_autocast": autocast | {"dtype": str(PRECISIONS[how.precision]).removeprefix("torch.")}}
 
 
 def held_up() -> str | None:
-    """What to say where DeepSpeed will wait, without a word, for somebody to finish compiling its operators."""
+    """Returns a warning where DeepSpeed will wait silently for another process that compiles its operators."""
     folder = Path(os.environ.get("TORCH_EXTENSIONS_DIR") or Path.home() / ".cache" / "torch_extensions")
     locks = sorted(map(str, folder.rglob("lock")))
     if not locks:
@@ -66,23 +66,23 @@ def held_up() -> str | None:
     )
 
 
-def spread(how: TrainingConfig, told: dict[str, Any] | None, llm: PreTrainedModel) -> dict[str, Any]:
-    """The Trainer's keywords: how weights are shared out, and who computes in the run's precision.
+def spread(how: TrainingConfig, deepspeed: dict[str, Any] | None, llm: PreTrainedModel) -> dict[str, Any]:
+    """Makes the Trainer's keywords for sharding weights and for the run's precision.
 
     Args:
-        told: what `read_deepspeed` found.
+        deepspeed: what `read_deepspeed` found.
         llm: the language model, whose layers FSDP gathers one at a time.
     """
     if how.fsdp and how.precision == "fp16":
         raise ConfigError("training.precision: FSDP scales no losses, as fp16 needs; take bf16 or fp32")
-    if told is not None and "WORLD_SIZE" not in os.environ:  # one process, no launcher: DeepSpeed asks all the same
+    if deepspeed is not None and "WORLD_SIZE" not in os.environ:  # one process without a launcher: DeepSpeed asks, too
         os.environ |= ALONE
-    by_trainer = told is None and not how.fsdp
+    by_trainer = deepspeed is None and not how.fsdp
     layers = sorted(llm._no_split_modules or ())
     return {
         "bf16": by_trainer and how.precision == "bf16",
         "fp16": by_trainer and how.precision == "fp16",
-        "deepspeed": told,
+        "deepspeed": deepspeed,
         "fsdp": how.fsdp,
         "fsdp_config": {"transformer_layer_cls_to_wrap": layers} if how.fsdp else None,
         "ddp_find_unused_parameters": False,  # every part runs on every rank: models/ullava.py

@@ -23,7 +23,7 @@ class Log(TrainerCallback):
                 replace(self.path, "".join(map(line, filter(kept, state.log_history))))
 
     def on_log(self, args, state, control, logs: dict[str, float] | None = None, **_: Any) -> None:
-        """One line."""
+        """Writes one line."""
         if state.is_world_process_zero and logs and kept(logs):
             with written(self.path), self.path.open("a") as file:
                 file.write(line(logs | {"step": state.global_step, "epoch": state.epoch}))
@@ -47,7 +47,7 @@ class written:
 
 
 def kept(logs: Mapping[str, float]) -> bool:
-    """Whether a log has a line: all but the Trainer's last one, which holds times."""
+    """Whether a log entry is written: all but the Trainer's last one, which holds times."""
     return "train_runtime" not in logs
 
 

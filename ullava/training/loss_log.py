@@ -15,7 +15,7 @@ class LossLog:
         self.since = 0  # the step of the last line
 
     def begin(self, step: int) -> None:
-        """The log's last line is that of `step`."""
+        """Starts the sums after the log's line of `step`."""
         self.since = step
 
     def add(self, parts: Mapping[str, Tensor]) -> None:
@@ -28,9 +28,9 @@ class LossLog:
         if not self.sums:
             return {}
         totals = add_ranks(torch.stack(list(self.sums.values()))) / max(step - self.since, 1)
-        found = dict(zip(self.sums, totals.tolist(), strict=True))
+        means = dict(zip(self.sums, totals.tolist(), strict=True))
         self.sums, self.since = {}, step
-        return found
+        return means
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""

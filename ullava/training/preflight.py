@@ -16,7 +16,7 @@ from ullava.tasks.rates import portions
 
 
 def open_mixture(config: RunConfig) -> Mixture:
-    """The rows of `data:`, opened.
+    """Opens the rows of `data:`.
 
     Raises:
         LookupError, ValueError, FileNotFoundError: a row's dataset, task, option or path, says which row; or
@@ -33,7 +33,7 @@ def open_mixture(config: RunConfig) -> Mixture:
 
 
 def look_ahead(config: RunConfig, mixture: Mixture, *, allow_mismatch: bool = False) -> None:
-    """Raises now what would come at an epoch's end, or never, as `ullava check` says it without a run.
+    """Raises errors that would otherwise show at an epoch's end or never, those of `ullava check` for example.
 
     Args:
         allow_mismatch: see `network_faults`.

@@ -27,7 +27,7 @@ from ullava.training.train_dataset import TrainDataset
 
 
 def replay(file: Path) -> Iterator[str]:
-    """Lines about every sample of the step in `file`.
+    """Yields lines about every sample of the step in `file`.
 
     Raises:
         ValueError: the file is not one of a run, or its run's folder lacks what it needs.
@@ -35,9 +35,9 @@ def replay(file: Path) -> Iterator[str]:
     try:
         fault = json.loads(file.read_text())
         places = [
-            (batch["rank"], *found)
+            (batch["rank"], *entry)
             for batch in fault["batches"]
-            for found in zip(batch["ids"], batch["places"], strict=True)
+            for entry in zip(batch["ids"], batch["places"], strict=True)
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file}: expected RUN/faults/step-N.json, as a stopped run writes it ({error})") from error
@@ -53,7 +53,7 @@ def replay(file: Path) -> Iterator[str]:
                 f"{file}: {name} stood at {(epoch, position)}, now {dialogue.id} does; the data has changed"
             )
         yield f"\n{name}  (rank {rank}, epoch {epoch}, position {position})"
-        yield from told(dialogue)
+        yield from dialogue_lines(dialogue)
         most, count = config.training.max_length, row.supervised.sum()
         yield f"  tokens    {len(row.input_ids)} of at most {most}, {count} supervised"
         losses = measure(assembled, row, config.training.precision)
@@ -61,7 +61,7 @@ def replay(file: Path) -> Iterator[str]:
 
 
 def recall(config: RunConfig, last: Path | None) -> Assembled:
-    """The network as the run had it when it saved last."""
+    """Assembles the network with the weights that the run saved last."""
     assembled = assemble(
         config.model, losses=config.losses, precision=config.training.precision,
         max_length=config.training.max_length, seed=config.training.seed,
@@ -75,15 +75,15 @@ def recall(config: RunConfig, last: Path | None) -> Assembled:
 
 @torch.no_grad()
 def measure(assembled: Assembled, row: Example, precision: str) -> dict[str, float]:
-    """Every loss term of one row by itself."""
+    """Computes every loss term of one row by itself."""
     model, kind = assembled.model, PRECISIONS[precision]
     batch = Collator(assembled.processor.tokenizer.pad_token_id, model.tokens)([row]).to(model.llm.device)
     with torch.autocast(model.llm.device.type, dtype=kind, enabled=kind != torch.float32):
         return {name: float(part) for name, part in model(batch).parts.items()}
 
 
-def told(dialogue: Dialogue) -> Iterator[str]:
-    """Lines about what a dialogue shows, says and promises."""
+def dialogue_lines(dialogue: Dialogue) -> Iterator[str]:
+    """Yields lines about a dialogue's media, turns and promises."""
     for medium in dialogue.sample.media:
         yield f"  shows     {medium.path}"
     for number, turn in enumerate(dialogue.turns):
@@ -94,11 +94,11 @@ def told(dialogue: Dialogue) -> Iterator[str]:
 
 
 def extent(region: Any) -> str:
-    """What is known of where a region is."""
-    found = [f"{region.category or region.phrases[:1]}"]
+    """Describes a region by its name, the size of its mask, and its box."""
+    parts = [f"{region.category or region.phrases[:1]}"]
     if region.mask is not None:
         mask = region.mask.draw()
-        found.append(f"mask of {mask.sum():,} in {mask.shape[0]} x {mask.shape[1]} pixels (H x W)")
+        parts.append(f"mask of {mask.sum():,} in {mask.shape[0]} x {mask.shape[1]} pixels (H x W)")
     if region.box is not None:
-        found.append("box " + " ".join(f"{edge:g}" for edge in region.box))
-    return ", ".join(found)
+        parts.append("box " + " ".join(f"{edge:g}" for edge in region.box))
+    return ", ".join(parts)

@@ -61,7 +61,7 @@ class ResumableTrainer(Trainer):
         self.standing = final
 
     def write(self, folder: Path) -> None:
-        """Everything that a process needs to go on, but the Trainer's state."""
+        """Writes everything that a process needs to go on, except the Trainer's state."""
         self.save_model(str(folder), _internal_call=True)
         self._save_optimizer_and_scheduler(str(folder))
         self._save_scaler(str(folder))
@@ -77,7 +77,7 @@ class ResumableTrainer(Trainer):
         return f"running_{self.args.process_index}_of_{self.args.world_size}.pth"
 
     def recall(self) -> None:
-        """Takes up the sums since the log's last line."""
+        """Restores the loss sums since the log's last line."""
         self.terms.begin(self.state.global_step)
         if self.resumed and (self.resumed / self.running).is_file():
             with saving.readable(self.resumed):
@@ -111,7 +111,7 @@ class Resuming(TrainerCallback):
         self.trainer = trainer
 
     def on_train_begin(self, args, state, control, **_: Any) -> None:
-        """Takes up the sums; evaluates what the last process saved and could not evaluate."""
+        """Restores the sums, and evaluates a step that the last process saved but could not evaluate."""
         self.trainer.recall()
         if self.trainer.evaluation_is_due():
             metrics = self.trainer.evaluate()
@@ -120,5 +120,5 @@ class Resuming(TrainerCallback):
             control.should_save = False
 
     def on_epoch_begin(self, args, state, control, **_: Any) -> None:
-        """Tells the sampler the time, whatever wraps it."""
+        """Tells the sampler the epoch, whatever wraps it."""
         self.trainer.places.set_epoch(int(state.epoch or 0))

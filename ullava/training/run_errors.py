@@ -40,7 +40,7 @@ class Fed:
 
     @classmethod
     def of(cls, batch: Batch) -> "Fed":
-        """Reads off a batch; no tensor is kept, and none is read."""
+        """Describes a batch; keeps no tensor and reads none from the device."""
         videos = 0 if batch.videos is None else batch.videos.pixels.shape[:2].numel()
         pictures = videos + (0 if batch.pictures is None else len(batch.pictures.pixels))
         masks = sum(len(promised.masks) for promised in batch.promised.values())
@@ -66,15 +66,15 @@ class LossWatch:
         self.at = -1
 
     def begin(self, batches: Sequence[Batch]) -> None:
-        """A step begins."""
+        """Begins a step."""
         self.fed, self.parts, self.at = [Fed.of(batch) for batch in batches], [], -1
 
     def go_on(self) -> None:
-        """The next batch is computed from here on."""
+        """Begins the next batch of the step."""
         self.at += 1
 
     def judge(self, norm: float | Tensor | None, *, step: int, folder: Path, scaled: bool) -> None:
-        """Stops the run before an update that is no number.
+        """Stops the run before an update that is not finite.
 
         One number a step is read from the device, where the update waits for it anyway: the norm is not finite when any
         loss or gradient of any rank is not.
@@ -101,7 +101,7 @@ class LossWatch:
         if rank == 0:
             path.parent.mkdir(exist_ok=True)
             replace(path, json.dumps({"step": step, "gradient_norm": norm, "batches": batches}, indent=2))
-        raise RunError(told(path, step, batches, norm))
+        raise RunError(step_message(path, step, batches, norm))
 
 
 def is_fault(norm: float, *, loss_is_finite: bool, scaled: bool) -> bool:
@@ -109,8 +109,8 @@ def is_fault(norm: float, *, loss_is_finite: bool, scaled: bool) -> bool:
     return not math.isfinite(norm) and not (scaled and loss_is_finite)
 
 
-def told(path: Path, step: int, batches: Sequence[Mapping[str, Any]], norm: float) -> str:
-    """The message about a step that was not taken."""
+def step_message(path: Path, step: int, batches: Sequence[Mapping[str, Any]], norm: float) -> str:
+    """Writes the message about a step that was not taken."""
     names = sorted({n for batch in batches for n, value in batch["losses"].items() if not math.isfinite(value)})
     what = f"the loss term {', '.join(names)} is" if names else "the losses are finite, but their gradients are"
     ids = [name for batch in batches for name in batch["ids"]]
@@ -124,7 +124,7 @@ def told(path: Path, step: int, batches: Sequence[Mapping[str, Any]], norm: floa
 
 @contextmanager
 def explained(watch: LossWatch, how: TrainingConfig, *, evaluating: Any) -> Iterator[None]:
-    """Says of a lack of memory or a lost data worker what the user can change.
+    """Turns a lack of memory or a lost data worker into an error that says what the user can change.
 
     Args:
         evaluating: called when it happened; whether an evaluation was running.
@@ -136,7 +136,7 @@ def explained(watch: LossWatch, how: TrainingConfig, *, evaluating: Any) -> Iter
         yield
     except (RuntimeError, MemoryError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(said in first for said in OUT_OF_MEMORY):
+        if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in first for words in OUT_OF_MEMORY):
             raise RunError(out_of_memory(watch, how, first, evaluating=evaluating())) from error
         if LOST_WORKER in str(error):
             raise RunError(
@@ -147,7 +147,7 @@ def explained(watch: LossWatch, how: TrainingConfig, *, evaluating: Any) -> Iter
 
 
 def out_of_memory(watch: LossWatch, how: TrainingConfig, cause: str, *, evaluating: bool) -> str:
-    """What was too large, and the keys that make it smaller."""
+    """Writes the message about a lack of memory: what was too large, and the keys that make it smaller."""
     if evaluating:
         return f"out of memory in an evaluation ({cause}); lower generation.batch_size; the step before it is saved"
     what = str(watch.fed[max(watch.at, 0)]) if watch.fed else "no batch yet"

@@ -1,4 +1,4 @@
-"""One run, one folder: nobody else writes where a run writes."""
+"""Locks a run's folder, so that no other process writes there."""
 
 import fcntl
 import os

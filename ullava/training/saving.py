@@ -24,7 +24,7 @@ WRITERS = ("PytorchStreamWriter", "inline_container")  # how torch.save says tha
 
 
 def checkpoint(output: str | Path, step: int) -> Path:
-    """Where the checkpoint of a step lies."""
+    """Path of the checkpoint of a step."""
     return Path(output, f"checkpoint-{step}")
 
 
@@ -40,11 +40,11 @@ def last_checkpoint(output: str | Path) -> Path | None:
     Raises:
         ValueError: it is not whole; says which file, and what to delete.
     """
-    found = checkpoints(output)
-    if not found:
+    folders = checkpoints(output)
+    if not folders:
         return None
-    verify(found[-1])
-    return found[-1]
+    verify(folders[-1])
+    return folders[-1]
 
 
 def verify(folder: Path) -> None:
@@ -63,13 +63,13 @@ def verify(folder: Path) -> None:
         raise ValueError(f"{folder}: {FILES} or {STATE} is broken JSON ({error}); {cure(folder)}") from error
     for name, expected in sizes.items():
         path = folder / name
-        found = f"{path.stat().st_size:,} bytes" if path.is_file() else "no such file"
+        size = f"{path.stat().st_size:,} bytes" if path.is_file() else "no such file"
         if not path.is_file() or path.stat().st_size != expected:
-            raise ValueError(f"{path}: expected {expected:,} bytes, found {found}; it was cut; {cure(folder)}")
+            raise ValueError(f"{path}: expected {expected:,} bytes, found {size}; it was cut; {cure(folder)}")
 
 
 def cure(folder: Path) -> str:
-    """What to do about a checkpoint that cannot be used."""
+    """Writes what to do about a checkpoint that cannot be used."""
     older = [path for path in checkpoints(folder.parent) if path != folder]
     then = f"goes on from {older[-1].name}" if older else "begins anew"
     return f"delete the folder {folder}: the same command then {then}"
@@ -101,13 +101,13 @@ def sweep(output: str | Path) -> list[str]:
 
 
 def aside(final: Path) -> Path:
-    """Where a checkpoint is written before it has its name."""
+    """Path at which a checkpoint is written before it gets its name."""
     return final.with_name(PARTIAL + final.name)
 
 
 @contextmanager
 def room(output: str | Path, partial: Path | None = None) -> Iterator[None]:
-    """Says how to go on where the disk takes no more, and takes `partial` away, which was being written.
+    """Explains how to go on where the disk is full, and deletes `partial`, which was being written.
 
     Raises:
         OSError: the disk is full, or refuses.

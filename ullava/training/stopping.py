@@ -35,7 +35,7 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Hears the signals; a second Ctrl-C does what Ctrl-C does elsewhere."""
+        """Handles the signals inside the block; a second Ctrl-C interrupts as usual."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -47,7 +47,7 @@ class Stop:
                 signal.signal(kind, handler)
 
     def hear(self, number: int, frame: FrameType | None) -> None:
-        """The signals' handler."""
+        """Handles a signal."""
         self.asked = signal.Signals(number).name
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -55,7 +55,7 @@ class Stop:
 
     @contextmanager
     def free(self, loses: str) -> Iterator[None]:
-        """Nothing has to be saved inside, so a signal ends the process where it is."""
+        """Marks a block in which nothing has to be saved, so that a signal ends the process at once."""
         self.loses = loses
         try:
             self.leave_if_free()
@@ -64,7 +64,7 @@ class Stop:
             self.loses = None
 
     def leave_if_free(self) -> None:
-        """Ends the process if it was asked to, and may."""
+        """Ends the process if it was asked to stop and nothing has to be saved."""
         if self.asked and self.loses:
             raise Stopped(f"stopped by {self.asked} in {self.loses}; the same command begins it again and goes on")
 
@@ -76,12 +76,12 @@ class Stopping(TrainerCallback):
         self.trainer, self.leaving = trainer, False
 
     def on_step_end(self, args, state, control, **_: Any) -> None:
-        """Has the step saved."""
+        """Asks the Trainer to save the step."""
         if self.trainer.has_to_stop():
             self.leaving = control.should_save = True
 
     def on_save(self, args, state, control, **_: Any) -> None:
-        """Leaves; what follows a step, an evaluation too, is for the process that goes on."""
+        """Ends the process; an evaluation that is due is left to the process that resumes."""
         if self.leaving:
             name = self.trainer.stop.asked or "another rank"
             message = f"stopped by {name} after step {state.global_step}, which is saved; the same command goes on"

@@ -18,7 +18,7 @@ from ullava.configs.schema import RunConfig
 from ullava.models.assembly import PRECISIONS, Assembled, assemble
 from ullava.models.stages import Learning, let_towers_learn, prepare
 from ullava.tasks.mixture import Mixture
-from ullava.training.bad_samples import forget, told
+from ullava.training.bad_samples import forget, report_lines
 from ullava.training.distributed import held_up, read_deepspeed, spread
 from ullava.training.preflight import look_ahead, open_mixture
 from ullava.training.run_errors import explained, fp16_warning
@@ -48,7 +48,7 @@ def train(config: RunConfig, *, allow_mismatch: bool = False) -> None:
             forget(config.output_dir)
         trainer = prepare_trainer(config, mixture, allow_mismatch)
         learn(trainer, config, last)
-        for line in told(config.output_dir):
+        for line in report_lines(config.output_dir):
             print(line)
         with room(config.output_dir):
             trainer.save_model(config.output_dir)
@@ -67,20 +67,20 @@ def learn(trainer: StageTrainer, config: RunConfig, last: Path | None) -> None:
 
 
 def prepare_trainer(config: RunConfig, mixture: Mixture, allow_mismatch: bool = False) -> StageTrainer:
-    """The network, what of it learns, and the Trainer; writes down what learns."""
+    """Assembles the network, chooses what of it learns, writes that down, and makes the Trainer."""
     if config.training.precision == "fp16" and not torch.cuda.is_available():
         raise ValueError("training.precision: fp16 needs a GPU, and none is here; take bf16 or fp32")
-    told = read_deepspeed(config.training)
+    deepspeed = read_deepspeed(config.training)
     assembled = assemble(
         config.model, losses=config.losses, precision=config.training.precision,
         max_length=config.training.max_length, seed=config.training.seed, allow_mismatch=allow_mismatch,
         learns=tuple(config.learn),
     )  # fmt: skip
     groups, table = choose(assembled, config)
-    arguments = training_arguments(config, spread(config.training, told, assembled.model.llm))
+    arguments = training_arguments(config, spread(config.training, deepspeed, assembled.model.llm))
     if arguments.should_save:
         write_down(config, table)
-        if told and (warning := held_up()):
+        if deepspeed and (warning := held_up()):
             print(f"warning: {warning}", flush=True)
         if config.training.precision == "fp16" and (warning := fp16_warning(assembled.model.config.to_dict())):
             print(f"warning: {warning}")
@@ -118,7 +118,7 @@ def write_down(config: RunConfig, table: Sequence[Learning]) -> None:
 
 
 def training_arguments(config: RunConfig, spreading: dict[str, Any]) -> TrainingArguments:
-    """Our keys in the Trainer's words.
+    """Translates our keys to the Trainer's arguments.
 
     Made when the network stands: transformers would share out the towers too, had it heard of ZeRO-3 before.
 

@@ -1,4 +1,4 @@
-"""What the Trainer is fed: places of the mixture in order, and the row at each."""
+"""The Trainer's dataset and sampler: positions in the mixture in order, and the row at each."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +13,7 @@ from ullava.training.bad_samples import Quarantine
 
 
 class PositionSampler(Sampler):
-    """Yields (epoch, position): with them, workers need to know nothing of time.
+    """Yields (epoch, position), so that data workers need no epoch of their own.
 
     The mixture's epochs, one after the other, are cut into stretches of equal length, a whole number of optimizer steps
     each: what an epoch lacks for its last step comes from the next one, and is not repeated there. So ranks get equally
@@ -59,7 +59,7 @@ class TrainDataset(Dataset):
         return replace(self.write(place)[1], place=place)
 
     def write(self, place: tuple[int, int]) -> tuple[Dialogue, Example]:
-        """The dialogue at a place, and its row."""
+        """Writes the dialogue at a place, and its row."""
         if self.quarantine:
             return self.quarantine.sound(self.mixture, place, self.processor)
         dialogue = self.mixture[place]

@@ -1,4 +1,4 @@
-"""transformers' Trainer, told what our batches, losses, checkpoints and evaluations are."""
+"""A subclass of transformers' Trainer for our batches, losses, checkpoints and evaluations."""
 
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -33,13 +33,13 @@ from ullava.training.train_dataset import PositionSampler, TrainDataset
 
 
 def forgive_frozen(model: nn.Module, keys: Any) -> None:
-    """DeepSpeed's checkpoints hold only what learns: the rest is not missing."""
+    """Accepts DeepSpeed's checkpoints without frozen weights: they hold only what learns."""
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     keys.missing_keys[:] = [name for name in keys.missing_keys if name not in frozen]
 
 
 class StageTrainer(ResumableTrainer):
-    """The Trainer, told what our batches, losses, checkpoints and evaluations are.
+    """The Trainer with our batches, losses, checkpoints and evaluations.
 
     Attributes:
         stop: whether this process was asked to stop; stop_of_any: how many ranks were when the step began.
@@ -70,7 +70,7 @@ class StageTrainer(ResumableTrainer):
         self.model.register_load_state_dict_post_hook(forgive_frozen)
 
     def get_train_dataloader(self) -> DataLoader:
-        """Batches of (epoch, position) places.
+        """Makes the loader of batches from (epoch, position) places.
 
         The loader draws from a generator of its own: how often it draws depends on the workers, and what the network
         draws (dropout) must not.
@@ -94,7 +94,7 @@ class StageTrainer(ResumableTrainer):
         return self.optimizer
 
     def get_batch_samples(self, epoch_iterator, num_batches: int, device: torch.device):
-        """The batches of one optimizer step, and how many tokens and promises they hold on all ranks together."""
+        """Gets the batches of one optimizer step, and their count of tokens and promises over all ranks."""
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
         counts = {name: sum(batch.counts[name] for batch in batches) for name in (batches[0].counts if batches else ())}
         self.watch.begin(batches)
@@ -109,7 +109,7 @@ class StageTrainer(ResumableTrainer):
         return bool(self.stop.asked if self.stop_of_any is None else self.stop_of_any)
 
     def floating_point_ops(self, inputs: Batch) -> int:
-        """Not counted here: benchmarks/train_step.py does, part by part."""
+        """Returns 0: benchmarks/train_step.py counts operations, part by part."""
         return 0
 
     def _prepare_inputs(self, inputs: Batch) -> Batch:
@@ -117,7 +117,7 @@ class StageTrainer(ResumableTrainer):
         return inputs.to(self.args.device)
 
     def compute_loss(self, model, inputs: Batch, return_outputs=False, num_items_in_batch: Mapping | None = None):
-        """The weighted total; gradients are averaged over ranks, and `num_items_in_batch` counts all of them."""
+        """Computes the weighted loss; gradients average over ranks, and `num_items_in_batch` counts all ranks."""
         self.watch.go_on()
         with self.autocast():
             losses = model(inputs, num_items_in_batch)
@@ -128,12 +128,12 @@ class StageTrainer(ResumableTrainer):
         return (total, losses) if return_outputs else total
 
     def autocast(self) -> torch.autocast:
-        """What learns is float32; layers compute as the YAML says."""
+        """Autocasts layers to the YAML's precision; the learned weights stay float32."""
         kind = PRECISIONS[self.config.training.precision]
         return torch.autocast(self.args.device.type, dtype=kind, enabled=kind != torch.float32)
 
     def _get_grad_norm(self, model, grad_norm=None):
-        """The norm before clipping, and the last moment before the weights change."""
+        """Returns the gradient norm before clipping; stops the run if it is not finite, before the weights change."""
         norm = super()._get_grad_norm(model, grad_norm)
         folder, scaled = Path(self.args.output_dir), self.config.training.precision == "fp16"
         self.watch.judge(norm, step=self.state.global_step + 1, folder=folder, scaled=scaled)
@@ -163,7 +163,7 @@ class StageTrainer(ResumableTrainer):
         return metrics
 
     def score(self, prefix: str) -> dict[str, float]:
-        """Every score, the same whenever it is asked; what training draws goes on as if nobody had."""
+        """Computes every score under the seed of `generation`, and restores the random state of training."""
         folder = Path(self.config.output_dir, "evaluation", f"step-{self.state.global_step}")
         devices = [self.args.device] if self.args.device.type == "cuda" else []
         with torch.random.fork_rng(devices), self.autocast(), together(self.model_wrapped):
@@ -187,7 +187,7 @@ class StageTrainer(ResumableTrainer):
         self.accelerator.wait_for_everyone()
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        """Without what is frozen, nor, under FSDP, a second copy of what learned."""
+        """Saves optimizer and scheduler without frozen weights or, under FSDP, a second copy of the learned ones."""
         if self.is_deepspeed_enabled:
             self.model_wrapped.save_checkpoint(output_dir, exclude_frozen_parameters=True)
         elif self.is_fsdp_enabled:

@@ -71,14 +71,14 @@ def ngrams(text: str) -> NGrams:
 
 
 def bleu_counts(candidate: NGrams, references: Sequence[NGrams]) -> list[int]:
-    """Words said, words of the reference closest in length (the shorter of two), k-grams found, k-grams said."""
-    said = [counts.total() for counts in candidate]
-    closest = min((abs(reference[0].total() - said[0]), reference[0].total()) for reference in references)[1]
-    found = []
+    """Counts words of the candidate and of the reference closest in length, matched k-grams, k-grams (k = 1..4)."""
+    totals = [counts.total() for counts in candidate]
+    closest = min((abs(reference[0].total() - totals[0]), reference[0].total()) for reference in references)[1]
+    matched = []
     for n, counts in enumerate(candidate):
         most = {gram: max(reference[n][gram] for reference in references) for gram in counts}
-        found.append(sum(min(times, most[gram]) for gram, times in counts.items()))
-    return [said[0], closest, *found, *said]
+        matched.append(sum(min(times, most[gram]) for gram, times in counts.items()))
+    return [totals[0], closest, *matched, *totals]
 
 
 def bleu(sums: np.ndarray) -> list[np.ndarray]:
@@ -90,7 +90,7 @@ def bleu(sums: np.ndarray) -> list[np.ndarray]:
 
 
 def rouge_l(candidate: str, references: Sequence[str]) -> float:
-    """F of the longest common subsequences; an empty text is one empty word, as in the reference."""
+    """ROUGE-L: F of the longest common subsequences; an empty text is one empty word, as in the published program."""
     words, others = candidate.split(" "), [reference.split(" ") for reference in references]
     common = [longest_common(words, other) for other in others]
     precision = max(common) / len(words)
@@ -122,7 +122,7 @@ class Rarity(dict):
 
 
 def rarity(pictures: Sequence[Sequence[NGrams]]) -> Rarity:
-    """Weights from the references of all pictures."""
+    """Computes the idf weights of n-grams from the references of all pictures."""
     documents: Counter = Counter()
     for references in pictures:
         documents.update({gram for reference in references for counts in reference for gram in counts})
@@ -131,14 +131,14 @@ def rarity(pictures: Sequence[Sequence[NGrams]]) -> Rarity:
 
 def cider_d(candidate: NGrams, references: Sequence[NGrams], weight: Rarity) -> float:
     """CIDEr-D of one caption, 0..10."""
-    said, norms = vectors(candidate, weight)
+    candidate_vectors, norms = vectors(candidate, weight)
     total = 0.0
     for reference in references:
-        meant, other_norms = vectors(reference, weight)
+        reference_vectors, other_norms = vectors(reference, weight)
         distance = candidate[1].total() - reference[1].total()
         likeness = sum(
             clipped(a, b) / (norm * other) if norm and other else 0.0
-            for a, b, norm, other in zip(said, meant, norms, other_norms, strict=True)
+            for a, b, norm, other in zip(candidate_vectors, reference_vectors, norms, other_norms, strict=True)
         )
         total += likeness * math.exp(-(distance**2) / (2 * SIGMA**2))
     return 10 * total / ORDERS / len(references)
@@ -146,15 +146,15 @@ def cider_d(candidate: NGrams, references: Sequence[NGrams], weight: Rarity) -> 
 
 def vectors(grams: NGrams, weight: Rarity) -> tuple[list[dict[tuple[str, ...], float]], list[float]]:
     """The tf-idf vector of each order, and its norm."""
-    found = [{gram: count * weight[gram] for gram, count in counts.items()} for counts in grams]
-    return found, [norm(values.values()) for values in found]
+    weighted = [{gram: count * weight[gram] for gram, count in counts.items()} for counts in grams]
+    return weighted, [norm(values.values()) for values in weighted]
 
 
 def norm(values: Iterable[float]) -> float:
-    """Euclidean."""
+    """Euclidean norm."""
     return math.sqrt(sum(value * value for value in values))
 
 
-def clipped(said: Mapping[tuple[str, ...], float], meant: Mapping[tuple[str, ...], float]) -> float:
-    """min(said, meant) . meant: repeating a word brings nothing."""
-    return sum(min(said[gram], meant[gram]) * meant[gram] for gram in said.keys() & meant.keys())
+def clipped(candidate: Mapping[tuple[str, ...], float], reference: Mapping[tuple[str, ...], float]) -> float:
+    """Dot product min(candidate, reference) . reference, clipped so that repeating a word gains nothing."""
+    return sum(min(candidate[gram], reference[gram]) * reference[gram] for gram in candidate.keys() & reference.keys())

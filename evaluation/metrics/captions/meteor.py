@@ -111,19 +111,19 @@ class Aligner:
         texts = (" ".join(text.replace("|||", "").split()) for text in (*references, candidate))
         self.process.stdin.write(" ||| ".join(("SCORE", *texts)) + "\n")
         self.process.stdin.flush()
-        found = [float(number) for number in self.process.stdout.readline().split()]
-        if len(found) != NUMBERS:
+        statistics = [float(number) for number in self.process.stdout.readline().split()]
+        if len(statistics) != NUMBERS:
             raise OSError(f"meteor: {program()} stopped (exit status {self.process.poll()}); has Java 2 GB?")
-        return found
+        return statistics
 
 
 def is_there() -> bool:
-    """Whether METEOR can be had."""
+    """Whether METEOR's program and Java are installed."""
     return shutil.which("java") is not None and program() is not None
 
 
 def program() -> Path | None:
-    """The jar."""
+    """Path of METEOR's jar file."""
     named = os.environ.get("ULLAVA_METEOR")
     package = find_spec("pycocoevalcap")
     folders = [Path(place, "meteor", JAR) for place in (package.submodule_search_locations or ())] if package else []

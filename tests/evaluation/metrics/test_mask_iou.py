@@ -82,5 +82,5 @@ def test_generalised_scores_go_by_what_was_said():
 
 def test_a_model_that_says_no_target_is_not_judged_by_its_mask():
     metric = GeneralisedIoU()
-    assert metric.measure(LEFT, NOTHING, said=True) == {"I": 0, "U": 0, "target": False, "said": True}
-    assert metric.measure(LEFT, LEFT, said=True) == {"I": 0, "U": 4, "target": True, "said": True}
+    assert metric.measure(LEFT, NOTHING, says_no_target=True) == {"I": 0, "U": 0, "target": False, "said": True}
+    assert metric.measure(LEFT, LEFT, says_no_target=True) == {"I": 0, "U": 4, "target": True, "said": True}

@@ -76,6 +76,6 @@ def test_oracle_generalised_scores(cases, expected):
         records = []
         for mask in (mask for case in members(name, cases) for mask in case["masks"]):
             prediction, truth, _ = draw(mask)
-            records.append(metric.measure(prediction, truth, said=mask["pred_no_target"]))
+            records.append(metric.measure(prediction, truth, says_no_target=mask["pred_no_target"]))
         values = {GENERALISED.get(key, key): value for key, value in suite["primary"]["generalised"].items()}
         assert not within(metric.score(records), values), name

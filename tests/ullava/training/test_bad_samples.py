@@ -11,7 +11,7 @@ import pytest
 
 from ullava.datasets.structures import Dialogue, Picture, Sample, Turn
 from ullava.tasks.mixture import Mixture, MixtureEntry
-from ullava.training.bad_samples import Quarantine, forget, told
+from ullava.training.bad_samples import Quarantine, forget, report_lines
 from ullava.training.train_dataset import TrainDataset
 
 
@@ -106,7 +106,7 @@ def test_a_run_that_goes_on_lists_nothing_twice(feed, tmp_path):
     drawn(before, [(0, k) for k in range(20, 40)])  # the same process again
     drawn(feed(3, 9))  # another process
     assert listed(before) == once
-    assert list(told(tmp_path)) == [
+    assert list(report_lines(tmp_path)) == [
         f"toy: 2 bad records, met at 2 places, where others stood in; {before.quarantine.path} lists them"
     ]
 
@@ -177,7 +177,7 @@ def test_a_bad_record_counts_once_however_many_places_meet_it(feed):
     drawn(rows, [(epoch, k) for epoch in range(3) for k in range(40)])
     lines = listed(rows)
     assert {line["record"] for line in lines} == {3, 9} and len(lines) >= 6
-    assert "toy: 2 bad records, met at" in next(told(rows.quarantine.path.parent))
+    assert "toy: 2 bad records, met at" in next(report_lines(rows.quarantine.path.parent))
 
 
 def test_spares_come_from_a_stream_of_their_own(feed):
