@@ -99,3 +99,37 @@ def recipe(zoo):
         return ModelConfig.model_validate(section | changes)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def lay_weights(zoo):
+    """Lays tiny random weights where a model section looks for its own, in the working directory."""
+
+    def link(place: str, target: Path) -> None:
+        if not Path(place).exists():
+            Path(place).parent.mkdir(parents=True, exist_ok=True)
+            Path(place).symlink_to(target, target_is_directory=True)
+
+    def lay(config, parent: dict | None = None) -> None:
+        """With `parent`, the heads and their options that it has learned, `config.llm` becomes the folder of a run."""
+        from ullava.configs.schema import ModelConfig
+        from ullava.models.assembly import assemble
+        from ullava.models.folders.checkpoints import save
+
+        if parent is None:
+            link(config.llm, zoo / "llm")
+        elif not Path(config.llm, "ullava.json").exists():
+            towers = {"mask": {"sam": str(zoo / "sam")}, "box": {}}
+            section = {
+                "llm": str(zoo / "llm"), "vision": {"tower": str(zoo / "clip")}, "projector": config.projector,
+                "conversation": config.conversation, "tokens": config.tokens, "tokenization": config.tokenization,
+                "heads": {name: (options or {}) | towers[name] for name, options in parent.items()},
+            }  # fmt: skip
+            assembled = assemble(ModelConfig.model_validate(section))
+            save(Path(config.llm), assembled.model, assembled.config, assembled.processor.tokenizer)
+        if config.vision:
+            link(config.vision.tower, zoo / "clip")
+        if place := (config.heads.get("mask") or {}).get("sam"):
+            link(place, zoo / "sam")
+
+    return lay

@@ -54,16 +54,15 @@ def lay_out_others(world: Path, root: Path) -> None:
 
 
 @pytest.fixture
-def here(data, tmp_path, monkeypatch, tmp_path_factory):
-    """A working directory with the folders of weights, and what the stages have written, by name only."""
+def here(data, tmp_path, monkeypatch, tmp_path_factory, lay_weights):
+    """A working directory with tiny weights by the names of the real ones, and what the stages have written."""
     monkeypatch.setenv("ULLAVA_DATA", str(data))
     monkeypatch.setenv("ULLAVA_CACHE", str(tmp_path_factory.getbasetemp() / "recipes_cache"))
-    for folder in ("vicuna-7b-v1.1", "clip-vit-large-patch14", "sam_vit_h_4b8939.pth"):
-        (tmp_path / "model_zoo" / folder).mkdir(parents=True)
-    for run, heads in (("ullava_core_stage1", {}), ("ullava_stage2", {"mask": {}, "box": {}})):
-        (tmp_path / "runs" / run).mkdir(parents=True)
-        (tmp_path / "runs" / run / "ullava.json").write_text(json.dumps({"model": {"heads": heads}}))
     monkeypatch.chdir(tmp_path)
+    stages = [load(CONFIGS / "train" / f"{name}.yaml", RunConfig).model for name in TRAIN]
+    lay_weights(stages[0])
+    lay_weights(stages[1], {})
+    lay_weights(stages[1].model_copy(update={"llm": "runs/ullava_stage2"}), {"mask": {}, "box": {}})
     return tmp_path
 
 

@@ -1,6 +1,5 @@
 """LISA's recipes: their numbers, the sets that they name, and a released checkpoint that goes on as it was."""
 
-import json
 import os
 import shutil
 from collections import Counter
@@ -63,16 +62,14 @@ def data(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def here(data, tmp_path, monkeypatch):
-    """A working directory with the folders of weights, by name only."""
+def here(data, tmp_path, monkeypatch, lay_weights):
+    """A working directory with tiny weights by the names of the real ones."""
     monkeypatch.setenv("ULLAVA_DATA", str(data))
     monkeypatch.setenv("ULLAVA_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "model_zoo/sam_vit_h_4b8939.pth").mkdir(parents=True)
-    for name in ("model_zoo/llava-lightning-7b-v1-1", "model_zoo/lisa-7b-v1", "runs/lisa"):
-        (tmp_path / name / "sam").mkdir(parents=True)
-        card = {"model": {"heads": {} if "llava" in name else {"mask": {}}}}
-        (tmp_path / name / "ullava.json").write_text(json.dumps(card))
     monkeypatch.chdir(tmp_path)
+    lay_weights(recipe("lisa").model, {})
+    lay_weights(recipe("lisa_reason").model, {"mask": {}})
+    lay_weights(recipe("lisa_reason").model.model_copy(update={"llm": "runs/lisa"}), {"mask": {}})
 
 
 @pytest.mark.parametrize("path", ["train/lisa.yaml", "train/lisa_reason.yaml", "eval/eval_reason.yaml"])

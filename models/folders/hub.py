@@ -12,6 +12,7 @@ from ullava.configs.load import find_shipped
 
 SETTINGS = ("*.json", "*.txt", "*.model")  # files that a tokenizer, a processor and a configuration are read from
 WEIGHTS = ("*.safetensors", *SETTINGS)
+FILES = (".pth", ".pt", ".bin", ".safetensors")  # a name that ends so is a file's, never a repository's
 HUB_ID = re.compile(r"(?P<id>(?P<owner>[A-Za-z0-9][\w-]*(\.[\w-]+)*)/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w./-]+))?")
 OURS = frozenset({"runs", "models", "model_zoo", "configs", "data", "checkpoints", "weights", "output", "outputs"})
 CACHED = re.compile(r"/models--(?P<owner>[\w.-]+?)--(?P<name>[\w.-]+)/snapshots/(?P<revision>[0-9a-f]{40})(/.*)?$")
@@ -30,7 +31,7 @@ def local_folder(name: str, key: str, *, weights: bool = True) -> str:
         FileNotFoundError: a hub id that is neither in the cache nor can be fetched; says the command that fetches it.
     """
     shipped = find_shipped(name)
-    match = HUB_ID.fullmatch(name)
+    match = None if Path(name).suffix in FILES else HUB_ID.fullmatch(name)
     if Path(shipped).exists() or match is None or match["owner"] in OURS or Path(match["owner"]).is_dir():
         return shipped
     return fetch(match["id"], match["revision"], key, weights=weights)

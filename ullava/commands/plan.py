@@ -34,4 +34,7 @@ def parse(arguments: Sequence[str] | None) -> Namespace:
     parser.add_argument("--gpus", default="1x80", help="how many of how many GiB, e.g. 4x24; default: %(default)s")
     parser.add_argument("--size", choices=("7b", "13b"), help="of foundations whose folders are not here")
     parser.add_argument("--promises", type=int, default=3, help="masks asked for in a row; default: %(default)s")
-    return parser.parse(arguments)
+    options = parser.parse(arguments)
+    if not (options.cfg_path or options.yaml):
+        parser.error("which YAML?")
+    return options
