@@ -54,12 +54,18 @@ def read_layout(config: VisionConfig) -> TowerLayout:
 
     Raises:
         FileNotFoundError: the folder has none.
-        ValueError: it is that of another architecture.
+        ValueError: it is that of another architecture, or of a tower whose pictures or patches are no squares.
     """
     folder, key = config.tower, "model.vision.tower"
     kind = read_settings(folder, "config.json", key).get("model_type")
     if kind not in TOWERS:
         raise ValueError(f"{key}: {folder} holds a {kind!r}, expected one of {', '.join(sorted(TOWERS))}")
     shape = TOWERS[kind][1].from_pretrained(folder, **NEVER)
-    view, patches = View(shape.image_size, config.aspect), (shape.image_size // shape.patch_size) ** 2
+    side, patch = shape.image_size, shape.patch_size
+    if not (isinstance(side, int) and isinstance(patch, int)):
+        raise ValueError(
+            f"{key}: {folder}: expected one number as image_size and one as patch_size, found {side} and {patch}; take "
+            "a tower that sees squares"
+        )
+    view, patches = View(side, config.aspect), (side // patch) ** 2
     return TowerLayout(view, patches, config.frames, Sampling(config.sampling, config.fps))

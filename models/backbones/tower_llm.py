@@ -24,6 +24,8 @@ class TowerLLM(Backbone):
         layout: what media become in a row; as many tokens as the tower has patches.
     """
 
+    llm: Any  # whose embeddings and `generate` transformers does not type
+
     def __init__(self, llm: PreTrainedModel, vision: VisionTower, projector: nn.Module, layout: TowerLayout):
         super().__init__()
         self.llm, self.projector = llm, projector

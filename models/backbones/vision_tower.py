@@ -6,12 +6,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import CLIPVisionConfig, CLIPVisionModel, SiglipVisionConfig, SiglipVisionModel
+from transformers import CLIPVisionConfig, CLIPVisionModel, PreTrainedConfig, SiglipVisionConfig, SiglipVisionModel
 
 from ullava.datasets.images import View
 from ullava.models.folders.trust import NEVER, check_folder, no_code
@@ -122,7 +122,9 @@ class VisionTower(Tower):
     before the norm that SigLIP puts behind it.
     """
 
-    def __init__(self, module: nn.Module, view: View, mean, std, source: str, *, layer: int):
+    def __init__(
+        self, module: nn.Module, view: View, mean: Sequence[float], std: Sequence[float], source: str, *, layer: int
+    ):
         super().__init__(module, view, mean, std, source)
         network = inner(module)
         layers = network.encoder.layers
@@ -141,12 +143,14 @@ class VisionTower(Tower):
         return self.module(pixels).last_hidden_state[:, self.classes :]
 
 
-def inner(module: nn.Module) -> nn.Module:
+def inner(module: nn.Module) -> Any:  # a network whose parts transformers does not type
     """The network that holds the encoder; one level deeper in transformers before 5.18."""
     return getattr(module, "vision_model", module)
 
 
-def open_vision(folder: str, *, layer: int, aspect: str, from_scratch: bool, dtype: torch.dtype) -> VisionTower:
+def open_vision(
+    folder: str, *, layer: int, aspect: Literal["pad", "crop"], from_scratch: bool, dtype: torch.dtype
+) -> VisionTower:
     """Opens the folder of a CLIP or SigLIP (config.json, preprocessor_config.json, weights), of any square size.
 
     Raises:
@@ -187,7 +191,10 @@ def chance_of(folder: str) -> Iterator[None]:
         yield
 
 
-def open_module(kind, config_kind, folder: str, key: str, from_scratch: bool, dtype: torch.dtype, **changes):
+def open_module(
+    kind: Any, config_kind: type[PreTrainedConfig], folder: str, key: str, from_scratch: bool, dtype: torch.dtype,
+    **changes: Any,
+) -> Any:  # fmt: skip
     """A network of transformers' class `kind`, with its published weights or, when the YAML says so, random ones.
 
     Raises:
@@ -205,7 +212,7 @@ def open_module(kind, config_kind, folder: str, key: str, from_scratch: bool, dt
     return load_weights(kind, folder, key, dtype=dtype, **changes)
 
 
-def load_weights(kind, folder: str, key: str, **options):
+def load_weights(kind: Any, folder: str, key: str, **options: Any) -> Any:
     """A network of transformers' class `kind` with the weights in `folder`, every one of them.
 
     Raises:

@@ -9,12 +9,13 @@ centre y, width, height in 0..1 of the picture without its padding.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from transformers import GroundingDinoForObjectDetection
+from torch import LongTensor, Tensor
+from transformers import GroundingDinoForObjectDetection, GroundingDinoModel
 from transformers.models.grounding_dino import modeling_grounding_dino as theirs
 
 from ullava.datasets.structures import Box
@@ -77,7 +78,10 @@ def look(detector: GroundingDinoForObjectDetection, pixels: Tensor) -> tuple[Ten
 def read(detector: GroundingDinoForObjectDetection, input_ids: Tensor, attention_mask: Tensor) -> Words:
     """Reads (B, T) ids; tokens see those of their own phrase alone, which a stop or a question mark ends."""
     model = detector.model
-    together, places = theirs.generate_masks_with_special_tokens_and_transfer_map(input_ids, model.special_tokens)
+    # transformers asks for a class that no tensor has at run time
+    together, places = theirs.generate_masks_with_special_tokens_and_transfer_map(
+        cast(LongTensor, input_ids), cast(LongTensor, model.special_tokens)
+    )
     length = detector.config.max_text_len
     ids, together, places = input_ids[:, :length], together[:, :length, :length], places[:, :length]
     states = model.text_backbone(
@@ -132,7 +136,7 @@ def find(detector: GroundingDinoForObjectDetection, maps: Sequence[Tensor], insi
     )  # fmt: skip
 
 
-def spread(model: nn.Module, maps: Sequence[Tensor], inside: Tensor) -> list[Level]:
+def spread(model: GroundingDinoModel, maps: Sequence[Tensor], inside: Tensor) -> list[Level]:
     """All levels of the detector's width: those of the backbone, and coarser ones made of its last."""
     projections = list(model.input_proj_vision)
     features = [project(some) for project, some in zip(projections, maps, strict=False)]

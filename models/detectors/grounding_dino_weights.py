@@ -7,6 +7,7 @@ positional temperature of 20. The text encoder's weights lie inside the file; it
 from collections.abc import Mapping
 from math import isqrt
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 from transformers import BertConfig, GroundingDinoConfig, GroundingDinoForObjectDetection, SwinConfig
@@ -201,10 +202,11 @@ def backbone(theirs: Mapping[str, Tensor], patch: tuple[int, ...]) -> SwinConfig
     stages = range(count(theirs, f"{SWIN}.layers."))
     depths = [count(theirs, f"{SWIN}.layers.{n}.blocks.") for n in stages]
     tables = [theirs[BIAS.format(n)].shape for n in stages]
+    # SwinConfig's signature does not name what the contract of a backbone takes
+    indices: dict[str, Any] = {"out_indices": [n + 1 for n in stages if f"{SWIN}.norm{n}.weight" in theirs]}
     return SwinConfig(
         embed_dim=patch[0], patch_size=patch[-1], depths=depths, num_heads=[table[1] for table in tables],
-        window_size=(isqrt(tables[0][0]) + 1) // 2, drop_path_rate=0.0,
-        out_indices=[n + 1 for n in stages if f"{SWIN}.norm{n}.weight" in theirs],
+        window_size=(isqrt(tables[0][0]) + 1) // 2, drop_path_rate=0.0, **indices,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from transformers import (
@@ -72,12 +73,13 @@ def open_detector(
         detector = groundingdino.open_file(weights, text, heads=attention_heads)
     with no_code(text, key):
         tokenizer = AutoTokenizer.from_pretrained(text, **NEVER)
+    network: Any = detector.model  # transformers takes the stops for a Buffer, which a plain tensor is not
     # findings/grounding_dino_separators.sh
-    detector.model.special_tokens = stops(tokenizer, text, key)
-    kind = detector.model.text_backbone.config._attn_implementation
+    network.special_tokens = stops(tokenizer, text, key)
+    kind = network.text_backbone.config._attn_implementation
     # findings/grounding_dino_eager.sh
     if kind == "eager":  # it would add the mask of phrases as zeros and ones
-        detector.model.text_backbone.set_attn_implementation("sdpa")
+        network.text_backbone.set_attn_implementation("sdpa")
     detector.requires_grad_(False).eval()
     return Opened(detector, tokenizer, *preparation(weights), source=str(weights))
 
@@ -147,7 +149,7 @@ def stops(tokenizer: PreTrainedTokenizerBase, text: Path, key: str) -> torch.Ten
     Raises:
         ValueError: the tokenizer does not know one.
     """
-    ids = tokenizer.convert_tokens_to_ids(list(STOPS))
+    ids = cast(list[int], tokenizer.convert_tokens_to_ids(list(STOPS)))  # one of each: it was given a list
     unknown = [stop for stop, i in zip(STOPS, ids, strict=True) if i in (None, tokenizer.unk_token_id)]
     if unknown:
         raise ValueError(f"{key}: {text}: its tokenizer does not know {' '.join(unknown)}; expected a BERT's")

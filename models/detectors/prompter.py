@@ -6,11 +6,12 @@ with a text of its own cannot go wrong, and of a picture asked about twice the b
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from ullava.datasets import images
@@ -44,7 +45,7 @@ class Prompter:
         self.opened, self.threshold, self.text_threshold = opened, threshold, text_threshold
         self.kept: OrderedDict[Picture, Seen] = OrderedDict()
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        opened.detector.to(torch.device(device))
+        cast(nn.Module, opened.detector).to(torch.device(device))  # transformers' own `to` loses its signature
 
     @torch.no_grad()
     def __call__(self, picture: Picture, words: str) -> list[Box]:
@@ -66,7 +67,7 @@ class Prompter:
             pixels, opened = images.read(picture), self.opened
             prepared = prepare(pixels, opened.mean, opened.std, opened.shortest, opened.longest)
             maps = look(opened.detector, prepared[None].to(opened.detector.device))
-            self.kept[picture] = Seen(maps, tuple(prepared.shape[1:]), pixels.shape[:2])
+            self.kept[picture] = Seen(maps, (prepared.shape[1], prepared.shape[2]), pixels.shape[:2])
         while len(self.kept) > KEPT:
             self.kept.popitem(last=False)
         return self.kept[picture]
@@ -96,7 +97,7 @@ def prepare(pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...],
     """(H, W, 3) uint8 -> (3, h, w) normalised."""
     height, width = resized(pixels.shape[:2], shortest, longest)
     image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
-    scaled = (np.asarray(image, np.float32) / 255 - np.float32(mean)) / np.float32(std)
+    scaled = (np.asarray(image, np.float32) / 255 - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
     return torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)))
 
 
@@ -112,4 +113,4 @@ def phrase(tokenizer: PreTrainedTokenizerBase, ids: Tensor, answered: Tensor) ->
     """The words of the tokens that a box answers to, without the ends of the text and without stops."""
     inner = answered.clone()
     inner[0] = inner[-1] = False
-    return tokenizer.decode(ids[inner]).replace(".", "")
+    return cast(str, tokenizer.decode(ids[inner])).replace(".", "")  # one text: the ids are one row

@@ -12,7 +12,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-NEVER = {"local_files_only": True, "trust_remote_code": False}  # of every `from_pretrained`
+NEVER: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}  # of every `from_pretrained`
 KERNELS = ("attn_implementation", "_attn_implementation", "experts_implementation")
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from transformers import SamConfig, SamModel, SamVisionConfig
+from transformers import SamConfig, SamMaskDecoderConfig, SamModel, SamVisionConfig
 
 from ullava.datasets.images import View
 from ullava.models.backbones.vision_tower import Tower, chance_of, open_module, read_settings
@@ -57,7 +58,7 @@ class SamSegmenter(Segmenter):
 
     def __init__(self, sam: SamModel, tower: SamTower):
         super().__init__()
-        self.prompt_width = sam.config.mask_decoder_config.hidden_size
+        self.prompt_width = cast(SamMaskDecoderConfig, sam.config.mask_decoder_config).hidden_size
         self.mask_decoder, self.tower = sam.mask_decoder, tower
         self.codes = PromptCodes(sam)
 
@@ -69,10 +70,10 @@ class SamSegmenter(Segmenter):
     @classmethod
     def frame(cls, weights: str) -> View:
         """The square of the SAM in a folder; of a published file, that of all its sizes."""
-        shape = (
-            SamVisionConfig() if Path(weights).is_file() else SamConfig.from_pretrained(weights, **NEVER).vision_config
-        )
-        return View(shape.image_size, "corner", background=(0, 0, 0))
+        if Path(weights).is_file():
+            return square(SamVisionConfig(), weights)
+        config = SamConfig.from_pretrained(weights, **NEVER)
+        return square(cast(SamVisionConfig, config.vision_config), weights)
 
     def decode(self, maps: Maps, prompts: Tensor) -> Decoded:
         """(Q, K, 4h, 4w) logits and (Q, K) expected IoU of (Q, K, N, C) prompts over one (Q, C, h, w) map."""
@@ -131,17 +132,31 @@ def open_sam(
     settings = {"image_mean": MEAN, "image_std": STD}
     if Path(folder, "preprocessor_config.json").is_file():
         settings = read_settings(folder, "preprocessor_config.json", key)
-    view = View(sam.config.vision_config.image_size, "corner", background=(0, 0, 0))
-    tower = SamTower(sam.vision_encoder.to(dtype), view, settings["image_mean"], settings["image_std"], folder)
-    return sam, tower
+    encoder = cast(nn.Module, sam.vision_encoder).to(dtype)  # transformers' own `to` loses its signature
+    view = square(cast(SamVisionConfig, sam.config.vision_config), folder)
+    return sam, SamTower(encoder, view, settings["image_mean"], settings["image_std"], folder)
+
+
+def square(shape: SamVisionConfig, source: str) -> View:
+    """How a picture lies in the square of the SAM in `source`.
+
+    Raises:
+        ValueError: its configuration names no one side.
+    """
+    if not isinstance(shape.image_size, int):
+        raise ValueError(
+            f"{source}: expected one number as image_size, found {shape.image_size}; take a SAM that sees squares"
+        )
+    return View(shape.image_size, "corner", background=(0, 0, 0))
 
 
 def revive(sam: SamModel) -> None:
     """Gives a random SAM weights that can learn: transformers draws them with a deviation of 1e-10 and codes of 50."""
     # findings/sam_random_init.sh
     for module in sam.modules():
-        if hasattr(module, "reset_parameters"):
-            module.reset_parameters()
+        reset = getattr(module, "reset_parameters", None)
+        if reset is not None:
+            reset()
     for name, parameter in sam.named_parameters():
         if name.endswith("pos_embed"):
             torch.nn.init.normal_(parameter, std=0.1)

@@ -1,5 +1,7 @@
 """SAM's two ends against transformers' own processing."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from transformers import SamModel
 
 from ullava.datasets import images
 from ullava.models.segmenters.base import invert
-from ullava.models.segmenters.sam import open_sam
+from ullava.models.segmenters.sam import SamSegmenter, open_sam
 
 SIZES = [(60, 80), (72, 48), (50, 50)]
 
@@ -105,3 +107,11 @@ def test_the_decoder_norms_as_the_published_one_does(zoo):
     decoder = open_sam(str(zoo / "sam"), from_scratch=False, dtype=torch.float32)[0].mask_decoder
     norms = [module for module in decoder.transformer.modules() if isinstance(module, torch.nn.LayerNorm)]
     assert norms and {norm.eps for norm in norms} == {1e-5}
+
+
+def test_a_sam_of_oblong_pictures_is_refused(zoo, tmp_path):
+    settings = json.loads((zoo / "sam" / "config.json").read_text())
+    settings["vision_config"]["image_size"] = [96, 64]
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(ValueError, match=r"expected one number as image_size, found \[96, 64\]; take a SAM"):
+        SamSegmenter.frame(str(tmp_path))
