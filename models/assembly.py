@@ -28,7 +28,7 @@ from ullava.models.processor_from_config import layout_of, make_processor
 from ullava.models.text.conversation import conversation
 from ullava.models.text.tokenization import legacy, open_tokenizer
 from ullava.models.ullava import Ullava
-from ullava.models.vocabulary import add_rows, add_tokens, new_words, own_rows
+from ullava.models.vocabulary import add_rows, add_tokens, input_embeddings, new_words, own_rows
 
 PRECISIONS = {  # with 8bit and 4bit: of all that is not quantised (models/quantisation.py)
     "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16,
@@ -84,7 +84,7 @@ def assemble(
     way = Way(losses or LossConfig(), PRECISIONS[precision], frozenset(learns), grow)
     model = put_together(config, parent, tokenizer, way)
     tokenizer = legacy(tokenizer) if config.tokenization == "legacy" else tokenizer
-    frames = [model.heads[name].tower.view for name in looking(config.heads)]
+    frames = [model.heads_by_name[name].tower.view for name in looking(config.heads)]
     processor = make_processor(
         config, tokenizer, speech, model.backbone.layout, frame=frames[0] if frames else None, max_length=max_length
     )
@@ -144,7 +144,7 @@ def put_together(
         seeing.tower, layer=seeing.layer, aspect=seeing.aspect,
         from_scratch="vision" in config.from_scratch, dtype=torch.float32 if "vision" in way.learns else way.dtype,
     )  # fmt: skip
-    width = llm.get_input_embeddings().weight.shape[1]
+    width = input_embeddings(llm).weight.shape[1]
     heads = build_heads(config, Parts(width, vision.view), way)  # before the projector: a seed draws in this order
     backbone = TowerLLM(llm, vision, projector(config.projector, vision.width, width), layout_of(config))
     model = Ullava(backbone, heads, way.losses.weights())
@@ -155,7 +155,7 @@ def put_together(
     elif way.grow:
         add_rows(llm, len(new_words(config)[0]))
     for head in heads.values():
-        head.bind_embeddings(llm.get_input_embeddings())  # whose rows are all there now
+        head.bind_embeddings(input_embeddings(llm))  # whose rows are all there now
     if config.lora and not (parent and parent.config.lora):
         add_lora(backbone.lora_scope, config.lora)
     return model

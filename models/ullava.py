@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -73,6 +73,11 @@ class Ullava(nn.Module):
         self.trained, self.inherited = tuple(trained), frozenset(inherited)
 
     @property
+    def heads_by_name(self) -> dict[str, Head]:
+        """The heads, in the order in which they run; torch types what its ModuleDict holds as mere modules."""
+        return cast(dict[str, Head], dict(self.heads.items()))
+
+    @property
     def backbone(self) -> Backbone:
         """What reads and speaks."""
         return self._backbone[0]
@@ -90,14 +95,18 @@ class Ullava(nn.Module):
     @property
     def tokens(self) -> tuple[str, ...]:
         """The owner tokens that some head reads."""
-        return tuple(dict.fromkeys(token for head in self.heads.values() for token in head.tokens))
+        return tuple(dict.fromkeys(token for head in self.heads_by_name.values() for token in head.tokens))
 
     @property
     def towers(self) -> dict[str, Any]:
         """Everything that stands outside the module tree while it is frozen, by the part that it is."""
-        return dict(self.backbone.towers) | {
-            HEADS[name].tower_part: self.heads[name].tower for name in looking(self.heads)
-        }
+        towers: dict[str, Any] = dict(self.backbone.towers)
+        heads = self.heads_by_name
+        for name in looking(heads):
+            part = HEADS[name].tower_part
+            assert part is not None  # `looking` gives those with a tower
+            towers[part] = heads[name].tower
+        return towers
 
     def let_learn(self, part: str) -> None:
         """Registers a tower that learns: from now on it has gradients, is saved, and runs on every rank."""
@@ -131,7 +140,9 @@ class Ullava(nn.Module):
                 groups[name] = group_of(head, name, counts)
                 sums[name] = sums.get(name, 0) + losses.sum()
         parts = {name: total / as_divisor(counts[groups[name]]) for name, total in sums.items()}
-        return Losses(sum(self.weights[name] * part for name, part in parts.items()), parts)
+        total = sum(self.weights[name] * part for name, part in parts.items())
+        assert isinstance(total, Tensor)  # there is always "lm"
+        return Losses(total, parts)
 
     def lm_loss(self, states: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy of each supervised token, (T,); logits exist only where there is a label."""
@@ -141,7 +152,7 @@ class Ullava(nn.Module):
     def run_heads(self, states: Tensor, batch: Batch) -> Iterator[tuple[Head, Any]]:
         """Yields (head, its predictions) for the (B, L, D) last hidden states; who reads another's comes after it."""
         predictions: dict[str, Any] = {}
-        for name, head in self.heads.items():
+        for name, head in self.heads_by_name.items():
             promised = [batch.promised[token] for token in head.tokens]
             own, *further = (states[promises.rows, promises.columns] for promises in promised)
             read = (predictions[head.depends_on],) if head.depends_on else ()

@@ -1,10 +1,11 @@
 """The tokens that the network's vocabulary gains: which a stage may say, how a checkpoint spells them, their rows."""
 
 from collections.abc import Collection, Sequence
+from typing import cast
 
 import torch
-from tokenizers import AddedToken
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from torch import nn
+from transformers import AddedToken, PreTrainedModel, PreTrainedTokenizerBase
 
 from ullava.configs.schema import ModelConfig
 from ullava.configs.tokens import BEGIN, END, IMAGE, KEY, LOC, NEG, PAD, PATCH, SEG, SPACED, STAGE_ONE, STAGE_TWO
@@ -42,11 +43,20 @@ def add_words(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str], spaced:
     """
     known = tokenizer.get_vocab()
     missing = [token for token in tokens if token not in known]
-    added: list[str | AddedToken] = [AddedToken(token, lstrip=token in spaced, special=True) for token in missing]
-    tokenizer.add_tokens(added)
+    tokenizer.add_tokens([AddedToken(token, lstrip=token in spaced, special=True) for token in missing])
     if tokenizer.pad_token is None:
         tokenizer.pad_token = PAD
     return missing
+
+
+def input_embeddings(llm: PreTrainedModel) -> nn.Embedding:
+    """The table by which a language model reads its tokens; transformers types it as any module."""
+    return cast(nn.Embedding, llm.get_input_embeddings())
+
+
+def output_embeddings(llm: PreTrainedModel) -> nn.Linear:
+    """The last layer of a causal language model, a row a token; transformers does not type it."""
+    return cast(nn.Linear, llm.get_output_embeddings())
 
 
 def add_tokens(
@@ -55,13 +65,15 @@ def add_tokens(
     """Adds the tokens that are missing; their rows begin near the mean of the old ones, a little apart."""
     known = tokenizer.get_vocab()
     missing = add_words(tokenizer, tokens, spaced)
-    before = llm.get_input_embeddings().weight.shape[0]
+    before = input_embeddings(llm).weight.shape[0]
     if len(tokenizer) > before:
         llm.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    new = sorted({*range(before, len(tokenizer)), *tokenizer.convert_tokens_to_ids(missing)})  # Qwen has spare rows
+    ids = tokenizer.convert_tokens_to_ids(missing)
+    assert isinstance(ids, list)  # for a list of tokens
+    new = sorted({*range(before, len(tokenizer)), *ids})  # Qwen has spare rows
     if not new:
         return
-    for table in dict.fromkeys((llm.get_input_embeddings().weight, llm.get_output_embeddings().weight)):
+    for table in dict.fromkeys((input_embeddings(llm).weight, output_embeddings(llm).weight)):
         with torch.no_grad():
             old = table[: min(before, len(known))].float()
             noise = torch.randn(len(new), table.shape[1]) * old.std() * 0.1
@@ -70,4 +82,4 @@ def add_tokens(
 
 def add_rows(llm: PreTrainedModel, count: int) -> None:
     """Adds rows for `count` tokens to a language model without a tokenizer and without numbers."""
-    llm.resize_token_embeddings(llm.get_input_embeddings().weight.shape[0] + count, mean_resizing=False)
+    llm.resize_token_embeddings(input_embeddings(llm).weight.shape[0] + count, mean_resizing=False)

@@ -8,7 +8,7 @@ looks at. So rows can be written, and a YAML be checked, without any weight (`mo
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -47,33 +47,6 @@ class Parts:
     def begins_random(self, foundation: str) -> bool:
         """Whether only the configuration of a foundation is read, and none of its weights."""
         return self.weightless or foundation in self.from_scratch
-
-
-class HeadRegistry(Registry):
-    """Heads by their names. What a class declares goes to the tables of those who may not import heads."""
-
-    def register(self, name: str) -> Callable[[type], type]:
-        """Decorates a head's class; see `Registry.register`.
-
-        Raises:
-            TypeError: a loss of it is a mean over nothing that is counted.
-        """
-        enter = super().register(name)
-
-        def decorate(cls: type) -> type:
-            for loss, group in cls.losses_named.items():
-                if not isinstance(group, str):
-                    raise TypeError(f"head {name!r}: losses_named[{loss!r}]: expected what it is a mean over, a name")
-            LossConfig.declare({loss: cls.loss_weights.get(loss, 1.0) for loss in cls.losses_named})
-            manifest.FOUNDED.update({(name, option): base for option, base in cls.foundations.items()})
-            if cls.tower_part:
-                stages.register_tower(cls.tower_part)
-            return enter(cls)
-
-        return decorate
-
-
-HEADS = HeadRegistry("head")
 
 
 class Head(nn.Module, ABC):
@@ -162,6 +135,36 @@ class Head(nn.Module, ABC):
     def activation_bytes(self, itemsize: int) -> float:
         """Bytes that one promise keeps for the backward pass, with numbers of `itemsize` bytes; 0: too few to count."""
         return 0
+
+
+H = TypeVar("H", bound=type[Head])
+
+
+class HeadRegistry(Registry[type[Head]]):
+    """Heads by their names. What a class declares goes to the tables of those who may not import heads."""
+
+    def register(self, name: str) -> Callable[[H], H]:
+        """Decorates a head's class; see `Registry.register`.
+
+        Raises:
+            TypeError: a loss of it is a mean over nothing that is counted.
+        """
+        enter = super().register(name)
+
+        def decorate(cls: H) -> H:
+            for loss, group in cls.losses_named.items():
+                if not isinstance(group, str):
+                    raise TypeError(f"head {name!r}: losses_named[{loss!r}]: expected what it is a mean over, a name")
+            LossConfig.declare({loss: cls.loss_weights.get(loss, 1.0) for loss in cls.losses_named})
+            manifest.FOUNDED.update({(name, option): base for option, base in cls.foundations.items()})
+            if cls.tower_part:
+                stages.register_tower(cls.tower_part)
+            return enter(cls)
+
+        return decorate
+
+
+HEADS = HeadRegistry("head")
 
 
 def precision_of(module: nn.Module) -> torch.dtype:

@@ -81,6 +81,7 @@ class DetectorHead(Head):
     tower_part = "detector_backbone"
     takes_any_frame = True
     precise = True
+    tower: DetectorTower
 
     def __init__(self, width: int, opened: Opened, *, dtype: torch.dtype = torch.float32):
         super().__init__()
@@ -196,7 +197,7 @@ def match(logits: Tensor, boxes: Tensor, truth: Tensor) -> Tensor:
 
 def without_senses(detector: GroundingDinoForObjectDetection) -> tuple[GroundingDinoForObjectDetection, nn.Module]:
     """The detector without its backbone and its text encoder, and the backbone."""
-    model = detector.model
+    model: Any = detector.model  # transformers types each part by what it builds there
     backbone = model.backbone.conv_encoder.model
     model.backbone.conv_encoder = nn.Identity()
     model.text_backbone, model.text_projection = nn.Identity(), nn.Identity()

@@ -169,7 +169,7 @@ class MaskHead(Head):
             return {"mask_bce": nothing, "mask_dice": nothing}
         logits = predicted.logits[list(promised.with_mask)]
         sizes = [promised.sizes[n] for n in promised.with_mask]
-        groups = [(numbers, drawn) for numbers, *drawn in self.compared(logits, promised, sizes)]
+        groups = [(group[0], group[1:]) for group in self.compared(logits, promised, sizes)]
         order = np.argsort(np.concatenate([numbers for numbers, _ in groups]))
         return {
             "mask_bce": torch.cat([losses.mask_bce(*drawn) for _, drawn in groups])[order],

@@ -7,6 +7,7 @@ can be taken for a part of the template. What generation begins with is compared
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
@@ -31,7 +32,8 @@ class ChatTemplate:
     words, special = True, False  # questions are written; the begin of a text is the template's to write
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase):
-        self.tokenizer, self.known = tokenizer, {}
+        self.tokenizer = tokenizer
+        self.known: dict[int, list[str]] = {}
         if tokenizer.chat_template is None:
             raise ValueError(f"{self.where} is missing; take another conversation, e.g. vicuna_v1")
         _, asked = self.render(1)
@@ -42,7 +44,9 @@ class ChatTemplate:
                 f"{self.where} asks for an answer by {asked!r}, and writes {before!r} before a given one; they have to "
                 "be the same: take another conversation"
             )
-        marks = [tail.index(mark) + len(mark) for mark in tokenizer.get_added_vocab() if mark in tail]
+        either: Any = tokenizer  # slow and fast ones have added tokens, their common class declares none
+        added: dict[str, int] = either.get_added_vocab()
+        marks = [tail.index(mark) + len(mark) for mark in added if mark in tail]
         self.closing = tail[: min(marks)] if marks else tail
         if not self.closing.strip():
             raise ValueError(f"{self.where} ends an answer with {tail!r}, where generation cannot stop; take another")
@@ -96,6 +100,7 @@ class ChatTemplate:
             )
         except TemplateError as error:
             raise ValueError(f"{self.where} fails: {error}") from error
+        assert isinstance(text, str)  # of one dialogue, without `tokenize`
         cut = PLACEHOLDER.split(text)
         if cut[1::2] != [str(n) for n in range(count)]:
             raise ValueError(

@@ -20,7 +20,8 @@ from ullava.configs.tokens import TAG
 from ullava.models.folders.trust import NEVER, no_code
 from ullava.models.text.sentencepiece import SPACE, open_sentencepiece
 
-ROLES = ("bos_token", "eos_token", "unk_token", "pad_token")
+CUTTING = ("bos_token", "eos_token", "unk_token")  # they leave whitespace alone
+ROLES = (*CUTTING, "pad_token")
 
 
 def open_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
@@ -46,13 +47,14 @@ def legacy(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerFast:
     Raises:
         ValueError: the tokenizer is not of SentencePiece's kind: the old rule is about no other.
     """
-    rules = json.loads(tokenizer.backend_tokenizer.to_str())
-    if rules["model"]["type"] != "BPE" or SPACE not in rules["model"]["vocab"]:
+    is_fast = isinstance(tokenizer, PreTrainedTokenizerFast)  # only these have a tokenizer.json
+    rules = json.loads(tokenizer.backend_tokenizer.to_str()) if is_fast else None
+    if rules is None or rules["model"]["type"] != "BPE" or SPACE not in rules["model"]["vocab"]:
         raise ValueError(
             f"model.tokenization: legacy is for LLaMA's kind of tokenizer (SentencePiece), {tokenizer.name_or_path} "
             "has another; take native"
         )
-    marks = {tokenizer.bos_token, tokenizer.eos_token, tokenizer.unk_token}
+    marks: set[str | None] = {getattr(tokenizer, role) for role in CUTTING}
     # findings/llama_added_tokens.sh
     for token in rules["added_tokens"]:
         strips = token["content"] not in marks
