@@ -17,7 +17,7 @@ from ullava.evaluation.score.kinds import FILE_KINDS, Case, Kind, Suite, match
 from ullava.evaluation.score.lists import field_of
 from ullava.tasks.base import TASKS
 
-ROW = ("dataset", "task", "answers", "protocol", "boxes")  # what the lines of one row share
+ROW: tuple[str, ...] = ("dataset", "task", "answers", "protocol", "boxes")  # what the lines of one row share
 
 
 @FILE_KINDS.register("predictions")
@@ -87,7 +87,7 @@ def suite(lines: Sequence[Line], pairs: Iterable[tuple[str, Line, Line | None]],
     """The suite of a row's lines."""
     cases = [Case(name, truth["truth"].get("picture", name), said, truth) for name, truth, said in pairs]
     first = lines[0]
-    head = dict(zip(ROW, key(first), strict=True))
+    head: dict[str, Any] = dict(zip(ROW, key(first), strict=True))
     return Suite(first["dataset"], cases, metrics_of(first), extra, head)
 
 
@@ -158,8 +158,9 @@ def union_of(said: Line, truth: Line, ignored: np.ndarray | None) -> Pair:
     if "union" in truth:
         return Pair(draw(said.get("union")), draw(truth["union"]), None, ignored)
     masks = padded(said.get("masks"), truth["masks"]), truth["masks"]
-    drawn = [[draw(mask) for mask in side if mask] for side in masks]
-    return Pair(*(np.logical_or.reduce(side) if side else None for side in drawn), None, ignored)
+    drawn = [[decode(mask) for mask in side if mask] for side in masks]
+    predicted, meant = (np.logical_or.reduce(side) if side else None for side in drawn)
+    return Pair(predicted, meant, None, ignored)
 
 
 def padded(found: Sequence | None, like: Sequence) -> list:
