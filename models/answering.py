@@ -38,7 +38,7 @@ class Answerer:
     def __init__(self, assembled: Assembled, generation: GenerationConfig):
         self.model, self.processor, self.generation = assembled.model.eval(), assembled.processor, generation
         self.config = assembled.config
-        tokenizer = self.processor.tokenizer
+        tokenizer: Any = self.processor.tokenizer  # transformers does not type its special tokens
         self.tokens = self.model.tokens
         self.ids = {token: tokenizer.convert_tokens_to_ids(self.processor.spell(token)) for token in self.tokens}
         layout = self.model.backbone.layout
@@ -116,7 +116,7 @@ class Answerer:
     def text(self, ids: list[int]) -> str:
         """An answer in our spelling, without its end and padding; owner tokens stay in it."""
         ends = [ids.index(stop) for stop in self.stop_ids if stop in ids]
-        tokenizer = self.processor.tokenizer
+        tokenizer: Any = self.processor.tokenizer  # nor what it decodes
         text = tokenizer.decode(ids[: min(ends, default=len(ids))], skip_special_tokens=False)
         text = text.replace(tokenizer.pad_token, "")
         text = self.processor.unspell(text.partition(self.mark)[0])
@@ -146,7 +146,8 @@ def last_id(tokenizer: PreTrainedTokenizerBase, closing: str) -> int | None:
     """The token by which an answer with this closing ends, whatever its last word; None where there is no such one."""
     ends = {tokenizer(word + closing, add_special_tokens=False)["input_ids"][-1] for word in ("it", "it.", "it)")}
     mark = closing.strip() or closing
-    known = len(ends) == 1 and tokenizer.decode(list(ends)).strip() in (mark, mark.strip())
+    last: Any = tokenizer.decode(list(ends))  # a text, though declared as one or a list of them
+    known = len(ends) == 1 and last.strip() in (mark, mark.strip())
     return ends.pop() if known else None
 
 

@@ -1,6 +1,7 @@
 """Low-rank adapters of the language model (arXiv:2106.09685), put in by peft."""
 
 import re
+from typing import cast
 
 from peft import LoraConfig as PeftLoraConfig
 from peft import inject_adapter_in_model
@@ -25,7 +26,7 @@ def add_lora(llm: nn.Module, config: LoraConfig) -> PeftLoraConfig:
     # Whole names, and no modules_to_save: findings/peft_modules_to_save.sh
     settings = PeftLoraConfig(
         r=config.rank,
-        lora_alpha=config.alpha,
+        lora_alpha=cast(int, config.alpha),  # peft declares an int, and divides it by the rank
         lora_dropout=config.dropout,
         target_modules=sorted(name for name in linear if re.fullmatch(rf".*\.({wanted})", name)),
         bias="none",

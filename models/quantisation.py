@@ -6,16 +6,21 @@ that was learned is in its place, a layer at a time on the device.
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+
+if TYPE_CHECKING:  # a second, which checks of a YAML need not wait
+    from transformers import PreTrainedModel
 
 QUANTISED = ("8bit", "4bit")
 BLOCK = 64  # weights that share one scale, in 4 bits
 
 
-def quantise(llm: nn.Module, precision: str, device: str | torch.device) -> None:
+def quantise(llm: "PreTrainedModel", precision: str, device: str | torch.device) -> None:
     """Puts quantised layers in the place of the linear layers of `llm`, but of the one that says words.
 
     Args:
@@ -68,9 +73,8 @@ def open_bitsandbytes(precision: str) -> ModuleType:
         ImportError: it is not there; names the extra.
     """
     try:
-        import bitsandbytes
+        return import_module("bitsandbytes")  # by name: checkers of types miss it where the extra is not installed
     except ImportError as error:
         raise ImportError(
             f"generation.precision: {precision} needs bitsandbytes ({error}); pip install 'ullava[quant]', or take bf16"
         ) from error
-    return bitsandbytes

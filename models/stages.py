@@ -1,9 +1,9 @@
 """What learns in a stage, as a table instead of a trail of requires_grad."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -30,6 +30,26 @@ REGISTERED = {  # tower -> its name among the parameters
 }  # fmt: skip
 
 
+class Network(Protocol):
+    """What stages and folders need to know of the whole network, `Ullava`, which is built on top of them."""
+
+    @property
+    def llm(self) -> Any:
+        """The language model; transformers does not type its parts."""
+
+    @property
+    def towers(self) -> Mapping[str, Any]:
+        """Everything that stands outside the module tree while it is frozen, by the part that it is."""
+        ...
+
+    def let_learn(self, part: str) -> None:
+        """Registers a tower that learns."""
+
+    def named_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Every parameter, by the name it has when it learns."""
+        ...
+
+
 def register_tower(part: str) -> None:
     """Makes `part` one that `learn:` may name: all parameters of a tower that stands under this name when it learns."""
     if part not in REGISTERED:
@@ -47,7 +67,7 @@ def part_of(name: str) -> str:
     raise LookupError(f"parameter {name!r} belongs to no part; add it to models/stages.py: PARTS")
 
 
-def let_towers_learn(model: nn.Module, learn: Collection[str]) -> None:
+def let_towers_learn(model: Network, learn: Collection[str]) -> None:
     """Registers the towers that `learn` names, in one order on every rank.
 
     Raises:

@@ -8,6 +8,7 @@ drawn 32 times too wide at this size, and its mask decoder's layer_norm_eps is n
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import (
@@ -134,6 +135,7 @@ def tiny_sam(*, patch: int = 8, width: int = 96, layers: int = 4, channels: int 
     for module in sam.modules():  # PyTorch's own starts, under which it learns
         if isinstance(module, torch.nn.Linear | torch.nn.Conv2d | torch.nn.ConvTranspose2d | torch.nn.Embedding):
             module.reset_parameters()
+    assert sam.vision_encoder.pos_embed is not None  # `use_abs_pos` is on by default
     with torch.no_grad():
         sam.vision_encoder.pos_embed.normal_(0, 0.1)
         sam.shared_image_embedding.positional_embedding.normal_()
@@ -158,10 +160,10 @@ def tiny_word_pieces(words: Iterable[str]) -> PreTrainedTokenizerFast:
 
 def tiny_detector(tokenizer: PreTrainedTokenizerBase, *, width: int = 64) -> GroundingDinoForObjectDetection:
     """A GroundingDINO of two levels and twenty-four queries, on a backbone of the tiny SAM's shape."""
-    backbone = VitDetConfig(
+    shape: dict[str, Any] = dict(
         image_size=SIDE, pretrain_image_size=SIDE, patch_size=8, hidden_size=96, mlp_ratio=3, num_hidden_layers=4,
         num_attention_heads=4, window_size=6, window_block_indices=[0, 2], use_relative_position_embeddings=True,
-        out_features=["stage4"],
+        out_features=["stage4"],  # a keyword that transformers does not declare
     )  # fmt: skip
     text = BertConfig(
         vocab_size=len(tokenizer), hidden_size=width, intermediate_size=2 * width, num_hidden_layers=2,
@@ -169,7 +171,7 @@ def tiny_detector(tokenizer: PreTrainedTokenizerBase, *, width: int = 64) -> Gro
     )  # fmt: skip
     detector = GroundingDinoForObjectDetection(
         GroundingDinoConfig(
-            backbone_config=backbone,
+            backbone_config=VitDetConfig(**shape),
             text_config=text,
             d_model=width,
             num_queries=24,
@@ -186,5 +188,5 @@ def tiny_detector(tokenizer: PreTrainedTokenizerBase, *, width: int = 64) -> Gro
         )
     )
     stops = tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]", ".", "?"])
-    detector.model.special_tokens = torch.tensor(stops)
+    detector.model.special_tokens = torch.nn.Buffer(torch.tensor(stops), persistent=False)  # as transformers keeps it
     return detector

@@ -124,7 +124,8 @@ class MaskFrame(BoxSource):
     token = SEG
 
     def __init__(self, least: float = 0.1, pixels: int = 0, join: Join = "union"):
-        self.least, self.pixels, self.join = least, pixels, join
+        self.least, self.pixels = least, pixels
+        self.join: Join = join
 
     def __call__(self, question, answer):
         drawn = [np.asarray(mask) > THRESHOLD for mask in answer.predictions.get("mask", ())]
@@ -172,7 +173,7 @@ class GroundedBox(BoxSource):
             if names and isinstance(medium, Picture):
                 boxes = list(find(medium, names[min(number, len(names) - 1)]))
             if frame:
-                boxes = sorted(boxes, key=lambda box: -iou(box, frame))
+                boxes = sorted(boxes, key=lambda box, frame=frame: -iou(box, frame))
             chosen.append(boxes[0] if boxes else None)
         return chosen
 

@@ -1,6 +1,7 @@
 """Whether transformers' `generate` takes what a YAML says about generation, found on a network of a few numbers."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from ullava.configs.registry import SHOWN, nearest
 from ullava.configs.schema import GenerationConfig
@@ -46,10 +47,12 @@ def attempt(generation: GenerationConfig) -> str | None:
 
     from ullava.models.answering import generation_keywords
 
-    small = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    small = LlamaConfig(
+        vocab_size=WORDS, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1
+    )  # fmt: skip
     with torch.random.fork_rng([]), torch.no_grad():
         torch.manual_seed(generation.seed)
-        llm = LlamaForCausalLM(LlamaConfig(vocab_size=WORDS, **small)).eval()
+        llm: Any = LlamaForCausalLM(small).eval()  # transformers does not type its `generate`
         llm.generation_config = Settings()
         keywords = generation_keywords(generation) | {"max_new_tokens": 2}
         try:

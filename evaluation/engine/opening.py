@@ -113,8 +113,9 @@ def open_row(
     whole = row.shuffled or not getattr(reader, "decodes", False)  # a plain list of samples decodes nothing
     questions = open_questions(row, task, reader, seed)
     arranged = tuple(protocol.arrange(list(questions))) if whole else (next(iter(questions)),)
-    for question in arranged if fit and row.answers == "given" else ():
-        fit(question.asked, True)
+    if fit and row.answers == "given":
+        for question in arranged:
+            fit(question.asked, True)
     opened = OpenedRow(row, task, reader, metrics, source, protocol, arranged if whole else None, seed)
     prove_metrics(opened, arranged)
     return opened

@@ -21,7 +21,7 @@ from ullava.evaluation.metrics.structure import structure_measure, weighted_f
 BETA2 = 0.3  # weight of the precision (Achanta et al., CVPR 2009)
 LEVELS = 256
 EPS = np.spacing(1)
-MEANS = ("MAE", "adpF", "adpE", "S", "wF")
+MEANS: tuple[str, ...] = ("MAE", "adpF", "adpE", "S", "wF")
 
 
 @METRICS.register("saliency")

@@ -4,6 +4,8 @@ Sources: Fan et al., ICCV 2017 (S-measure); Margolin et al., CVPR 2014 (weighted
 PySODMetrics 1.6.2. Maps are (H, W) float64 in 0..1, truths (H, W) bool.
 """
 
+from typing import cast
+
 import numpy as np
 
 EPS = np.spacing(1)
@@ -65,7 +67,9 @@ def weighted_f(map_: np.ndarray, truth: np.ndarray) -> float:
     from scipy.ndimage import correlate1d, distance_transform_edt  # half a second, for which no other score need wait
 
     outside = ~truth
-    distance, (rows, columns) = distance_transform_edt(outside, return_indices=True)
+    # None, or one array alone, where it is asked for less or gets arrays to fill
+    transformed = cast(tuple[np.ndarray, np.ndarray], distance_transform_edt(outside, return_indices=True))
+    distance, (rows, columns) = transformed
     error = np.abs(map_ - truth)
     nearest = error[rows, columns]  # a pixel of the truth is its own nearest
     smooth = correlate1d(correlate1d(nearest, KERNEL, axis=0, mode="constant"), KERNEL, axis=1, mode="constant")

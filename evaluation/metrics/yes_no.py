@@ -35,8 +35,8 @@ class YesNo(Additive):
         meant = truth[0].strip().lower()
         if meant not in ("yes", "no"):
             raise ValueError(f"yes_no: expected a truth of yes or no, found {truth[0]!r}; take metric vqa_accuracy")
-        answered = bool(prediction and prediction.strip())
-        return {"said": affirms(prediction) if answered else None, "meant": meant == "yes"}
+        answer = prediction or ""
+        return {"said": affirms(answer) if answer.strip() else None, "meant": meant == "yes"}
 
     def sums(self, records: Sequence[Record], groups: np.ndarray, count: int) -> np.ndarray:
         pairs = [(record["said"], record["meant"]) for record in records]

@@ -19,7 +19,7 @@ from ullava.evaluation.metrics.bootstrap import draw, ends
 from ullava.evaluation.score.kinds import Suite
 from ullava.evaluation.score.predictions import ROW, Predictions, key
 
-Key = tuple[str | None, ...]  # dataset, task, answers, protocol, source of boxes
+Key = tuple[str, str, str, str | None, str | None]  # dataset, task, answers, protocol, source of boxes
 
 
 @dataclass(frozen=True, slots=True)

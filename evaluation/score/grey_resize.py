@@ -41,4 +41,5 @@ def between(first: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def weights(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the weights of the neighbours before and behind, in 2048ths, each rounded by itself."""
-    return tuple(np.rint(part * np.float32(ONE)).astype(np.int64) for part in (np.float32(1) - share, share))
+    near, far = (np.rint(part * np.float32(ONE)).astype(np.int64) for part in (np.float32(1) - share, share))
+    return near, far

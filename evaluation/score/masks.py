@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from ullava.datasets.formats.mask_pictures import label_map
 from ullava.evaluation.engine.scoring import Pair
 from ullava.evaluation.engine.sizes import resize
 from ullava.evaluation.metrics.base import METRICS, Metric, Record
+from ullava.evaluation.metrics.generalised_iou import GeneralisedIoU
 from ullava.evaluation.score.kinds import FILE_KINDS, Case, Kind, Suite, files_of, match
 from ullava.evaluation.score.lists import field_of, place, read_list
 
@@ -94,11 +95,12 @@ class Masks(Kind):
         if case.says_no_target is None or not self.options.generalised:
             return super().records(case, metrics)
         (pair,) = self.pairs(case)["mask"]
+        generalised = cast(Sequence[GeneralisedIoU], metrics)  # which `suites` chose, the only one that reads `said`
         return {
             metric.name: (
                 metric.measure(pair.prediction, pair.truth, ignored=pair.ignored, says_no_target=case.says_no_target),
             )
-            for metric in metrics
+            for metric in generalised
         }
 
 

@@ -17,7 +17,7 @@ from ullava.evaluation.score.kinds import FILE_KINDS, Case, Kind, Suite, match
 from ullava.evaluation.score.lists import field_of
 from ullava.tasks.base import TASKS
 
-ROW = ("dataset", "task", "answers", "protocol", "boxes")  # what the lines of one row share
+ROW: tuple[str, ...] = ("dataset", "task", "answers", "protocol", "boxes")  # what the lines of one row share
 
 
 @FILE_KINDS.register("predictions")
@@ -87,7 +87,7 @@ def suite(lines: Sequence[Line], pairs: Iterable[tuple[str, Line, Line | None]],
     """Makes the suite of a row from its lines."""
     cases = [Case(name, truth["truth"].get("picture", name), prediction, truth) for name, truth, prediction in pairs]
     first = lines[0]
-    head = dict(zip(ROW, key(first), strict=True))
+    head: dict[str, Any] = dict(zip(ROW, key(first), strict=True))
     return Suite(first["dataset"], cases, metrics_of(first), extra, head)
 
 
@@ -158,8 +158,9 @@ def union_of(predicted: Line, truth: Line, ignored: np.ndarray | None) -> Pair:
     if "union" in truth:
         return Pair(draw(predicted.get("union")), draw(truth["union"]), None, ignored)
     masks = padded(predicted.get("masks"), truth["masks"]), truth["masks"]
-    drawn = [[draw(mask) for mask in side if mask] for side in masks]
-    return Pair(*(np.logical_or.reduce(side) if side else None for side in drawn), None, ignored)
+    drawn = [[decode(mask) for mask in side if mask] for side in masks]
+    joined, meant = (np.logical_or.reduce(side) if side else None for side in drawn)
+    return Pair(joined, meant, None, ignored)
 
 
 def padded(items: Sequence | None, like: Sequence) -> list:

@@ -22,7 +22,7 @@ from ullava.evaluation.score import semantic as score_semantic  # noqa: F401, ea
 from ullava.evaluation.score import texts as score_texts  # noqa: F401, each registers its kinds
 from ullava.evaluation.score.kinds import FILE_KINDS, Kind, Suite, shown
 
-Records = Mapping[str, Sequence[Record]]  # of one case, by metric
+Records = Mapping[str, tuple[Record, ...]]  # of one case, by metric
 SHOWN = 10  # names of missing predictions on the screen; the file holds all
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from ullava.evaluation.engine.scoring import Pair
 from ullava.evaluation.metrics.base import METRICS
 from ullava.evaluation.metrics.captions import meteor
-from ullava.evaluation.metrics.vqa_accuracy import Match
+from ullava.evaluation.metrics.vqa_accuracy import Match, VqaAccuracy
 from ullava.evaluation.score.kinds import FILE_KINDS, Case, Kind, Suite, match
 from ullava.evaluation.score.lists import field_of, read_json
 
@@ -58,7 +58,7 @@ class AnswerFiles(Texts):
             )
             for name, annotation, answer in pairs
         ]
-        metrics = [METRICS["vqa_accuracy"](match=self.options.match)]
+        metrics = [VqaAccuracy(match=self.options.match)]
         suites = [Suite(gt.stem, cases, metrics, extra)]
         for key in ("answer_type", "question_type"):
             for kind in dict.fromkeys(annotation[key] for annotation in annotations if key in annotation):

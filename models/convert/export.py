@@ -185,7 +185,7 @@ def config_of(card: Card, kind: Kind) -> dict[str, Any]:
 
 def write_tokenizer(source: Path, folder: Path) -> None:
     """The tokenizer's files, and for programs of its day the tokens that were added to its SentencePiece."""
-    tokenizer = open_tokenizer(source)
+    tokenizer: Any = open_tokenizer(source)  # its base class does not declare `get_added_vocab`
     tokenizer.save_pretrained(folder)
     if (source / "tokenizer.model").is_file():
         shutil.copy(source / "tokenizer.model", folder)

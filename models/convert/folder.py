@@ -120,13 +120,13 @@ def model_section(
     kind: Kind, parts: Parts, lora: LoraConfig | None, tokens: dict[str, str], aspect: Aspect
 ) -> ModelConfig:
     """What a YAML would say of this model."""
-    heads: dict[str, Any] = {name: {} for name in kind.heads}
+    heads: dict[str, dict[str, Any]] = {name: {} for name in kind.heads}
     if "mask" in heads:
-        heads["mask"] = {"sam": SAM}
+        heads["mask"]["sam"] = SAM
     if parts.fusion:
         heads["mask"]["fusion"] = PUBLISHED | {"attention": parts.fusion}
     if "box" in heads:
-        heads["box"] = {"channels": parts.channels}
+        heads["box"]["channels"] = parts.channels
     return ModelConfig(
         llm=LLM, vision=VisionConfig(tower=VISION, layer=parts.layer, aspect=aspect), projector=parts.projector,
         conversation=kind.conversation, lora=lora, heads=heads, tokens=tokens, tokenization="legacy",

@@ -97,7 +97,8 @@ def shapes(kind: Kind, parts: Parts, adapters: LoraConfig | None = None) -> dict
         modules["llm"] = llm
         if parts.sam:
             modules["sam"] = SamModel(parts.sam)
-            channels = parts.sam.mask_decoder_config.hidden_size
+            decoder: Any = parts.sam.mask_decoder_config  # a config once it is made, though declared as a dict or None
+            channels = decoder.hidden_size
             modules["heads.mask.project"] = nn.Sequential(
                 nn.Linear(width, width), nn.ReLU(), nn.Linear(width, channels)
             )

@@ -15,14 +15,14 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from ullava.configs.registry import listing
 from ullava.configs.schema import ModelConfig
 from ullava.models.folders.manifest import CARD, Card, read_card, write_card
 from ullava.models.folders.shards import fill, whole
-from ullava.models.stages import REGISTERED
+from ullava.models.stages import REGISTERED, Network
 
 LEARNED = "learned.safetensors"
 __all__ = ["CARD", "Card", "listing", "read_card", "write_card"]  # for those who know a folder
@@ -35,7 +35,7 @@ def plain(name: str) -> str:
     return name.replace(".base_layer.", ".")
 
 
-def state(model: nn.Module, *, keep: bool = True) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def state(model: Network, *, keep: bool = True) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """(weights that no base holds, adapters), by the names they are saved under.
 
     Args:
@@ -64,7 +64,7 @@ def own(name: str) -> bool:
 
 def save(
     folder: str | Path,
-    model: nn.Module,
+    model: Network,
     config: ModelConfig,
     tokenizer: PreTrainedTokenizerBase,
     *,
@@ -116,7 +116,7 @@ def read(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path}: cannot be read ({error}); copy it again, or take an older checkpoint") from error
 
 
-def load_learned(model: nn.Module, card: Card) -> frozenset[str]:
+def load_learned(model: Network, card: Card) -> frozenset[str]:
     """Puts a folder's weights into a network that has at least the same parts; nothing is loaded half.
 
     Returns:
@@ -138,7 +138,7 @@ def load_learned(model: nn.Module, card: Card) -> frozenset[str]:
     return frozenset(name for name in tensors if not own(name) and ".lora_" not in name)
 
 
-def check_learned(model: nn.Module, card: Card) -> None:
+def check_learned(model: Network, card: Card) -> None:
     """Compares a network with a folder's weights as `load_learned` would, and reads nothing of them but their shapes.
 
     Raises:

@@ -171,7 +171,9 @@ class Table:
 
     def join(self, there: str, ours: Mapping[str, Tensor]) -> Tensor:
         """One published tensor from its parts or copies."""
-        line, values = self.owner(there)
+        owner = self.owner(there)
+        assert owner is not None  # `writes` made the name of one of the lines
+        line, values = owner
         names = [fill(target, values) for target in line.targets]
         if line.how == "rows":
             missing = [name for name in names if name not in ours]

@@ -47,4 +47,5 @@ def tokenize(text: str) -> str:
     Single marks of punctuation, dashes, quotes and emoji are dropped; brackets ("-lrb-") and runs such as "?!" stay, as
     they do in the reference.
     """
-    return " ".join(BRACKETS.get(token, token.lower()) for token in TOKEN.findall(text.translate(SPELLING)))
+    tokens: list[str] = TOKEN.findall(text.translate(SPELLING))
+    return " ".join(BRACKETS.get(token, token.lower()) for token in tokens)

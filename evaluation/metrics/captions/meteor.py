@@ -95,6 +95,7 @@ class Aligner:
 
     def __init__(self):
         jar = program()
+        assert jar is not None  # else `Meteor` had refused to be made
         command = ["java", "-Xmx2G", "-jar", jar.name, "-", "-", "-stdio", "-l", "en", "-norm"]
         self.process = subprocess.Popen(
             command, cwd=jar.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -109,6 +110,7 @@ class Aligner:
             OSError: the program has stopped.
         """
         texts = (" ".join(text.replace("|||", "").split()) for text in (*references, candidate))
+        assert self.process.stdin and self.process.stdout  # both are pipes
         self.process.stdin.write(" ||| ".join(("SCORE", *texts)) + "\n")
         self.process.stdin.flush()
         statistics = [float(number) for number in self.process.stdout.readline().split()]
