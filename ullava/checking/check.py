@@ -191,7 +191,8 @@ def mixed(config: RunConfig, opened: Sequence[Opened]) -> list[MixtureEntry]:
 def count_table(opened: Sequence[Opened], rows: Sequence[MixtureEntry]) -> Iterator[str]:
     """Yields a line per row: what it is asked, what its dataset holds, how many dialogues an epoch draws from it."""
     head: tuple[str, ...] = ("", "dataset", "task", "records", "pictures", "phrases", "turns", "portion", "draws")
-    cells, mixture = [head], iter(rows)
+    cells: list[tuple[str, ...]] = [head]
+    mixture = iter(rows)
     for one in opened:
         numbers = (one.count.records, one.count.pictures, one.count.phrases, one.count.turns)
         if isinstance(one.row, DataRow):

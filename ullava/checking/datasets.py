@@ -146,7 +146,8 @@ def leaks(inspected: Sequence[Inspected]) -> Iterator[DataIssue]:
         known = Pictures(other.paths)
         for one in trained:
             shared = {path: seen for path in one.paths if (seen := known.find(path))}
-            for path, record in ((path, looked.id) for looked in one.looked for path in looked.paths):
+            readable = ((looked.id, looked.paths) for looked in one.looked if looked.id is not None)
+            for record, path in ((record, path) for record, paths in readable for path in paths):
                 if path in shared:
                     said = f"{path.name} is evaluated in {name}, too ({shared[path]}); exclude: [{name}]"
                     yield DataIssue("leak", one.opened.row.dataset, record, said)
