@@ -55,6 +55,7 @@ def test_check_passes_on_a_recipe(here, path):
     if isinstance(section, str):
         lay_run(section, HEADS)
     elif not Path(section["llm"]).exists():  # an earlier stage writes it
-        plain = {"mask": {key: value for key, value in section.get("heads", {}).get("mask", {}).items() if key != "fusion"}}
+        mask = section.get("heads", {}).get("mask", {})
+        plain = {"mask": {key: value for key, value in mask.items() if key != "fusion"}}
         lay_run(section["llm"], {name: plain.get(name, {}) for name in LEARNED.get(path.stem, ())})
     assert f"{path} is sound" in check(path)

@@ -191,14 +191,10 @@ def mixed(config: RunConfig, opened: Sequence[Opened]) -> list[MixtureEntry]:
 def count_table(opened: Sequence[Opened], rows: Sequence[MixtureEntry]) -> Iterator[str]:
     """Yields a line per row: what it is asked, what its dataset holds, how many dialogues an epoch draws from it."""
     head: tuple[str, ...] = ("", "dataset", "task", "records", "pictures", "phrases", "turns", "portion", "draws")
-    cells, mixture = [head], iter(rows)
+    cells: list[tuple[str, ...]] = [head]
+    mixture = iter(rows)
     for entry in opened:
-        numbers = (
-            entry.count.records,
-            entry.count.pictures,
-            entry.count.phrases,
-            entry.count.turns,
-        )
+        numbers = (entry.count.records, entry.count.pictures, entry.count.phrases, entry.count.turns)
         if isinstance(entry.row, DataRow):
             portion = next(mixture).portion
             draws = (f"{portion:.4g}", str(len(span(entry.count.records, portion, 0))))

@@ -150,7 +150,8 @@ def leaks(inspected: Sequence[Inspected]) -> Iterator[DataIssue]:
         known = Pictures(other.paths)
         for dataset in trained:
             shared = {path: seen for path in dataset.paths if (seen := known.find(path))}
-            for path, record in ((path, looked.id) for looked in dataset.looked for path in looked.paths):
+            readable = ((looked.id, looked.paths) for looked in dataset.looked if looked.id is not None)
+            for record, path in ((record, path) for record, paths in readable for path in paths):
                 if path in shared:
                     message = f"{path.name} is evaluated in {name}, too ({shared[path]}); exclude: [{name}]"
                     yield DataIssue("leak", dataset.opened.row.dataset, record, message)

@@ -78,7 +78,8 @@ def open_rows(
     Returns:
         (the rows that open, the names of the scores that `evaluate` will give, why other rows do not open).
     """
-    own = tree.get("datasets") if isinstance(tree.get("datasets"), dict) else {}
+    entries = tree.get("datasets")
+    own: dict[str, Any] = entries if isinstance(entries, dict) else {}
     generation = part_of(GenerationConfig, tree.get("generation", {})) or GenerationConfig()
     opened: list[Opened] = []
     scores: set[str] = set()

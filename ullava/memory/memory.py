@@ -7,10 +7,10 @@ hold for the longest rows: every token of `max_length` is there, and every one t
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -19,6 +19,7 @@ from ullava.configs.schema import RunConfig, TrainingConfig
 from ullava.memory.stand_ins import stand_ins
 from ullava.models.assembly import PRECISIONS, blueprint
 from ullava.models.backbones.vision_tower import Tower
+from ullava.models.heads.base import Head
 from ullava.models.segmenters.sam import SamTower
 from ullava.models.stages import REGISTERED, Learning, prepare
 from ullava.models.ullava import Ullava
@@ -118,11 +119,13 @@ def activations(model: Ullava, config: RunConfig, kind: int, promises: int, stag
     deep, checkpointed = shape.num_hidden_layers, how.gradient_checkpointing
     parts = {"language model's activations": deep * between + within if checkpointed else deep * within}
     # Logits as the layer gives them, in float32, their log-softmax, and its gradient.
-    parts["logits"] = spoken * (model.llm.get_output_embeddings().weight.shape[0]) * (kind + 3 * 4.0)
+    output = cast(nn.Linear, model.llm.get_output_embeddings())  # untyped; every language model of ours has one
+    parts["logits"] = spoken * output.weight.shape[0] * (kind + 3 * 4.0)
     if kind < 4:  # autocast keeps a copy of every learned matrix until the backward pass; of ZeRO-3's, a layer's
         matrices = [m.weight for m in model.modules() if isinstance(m, nn.Linear) and m.weight.requires_grad]
         parts["autocast's copies"] = kind * sum(p.numel() for p in matrices) / (deep if stage == 3 else 1)
-    of_a_promise = sum(head.activation_bytes(kind) for head in model.heads.values())
+    heads = cast(Iterable[Head], model.heads.values())  # torch types them as mere modules
+    of_a_promise = sum(head.activation_bytes(kind) for head in heads)
     parts["heads and their losses"] = how.batch_size * promises * of_a_promise
     parts["towers at work"] = kind * max(seeing(tower, how.batch_size) for tower in model.towers.values())
     return parts
