@@ -240,7 +240,7 @@ def look(reader, task="res"):
 def test_an_id_that_stands_twice(tmp_path):
     (tmp_path / "a.png").touch()
     (found,) = issues(look(Twins(tmp_path / "a.png")))
-    assert (found.kind, found.record, found.said) == ("duplicate", "toy/7", "2 records have this id: 0, 1")
+    assert (found.kind, found.record, found.message) == ("duplicate", "toy/7", "2 records have this id: 0, 1")
 
 
 def test_a_record_that_its_task_cannot_ask_about(tmp_path):
