@@ -111,7 +111,7 @@ def read_shapes(path: Path, picture: Path | None = None) -> Shapes:
 
 
 def decoded(raw: bytes) -> str:
-    """UTF-8, or else Windows' Western alphabet: some of ReasonSeg's files are written in it."""
+    """Decodes UTF-8, or else Windows-1252, in which a few files of ReasonSeg are written."""
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
