@@ -85,7 +85,7 @@ class Without(Excerpt):
 
 
 def dropped(reader: Reader) -> int:
-    """How many samples `exclude:` leaves out of a reader, or of the one that it is a part of."""
+    """Returns how many samples `exclude:` leaves out of a reader, or of the one that it is a part of."""
     if isinstance(reader, Without):
         return len(reader.reader) - len(reader)
     whole = getattr(reader, "reader", None)
@@ -108,7 +108,7 @@ def coco_id(path: Path) -> str | None:
 
 
 def file_size(path: Path) -> int:
-    """Bytes of a file; -1 where there is none."""
+    """Returns the size of a file in bytes; -1 where there is none."""
     try:
         return os.path.getsize(path)
     except OSError:

@@ -60,7 +60,7 @@ class Mixture:
         self._epochs: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def size(self, epoch: int) -> int:
-        """How many dialogues an epoch has; portions that cut a record in two make it differ by one a row."""
+        """Returns the number of dialogues in an epoch; fractional portions make it differ by one an entry."""
         return sum(len(span(len(row.reader), row.portion, epoch)) for row in self.rows)
 
     def __getitem__(self, place: tuple[int, int]) -> Dialogue:

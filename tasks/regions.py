@@ -126,7 +126,7 @@ class RegionTask(Task):
         return Dialogue(id, sample, tuple(turns), tuple(promises))
 
     def called(self, phrase: str, region: Region) -> str:
-        """What its answers call the region."""
+        """Returns the name of the region in answers."""
         return region.category or phrase
 
     def keeps(self, region: Region, token: str) -> bool:

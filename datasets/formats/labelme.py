@@ -119,7 +119,7 @@ def decoded(raw: bytes) -> str:
 
 
 def label_of(shape: Mapping[str, Any]) -> str:
-    """What a shape is called, in small letters."""
+    """Returns the label of a shape, in lower case."""
     return str(shape["label"] if "label" in shape else shape["category"]).lower()
 
 

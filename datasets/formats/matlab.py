@@ -105,7 +105,7 @@ def matrix(data: memoryview, order: str, depth: int = 0) -> tuple[str, Any]:
 
 
 def rows(values: list[Any], fields: list[str]) -> range:
-    """Where the values of each structure begin."""
+    """Returns the index of each structure's first value."""
     return range(0, len(values), len(fields)) if fields else range(0)
 
 

@@ -125,7 +125,7 @@ def attribute_phrase(scene: Scene, index: int, rng: np.random.Generator) -> str 
 
 
 def along(thing: Thing, axis: tuple[int, int]) -> float:
-    """How far the thing lies in a direction, pixels."""
+    """Returns the thing's coordinate along a direction, in pixels."""
     return axis[0] * thing.x + axis[1] * thing.y
 
 

@@ -42,7 +42,7 @@ def words(answer: str) -> Reading | None:
 
 
 class AnswerGrammar(Protocol):
-    """What any form of answer about a region can do: write an answer, and read it back."""
+    """The contract of a form of answer about a region: it writes an answer, and reads it back."""
 
     @property
     def labels(self) -> Mapping[str, str]:

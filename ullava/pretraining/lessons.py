@@ -96,7 +96,7 @@ def salient(scene: Scene, rng: np.random.Generator) -> Lesson | None:
 
 
 def look(scene: Scene, rng: np.random.Generator) -> Lesson:
-    """What a cell holds, or where a thing is."""
+    """Asks what a cell holds, or where a thing is."""
     thing = words.pick(scene.things, rng)
     index = scene.things.index(thing)
     name = words.attribute_phrase(scene, index, rng)

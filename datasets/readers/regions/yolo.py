@@ -82,7 +82,7 @@ class Yolo(Reader):
         return (self.pairs[index][0],)
 
     def region(self, line: str, size: tuple[int, int], where: str) -> Region:
-        """What one line states.
+        """Reads the region in one line.
 
         Raises:
             ValueError: another number of numbers, an unknown class, or a place outside of the picture.
