@@ -77,7 +77,7 @@ def from_thousandths(box: Sequence[float], size: tuple[int, int]) -> Box:
 
 
 def to_thousandths(box: Box, size: tuple[int, int]) -> Box:
-    """Inverse of `from_thousandths`; not rounded, whoever writes them does that."""
+    """Inverse of `from_thousandths`; does not round: the caller that writes the numbers does."""
     x0, y0, x1, y1 = to_normalised(box, size)
     return (x0 * 1000, y0 * 1000, x1 * 1000, y1 * 1000)
 

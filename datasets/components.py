@@ -1,4 +1,4 @@
-"""What a mask is made of: connected parts, small ones among them that nobody meant, and the boxes around them."""
+"""Splits a mask into connected parts, drops the small accidental ones, and draws boxes around the rest."""
 
 from typing import Literal, cast
 

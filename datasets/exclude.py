@@ -21,7 +21,7 @@ UNREADABLE = (LookupError, ValueError, OSError)  # what a reader raises about a 
 
 
 class Pictures:
-    """A set of picture and video files, asked whether it has the one in another file.
+    """A set of picture and video files that finds its file with the same picture as a given one.
 
     Example:
         Pictures(paths_of(open_dataset("refcoco_val"))).find(path)  # the file that shows the same, or None
@@ -47,7 +47,7 @@ class Pictures:
 
     @cached_property
     def by_size(self) -> dict[int, list[Path]]:
-        """Files by bytes; those that are missing cannot be compared, and whoever opens them says so."""
+        """Groups the files by size in bytes; leaves out missing ones, which raise an error when they are opened."""
         return grouped(self.paths)
 
     @cached_property
@@ -77,15 +77,15 @@ class Without(Excerpt):
 
     @cached_property
     def indices(self) -> tuple[int, ...]:
-        """Places in the whole, in its order. A record that cannot be read stays, and says so when it is asked for."""
+        """Indices in the whole reader, in its order. A record that cannot be read stays, and raises when it is read."""
         known = Pictures(path for other in self.others for paths in media_of(other) for path in paths)
         shown = list(media_of(self.reader))
-        found = {path for path in {path for paths in shown for path in paths} if known.find(path)}
-        return tuple(index for index, paths in enumerate(shown) if found.isdisjoint(paths))
+        duplicates = {path for path in {path for paths in shown for path in paths} if known.find(path)}
+        return tuple(index for index, paths in enumerate(shown) if duplicates.isdisjoint(paths))
 
 
 def dropped(reader: Reader) -> int:
-    """How many samples `exclude:` leaves out of a reader, or of the one that it is a part of."""
+    """Returns how many samples `exclude:` leaves out of a reader, or of the one that it is a part of."""
     if isinstance(reader, Without):
         return len(reader.reader) - len(reader)
     whole = getattr(reader, "reader", None)
@@ -103,12 +103,12 @@ def media_of(reader: Reader) -> Iterator[tuple[Path, ...]]:
 
 def coco_id(path: Path) -> str | None:
     """MS COCO's id in a file's name; None where there is none."""
-    found = COCO_ID.search(path.stem)
-    return found.group(1) if found else None
+    match = COCO_ID.search(path.stem)
+    return match.group(1) if match else None
 
 
 def file_size(path: Path) -> int:
-    """Bytes of a file; -1 where there is none."""
+    """Returns the size of a file in bytes; -1 where there is none."""
     try:
         return os.path.getsize(path)
     except OSError:
@@ -116,9 +116,9 @@ def file_size(path: Path) -> int:
 
 
 def grouped(paths: Iterable[Path]) -> dict[int, list[Path]]:
-    """Files by their bytes, without those that are missing."""
-    found: dict[int, list[Path]] = {}
+    """Groups existing files by their size in bytes."""
+    groups: dict[int, list[Path]] = {}
     for path in sorted(paths):
-        found.setdefault(file_size(path), []).append(path)
-    found.pop(-1, None)
-    return found
+        groups.setdefault(file_size(path), []).append(path)
+    groups.pop(-1, None)
+    return groups

@@ -47,7 +47,7 @@ def load(picture: Picture) -> Image.Image:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """An RGB copy, turned as its EXIF says; what is transparent shows white.
+    """Returns an RGB copy, rotated by its EXIF orientation, transparent pixels blended with white.
 
     Raises:
         OSError, SyntaxError, ValueError: Pillow cannot read it, or its mode has no agreed range.

@@ -42,13 +42,13 @@ def keyword_of_explanation(query: str, outputs: str) -> str | None:
     asked, answer = set(spelt(query)), spelt(outputs)
     groups = [group for group in noun_groups(outputs) if group.split()[-1] not in empty]
     new = [group for group in groups if not asked.issuperset(group.split())]
-    for found in filter(None, (new, groups)):
-        return max(found, key=lambda group: answer.count(group.split()[-1]))  # the first of the most frequent
+    for candidates in filter(None, (new, groups)):
+        return max(candidates, key=lambda group: answer.count(group.split()[-1]))  # the first of the most frequent
     return next(noun_groups(query), None)
 
 
 def noun_groups(text: str) -> Iterator[str]:
-    """Yields the last words of what stands behind each determiner, in lower case."""
+    """Yields the last words of each noun group that follows a determiner, in lower case."""
     for sentence in re.split(r"[.,;:!?()]+", text):
         words = spelt(sentence)
         for start, word in enumerate(words):

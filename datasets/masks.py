@@ -1,4 +1,4 @@
-"""Masks as annotation files hold them: kept encoded until somebody draws them.
+"""Masks as annotation files hold them: they stay encoded until `draw` is called.
 
 A drawn mask is (H, W) bool of the original picture, the union of its parts, never their sum. Every kind is frozen,
 hashable and small, knows its `size`, and draws itself. Run lengths go down the columns, as COCO's do.
@@ -165,14 +165,14 @@ def decode(packed: Mapping[str, Any]) -> np.ndarray:
 
 
 def check_size(mask: Mask | np.ndarray | tuple[int, int], size: tuple[int, int], where: str) -> None:
-    """Compares a mask, or what is said to be its size, with its picture.
+    """Compares a mask, or its stated size, with the size of its picture.
 
     Raises:
         ValueError: they differ (names both).
     """
-    found = mask if isinstance(mask, tuple) else mask.shape if isinstance(mask, np.ndarray) else mask.size
-    if tuple(found) != tuple(size):
+    mask_size = mask if isinstance(mask, tuple) else mask.shape if isinstance(mask, np.ndarray) else mask.size
+    if tuple(mask_size) != tuple(size):
         raise ValueError(
-            f"{where}: the mask is {found[0]} x {found[1]} (H x W), its picture {size[0]} x {size[1]}; "
+            f"{where}: the mask is {mask_size[0]} x {mask_size[1]} (H x W), its picture {size[0]} x {size[1]}; "
             f"they must be of one size: one of the two files is not the published one"
         )

@@ -1,4 +1,4 @@
-"""Which frames of a film stand for all of it: three ways, each a pure function of the film.
+"""Chooses the frames that represent a film, in three ways, each a pure function of the film.
 
 A film that has fewer frames than are asked for repeats them in order, whatever the way: a model takes a fixed number.
 """

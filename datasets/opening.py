@@ -1,4 +1,4 @@
-"""What is looked at before a file that an annotation names is opened: whether it is one."""
+"""Checks that a path in an annotation is a regular file, before it is opened."""
 
 from pathlib import Path
 

@@ -40,7 +40,7 @@ def fill(points: Sequence[Point], size: tuple[int, int]) -> np.ndarray:
 
 
 def between(y: np.ndarray, x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """What lies between a row's first and second crossing, its third and fourth, and so on: (H, W) bool."""
+    """Returns the pixels between a row's first and second crossing, its third and fourth, and so on: (H, W) bool."""
     height, width = size
     kept = (y >= 0) & (y < height)
     y, x = y[kept], x[kept]

@@ -50,7 +50,7 @@ class Part(Excerpt):
         return files[0]
 
     def held_out(self, folder: Path) -> list[Path]:
-        """Every n-th file of a folder; none of one that is missing, whose records say so themselves."""
+        """Every n-th file of a folder; none of a missing folder, whose records raise when they are read."""
         if not folder.is_dir():
             return []
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))[self.every - 1 :: self.every]

@@ -142,7 +142,7 @@ def check_marks(turn: Turn, media: tuple[Picture | Video, ...], where: str) -> N
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What one owner token stands for.
+    """The region that one owner token refers to.
 
     Attributes:
         token: the owner token, in our spelling.
@@ -187,7 +187,7 @@ class Dialogue:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model said, and what its heads made of the owner tokens in it.
+    """The model's text, and the predictions of its heads for the owner tokens in it.
 
     Attributes:
         text: the answer in our spelling of the tokens, without padding or end of sentence.

@@ -30,7 +30,7 @@ ENCODER = json.JSONEncoder(ensure_ascii=False)  # `json.dumps` would build one f
 
 
 class Facts(dict):
-    """What a record states; a missing key says which record it is missing from."""
+    """The facts of a record; the error of a missing key names the record."""
 
     def __init__(self, facts: Mapping[str, Any], *, where: str):
         super().__init__(facts)
@@ -193,8 +193,8 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
     del raw
     begin = behind_space(text, 0)
     if not text.startswith("[", begin):
-        found = _parse(text, path)
-        kind = f"a mapping with {', '.join(list(found)[:5])}" if isinstance(found, dict) else repr(found)[:40]
+        content = _parse(text, path)
+        kind = f"a mapping with {', '.join(list(content)[:5])}" if isinstance(content, dict) else repr(content)[:40]
         raise ValueError(f"{path}: expected a list of records, found {kind}")
     for number, record in enumerate(_items(text, begin, path)):
         if not isinstance(record, dict):
@@ -268,5 +268,5 @@ def _parse(text: bytes | str, path: Path, line: int | None = None) -> Any:
 
 
 def broken(path: Path, line: int, error: Exception) -> ValueError:
-    """What is said of a file that is no JSON."""
+    """Returns the error for a file that is no valid JSON."""
     return ValueError(f"{path}:{line}: broken JSON ({error}); fetch the file again")

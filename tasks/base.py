@@ -65,7 +65,7 @@ class Task(ABC):
         """Inverse of the grammar of its own answers; None where `answer` does not follow it."""
 
     def glean(self, answer: str, sample: Sample) -> Reading | None:
-        """What scores count of an answer, even where it breaks the grammar; None where nothing can be understood."""
+        """Reads what scores count of an answer, even where it breaks the grammar; None where it cannot be read."""
         return self.read(answer)
 
     def names(self, sample: Sample) -> Collection[str]:

@@ -40,8 +40,8 @@ class Captioning(Task):
     def captions(self, sample) -> tuple[Turn, tuple[str, ...]]:
         """A turn with the written question, "" where there is none, and all captions that answer it."""
         if not any(isinstance(medium, self.about) for medium in sample.media):
-            found = ", ".join(type(medium).__name__.lower() for medium in sample.media) or "text only"
-            raise ValueError(f"{sample.id}: task {self.name} expects a {self.about.__name__.lower()}, found {found}")
+            media = ", ".join(type(medium).__name__.lower() for medium in sample.media) or "text only"
+            raise ValueError(f"{sample.id}: task {self.name} expects a {self.about.__name__.lower()}, found {media}")
         questions = {(turn.question, turn.media) for turn in sample.turns}
         if len(questions) != 1:
             raise ValueError(

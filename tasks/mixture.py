@@ -53,14 +53,14 @@ class Mixture:
         self.rows, self.seed = tuple(rows), seed
         for i, row in enumerate(self.rows):
             if not len(row.reader) or not row.portion > 0:
-                found = f"{len(row.reader)} records at portion {row.portion}"
-                raise ValueError(f"data[{i}]: expected records and a portion above 0, found {found}")
+                description = f"{len(row.reader)} records at portion {row.portion}"
+                raise ValueError(f"data[{i}]: expected records and a portion above 0, found {description}")
         if not self.size(0):
             raise ValueError("data: the portions leave no record for the first epoch; raise one")
         self._epochs: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def size(self, epoch: int) -> int:
-        """How many dialogues an epoch has; portions that cut a record in two make it differ by one a row."""
+        """Returns the number of dialogues in an epoch; fractional portions make it differ by one an entry."""
         return sum(len(span(len(row.reader), row.portion, epoch)) for row in self.rows)
 
     def __getitem__(self, place: tuple[int, int]) -> Dialogue:
@@ -68,7 +68,7 @@ class Mixture:
         return self.dialogue(place, self.place(*place)[1])
 
     def dialogue(self, place: tuple[int, int], record: int) -> Dialogue:
-        """Writes the dialogue at (epoch, position) about `record` of its row, whichever should stand there."""
+        """Writes the dialogue at (epoch, position) about `record` of its entry, in place of the record drawn for it."""
         row = self.rows[self.row_of(*place)]
         sample = row.reader[record]
         if row.mirror and self._rng(MIRROR, *place).random() < 0.5:
@@ -76,7 +76,7 @@ class Mixture:
         return row.task.dialogue(sample, self._rng(DRAW, *place))
 
     def spares(self, place: tuple[int, int], count: int) -> list[int]:
-        """`count` records of its row that may stand at (epoch, position) in turn, where what should stand is bad."""
+        """Returns `count` records of the same entry that replace, in turn, a bad record at (epoch, position)."""
         reader = self.rows[self.row_of(*place)].reader
         return self._rng(SPARE, *place).integers(len(reader), size=count).tolist()
 

@@ -50,9 +50,10 @@ class PartSegmentation(RegionTask):
             if named := part_names.split(region.category or ""):
                 parts.setdefault((named, region.picture), []).append(region)
         if not parts:
-            found = ", ".join(str(region.category) for region in sample.regions) or "no regions"
+            categories = ", ".join(str(region.category) for region in sample.regions) or "no regions"
             raise ValueError(
-                f"{sample.id}: task {self.name} asks for parts, as 'handle of the mug' or 'mug:handle'; found {found}"
+                f"{sample.id}: task {self.name} asks for parts, as 'handle of the mug' or 'mug:handle'; "
+                f"found {categories}"
             )
         return [(part_names.join(*named), united(regions, named)) for (named, _), regions in parts.items()]
 
@@ -87,7 +88,7 @@ def named(category: str | None) -> tuple[str, str]:
 
 
 def operating(region: Region) -> Questions:
-    """The ways to ask for a part by what it is for."""
+    """Returns the questions that ask for a part by its function."""
     part, whole = named(region.category)
     questions = (*OPERATE.templates, OPERATE.eval_question)
     *templates, eval_question = (fill(question, whole).replace(DEED, deed(part)) for question in questions)

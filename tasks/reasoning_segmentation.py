@@ -75,7 +75,7 @@ class ReasoningSegmentation(RegionTask):
         return self.grammar.read(answer) or words(answer)
 
     def drawn(self, region: Region, rng: np.random.Generator) -> Parts:
-        """What a training answer consists of."""
+        """Draws the parts of a training answer."""
         if self.explanatory is None or not region.reason:
             return "mask"
         if rng.random() < self.explanatory:

@@ -79,7 +79,7 @@ class ReferringSegmentation(RegionTask):
 
 
 def is_nothing(region: Region) -> bool:
-    """Whether it stands for what is not in the picture."""
+    """Whether the region is that of a phrase with no object in the picture."""
     return isinstance(region.mask, Empty)
 
 

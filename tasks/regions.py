@@ -78,7 +78,7 @@ class RegionTask(Task):
 
     @cached_property
     def owners(self) -> tuple[str, ...]:
-        """The owner tokens its answers say, in the order of the text."""
+        """The owner tokens of its answers, in the order of the text."""
         return tuple(f"[{name}]" for name in self.says) or self.grammar.says
 
     @property
@@ -126,13 +126,13 @@ class RegionTask(Task):
         return Dialogue(id, sample, tuple(turns), tuple(promises))
 
     def called(self, phrase: str, region: Region) -> str:
-        """What its answers call the region."""
+        """Returns the name of the region in answers."""
         return region.category or phrase
 
     def keeps(self, region: Region, token: str) -> bool:
-        """Whether the region has what the token promises."""
+        """Whether the region has the mask, or for [LOC] a mask or a box, that the token promises."""
         return region.mask is not None or (token == LOC and region.box is not None)
 
     def words(self, region: Region, token: str) -> tuple[str, ...]:
-        """Names of what the token stands for, where somebody learns from them."""
+        """Names of the token's target, for the heads that learn from names."""
         return ()

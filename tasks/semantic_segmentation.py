@@ -17,8 +17,8 @@ class SemanticSegmentation(RegionTask):
 
     def asked(self, sample):
         if not sample.regions or not all(region.category for region in sample.regions):
-            found = [region.category for region in sample.regions]
-            raise ValueError(f"{sample.id}: task {self.name} asks by class names, found {found or 'no regions'}")
+            categories = [region.category for region in sample.regions]
+            raise ValueError(f"{sample.id}: task {self.name} asks by class names, found {categories or 'no regions'}")
         return [(region.category, region) for region in sample.regions]
 
     def questions(self, region):

@@ -47,8 +47,8 @@ class VisualQuestionAnswering(Task):
     def turns(self, sample: Sample) -> tuple[Turn, ...]:
         """The written turns; where several people answered, with the answer that most of them gave."""
         if not sample.turns or not all(turn.question.strip() for turn in sample.turns):
-            found = "a caption without question; use task captioning" if sample.turns else "no turns"
-            raise ValueError(f"{sample.id}: task {self.name} expects written questions, found {found}")
+            content = "a caption without question; use task captioning" if sample.turns else "no turns"
+            raise ValueError(f"{sample.id}: task {self.name} expects written questions, found {content}")
         return tuple(
             Turn(self.ask(turn.question), commonest(turn), turn.references or (turn.answer,), turn.media)
             for turn in sample.turns
@@ -59,7 +59,7 @@ class VisualQuestionAnswering(Task):
 
 
 def stretch(turns: Sequence[Turn], start: int, count: int) -> tuple[Turn, ...]:
-    """`count` turns from `start` on; the media that earlier ones showed stand before the first of them."""
+    """Returns `count` turns from `start` on; the media of earlier turns are placed before the first of them."""
     before = [pair for turn in turns[:start] for pair in zip(MARK.findall(turn.question), turn.media, strict=False)]
     first, *others = turns[start : start + count]
     marks, places = "".join(f"{mark}\n" for mark, _ in before), tuple(place for _, place in before)

@@ -111,7 +111,7 @@ def read_shapes(path: Path, picture: Path | None = None) -> Shapes:
 
 
 def decoded(raw: bytes) -> str:
-    """UTF-8, or else Windows' Western alphabet: some of ReasonSeg's files are written in it."""
+    """Decodes UTF-8, or else Windows-1252, in which a few files of ReasonSeg are written."""
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -119,7 +119,7 @@ def decoded(raw: bytes) -> str:
 
 
 def label_of(shape: Mapping[str, Any]) -> str:
-    """What a shape is called, in small letters."""
+    """Returns the label of a shape, in lower case."""
     return str(shape["label"] if "label" in shape else shape["category"]).lower()
 
 

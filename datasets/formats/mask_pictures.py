@@ -81,7 +81,7 @@ def brightness(path: Path) -> np.ndarray:
 
 
 def modified(path: Path) -> int:
-    """Time of a mask's file: what is kept of it goes when it changes."""
+    """Returns the time of a mask's last change; caches use it as a key, so that a changed file is read again."""
     check_file(path, "mask")
     return path.stat().st_mtime_ns
 

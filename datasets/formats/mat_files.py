@@ -38,20 +38,20 @@ def read_objects(path: Path) -> tuple[Instance, ...]:
 @lru_cache(maxsize=8)
 def _read_objects(path: Path, time: int) -> tuple[Instance, ...]:
     try:
-        anno, found = structures(read_mat(path, "anno"))[0], []
+        anno, objects = structures(read_mat(path, "anno"))[0], []
         for thing in structures(anno["objects"]):
             parts = tuple((str(part["part_name"]), drawn(part["mask"])) for part in structures(thing["parts"]))
-            found.append((str(thing["class"]), drawn(thing["mask"]), parts))
+            objects.append((str(thing["class"]), drawn(thing["mask"]), parts))
     except (LookupError, TypeError) as error:
         raise ValueError(f"{path}: expected PASCAL-Part's `anno`, its objects and their parts, but {error}") from error
-    return tuple(found)
+    return tuple(objects)
 
 
 def structures(value: Any) -> list[dict[str, Any]]:
     """An array of structures; MATLAB writes [] where there are none."""
     if isinstance(value, np.ndarray) and not value.size:
         return []
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
         raise TypeError(f"found {type(value).__name__} instead of structures")
     return value
 

@@ -43,8 +43,8 @@ def read_mat(path: Path, name: str) -> Any:
         for kind, body in elements(memoryview(raw)[HEAD:], order):
             if kind == COMPRESSED:
                 kind, body = next(elements(memoryview(unpacked(body)), order), (kind, body))
-            if kind == MATRIX and (found := matrix(body, order))[0] == name:
-                return found[1]
+            if kind == MATRIX and (variable := matrix(body, order))[0] == name:
+                return variable[1]
     except (ValueError, LookupError, struct.error, zlib.error) as error:
         raise ValueError(f"{path}: expected a MATLAB file of version 5 to 7, but {error}; fetch it again") from error
     raise ValueError(f"{path}: the MATLAB file has no variable {name!r}; is it another set's?")
@@ -69,10 +69,10 @@ def elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
 def unpacked(data: memoryview) -> bytes:
     """The bytes of a compressed element."""
     machine = zlib.decompressobj()
-    found = machine.decompress(data, LARGEST)
+    contents = machine.decompress(data, LARGEST)
     if machine.unconsumed_tail:
         raise ValueError(f"an element has more than {LARGEST} bytes")
-    return found
+    return contents
 
 
 def matrix(data: memoryview, order: str, depth: int = 0) -> tuple[str, Any]:
@@ -105,7 +105,7 @@ def matrix(data: memoryview, order: str, depth: int = 0) -> tuple[str, Any]:
 
 
 def rows(values: list[Any], fields: list[str]) -> range:
-    """Where the values of each structure begin."""
+    """Returns the index of each structure's first value."""
     return range(0, len(values), len(fields)) if fields else range(0)
 
 
@@ -128,7 +128,7 @@ def numbers(kind: int, body: memoryview, order: str) -> np.ndarray:
 
 def part(parts: Iterator[tuple[int, memoryview]]) -> tuple[int, memoryview]:
     """The next element of a matrix."""
-    found = next(parts, None)
-    if found is None:
+    element = next(parts, None)
+    if element is None:
         raise ValueError("a matrix ends before its values")
-    return found
+    return element

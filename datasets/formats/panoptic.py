@@ -26,8 +26,8 @@ class SegmentPixels:
         return segment_numbers(self.path).shape
 
     def draw(self) -> np.ndarray:
-        found = segment_numbers(self.path)
-        return found == self.numbers[0] if len(self.numbers) == 1 else np.isin(found, self.numbers)
+        pixels = segment_numbers(self.path)
+        return pixels == self.numbers[0] if len(self.numbers) == 1 else np.isin(pixels, self.numbers)
 
 
 def segment_numbers(path: Path) -> np.ndarray:

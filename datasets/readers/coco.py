@@ -56,7 +56,7 @@ def instances(path: Path, *, unique_categories: bool = False, smallest: float = 
 
 
 def thing(annotation: dict[str, Any], names: dict[int, str]) -> dict[str, Any]:
-    """What one object's annotation states, by the keys that `region` reads."""
+    """Returns the facts in one object's annotation, by the keys that `region` reads."""
     category = names[annotation["category_id"]]
     return {"category": category, "bbox": annotation["bbox"], "segmentation": annotation["segmentation"]}
 
@@ -107,7 +107,7 @@ def union(stated: Sequence[dict[str, Any]], size: tuple[int, int], where: str, p
     Raises:
         ValueError: as `region`.
     """
-    things = [region(one, size, where, phrases) for one in stated]
+    things = [region(facts, size, where, phrases) for facts in stated]
     if len(things) == 1:
         return things[0]
     drawn = tuple(thing.mask for thing in things if thing.mask is not None)

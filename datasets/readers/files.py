@@ -93,12 +93,12 @@ def paired(folders: Sequence[tuple[Path, Mapping[str, Path]]], stems: Sequence[s
         FileNotFoundError: a folder lacks some.
         ValueError: there are no stems.
     """
-    for folder, found in folders:
-        if lacking := [stem for stem in stems if stem not in found]:
+    for folder, paths in folders:
+        if lacking := [stem for stem in stems if stem not in paths]:
             raise FileNotFoundError(f"{folder}: {len(lacking)} of {len(stems)} files are missing, e.g. {lacking[0]}")
     if not stems:
         raise ValueError(f"{' + '.join(str(folder) for folder, _ in folders)}: no records; expected one at least")
-    return [tuple(found[stem] for _, found in folders) for stem in stems]
+    return [tuple(paths[stem] for _, paths in folders) for stem in stems]
 
 
 def files(folder: Path, root: Path) -> list[Path]:

@@ -44,7 +44,7 @@ def reason_seg(world: Path, root: Path) -> None:
 
 
 def words(world: Path, root: Path) -> None:
-    """What the recipes rehearse and evaluate beside masks: MS COCO's captions and VQA v2's questions."""
+    """Writes MS COCO's captions and VQA v2's questions, which the recipes train and evaluate on beside masks."""
     copy(world / "images", root / "coco/val2017")
     (root / "coco/annotations").mkdir(parents=True)
     shutil.copy(world / "captions.json", root / "coco/annotations/captions_val2017.json")

@@ -71,13 +71,13 @@ def instance(scene: Scene, index: int, mask: np.ndarray) -> Record:
 
 def referred(scene: Scene, rng: np.random.Generator) -> dict[int, list[str]]:
     """Phrases of the things that are referred to: ones that something else is confused with."""
-    found = {}
+    targets = {}
     for index in rng.permutation(len(scene.things)).tolist():
-        if len(found) < TARGETS and scene.has_distractors(index):
+        if len(targets) < TARGETS and scene.has_distractors(index):
             phrases = dict.fromkeys(words.phrase(scene, index, rng) for _ in range(PHRASES))
             if None not in phrases:
-                found[index] = list(phrases)
-    return found
+                targets[index] = list(phrases)
+    return targets
 
 
 def write_video(folder: Path, index: int, rng: np.random.Generator) -> Record:

@@ -38,14 +38,14 @@ def objects(world: Path) -> list[Record]:
     sizes = {image["id"]: image for image in tree["images"]}
     names = {category["id"]: category["name"] for category in tree["categories"]}
     things = {thing["id"]: thing for thing in tree["annotations"]}
-    found = []
+    records = []
     for ref in unpickle(world / "refs(tiny).p"):
         thing, image = things[ref["ann_id"]], sizes[ref["image_id"]]
         facts = {"height": image["height"], "width": image["width"], "category": names[thing["category_id"]]}
         facts |= {"bbox": thing["bbox"], "segmentation": [thing["segmentation"]]}
         sentences = [sentence["sent"] for sentence in ref["sentences"]]
-        found.append(facts | {"file": image["file_name"], "sentences": sentences})
-    return found
+        records.append(facts | {"file": image["file_name"], "sentences": sentences})
+    return records
 
 
 def referring(world: Path, path: Path, folder: str) -> None:

@@ -32,8 +32,8 @@ def labels(world: Path, stem: str) -> np.ndarray:
 
 def things(world: Path, stem: str) -> list[tuple[str, np.ndarray]]:
     """Class and mask of each object that is referred to in a picture."""
-    found = [thing for thing in objects(world) if thing["file"] == f"{stem}.png"]
-    return [(thing["category"], coco.decode(thing["segmentation"][0]).astype(bool)) for thing in found]
+    referred = [thing for thing in objects(world) if thing["file"] == f"{stem}.png"]
+    return [(thing["category"], coco.decode(thing["segmentation"][0]).astype(bool)) for thing in referred]
 
 
 def cityscapes(world: Path, root: Path, split: str = "val") -> None:
@@ -147,14 +147,15 @@ def grefcoco(world: Path, root: Path, split: str = "val") -> None:
     tree = read_object(world / "instances.json", "images", "annotations", "categories")
     listed = [ref | {"ann_id": [ref["ann_id"]], "split": split} for ref in unpickle(world / "refs(tiny).p")]
     for image in tree["images"]:
-        found: dict[int, list[int]] = {category["id"]: [] for category in tree["categories"]}
+        things_by_category: dict[int, list[int]] = {category["id"]: [] for category in tree["categories"]}
         for thing in tree["annotations"]:
             if thing["image_id"] == image["id"]:
-                found[thing["category_id"]].append(thing["id"])
+                things_by_category[thing["category_id"]].append(thing["id"])
         for there in (True, False):
-            asked = [category for category in tree["categories"] if bool(found[category["id"]]) == there]
+            asked = [category for category in tree["categories"] if bool(things_by_category[category["id"]]) == there]
             category = asked[image["id"] % len(asked)]
-            ref = {"ann_id": found[category["id"]] or [-1], "sentences": [{"sent": f"every {category['name']}"}]}
+            targets = things_by_category[category["id"]] or [-1]
+            ref = {"ann_id": targets, "sentences": [{"sent": f"every {category['name']}"}]}
             listed.append(ref | {"image_id": image["id"], "split": split, "ref_id": len(listed)})
     dump(folder / "grefs(unc).json", [ref | {"no_target": ref["ann_id"] == [-1]} for ref in listed])
 
@@ -193,9 +194,9 @@ def entities(world: Path, root: Path) -> None:
         folder.mkdir(parents=True)
     for stem in stems(world):
         Image.open(world / f"images/{stem}.png").save(pictures / f"{stem}.jpg")
-        found = [thing for thing in objects(world) if thing["file"] == f"{stem}.png"]
+        referred = [thing for thing in objects(world) if thing["file"] == f"{stem}.png"]
         sentences, boxes = [], []
-        for number, thing in enumerate(found, 1):
+        for number, thing in enumerate(referred, 1):
             x, y, width, height = map(int, thing["bbox"])
             sides = zip(("xmin", "ymin", "xmax", "ymax"), (x + 1, y + 1, x + width, y + height), strict=True)
             frame = "".join(f"<{side}>{value}</{side}>" for side, value in sides)
@@ -218,8 +219,8 @@ def yolo(world: Path, root: Path) -> None:
         shares = sides / (thing["width"], thing["height"], thing["width"], thing["height"])
         line = " ".join(f"{share:.6f}" for share in shares)
         lines.setdefault(Path(thing["file"]).stem, []).append(f"{names.index(thing['category'])} {line}")
-    for stem, found in lines.items():
-        (root / f"yolo/labels/{stem}.txt").write_text("\n".join(found) + "\n")
+    for stem, rows in lines.items():
+        (root / f"yolo/labels/{stem}.txt").write_text("\n".join(rows) + "\n")
     shutil.copy(world / "classes.txt", root / "yolo/classes.txt")
 
 
@@ -235,8 +236,8 @@ def panoptic(world: Path, root: Path) -> None:
         values = labels(world, stem)
         colours = np.stack([values, values > 0, np.zeros_like(values)], axis=-1).astype(np.uint8)
         Image.fromarray(colours).save(home / f"annotations/panoptic_val2017/{stem}.png")
-        found = [int(value) for value in np.unique(values) if value]
-        segments = [{"id": value + 256, "category_id": value, "bbox": [0, 0, 1, 1], "iscrowd": 0} for value in found]
+        classes = [int(value) for value in np.unique(values) if value]
+        segments = [{"id": value + 256, "category_id": value, "bbox": [0, 0, 1, 1], "iscrowd": 0} for value in classes]
         annotations.append({"image_id": image["id"], "file_name": f"{stem}.png", "segments_info": segments})
     facts = {"images": tree["images"], "categories": tree["categories"], "annotations": annotations}
     dump(home / "annotations/panoptic_val2017.json", facts)

@@ -67,7 +67,7 @@ def paint(scene: Scene, ground: np.ndarray) -> np.ndarray:
 
 
 def shade(thing: Thing, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
-    """How bright a thing's color is at these points: 1, or less where its texture is dark."""
+    """Returns the brightness of a thing's color at these points: 1, or less where its texture is dark."""
     u, v = xs - thing.x, ys - thing.y
     if thing.texture == "striped":
         dark = (u + v) % 6 < 2.6

@@ -17,9 +17,9 @@ Asked = tuple[str, str, str]  # stem of a picture, question, answer
 def asked(world: Path) -> list[Asked]:
     """Every question about a picture."""
     annotations = read_object(world / "answers.json")["annotations"]
-    answers = {one["question_id"]: one["multiple_choice_answer"] for one in annotations}
+    answers = {annotation["question_id"]: annotation["multiple_choice_answer"] for annotation in annotations}
     questions = read_object(world / "questions.json")["questions"]
-    return [(f"{one['image_id']:06d}", one["question"], answers[one["question_id"]]) for one in questions]
+    return [(f"{record['image_id']:06d}", record["question"], answers[record["question_id"]]) for record in questions]
 
 
 def as_jpeg(world: Path, folder: Path) -> None:
@@ -33,7 +33,8 @@ def gqa(world: Path, root: Path) -> None:
     """One mapping of all questions by their number."""
     as_jpeg(world, root / "gqa/images")
     records = [{"imageId": stem, "question": question, "answer": answer} for stem, question, answer in asked(world)]
-    dump(root / "gqa/testdev_balanced_questions.json", {f"{number:06d}": one for number, one in enumerate(records)})
+    by_number = {f"{number:06d}": record for number, record in enumerate(records)}
+    dump(root / "gqa/testdev_balanced_questions.json", by_number)
 
 
 def text_vqa(world: Path, root: Path) -> None:
@@ -48,7 +49,7 @@ def text_vqa(world: Path, root: Path) -> None:
 def pope(world: Path, root: Path) -> None:
     """One JSON a line, of the questions that yes or no answers."""
     copy(world / "images", root / "coco2014/val2014")
-    records = [one for one in asked(world) if one[2] in ("yes", "no")]
+    records = [row for row in asked(world) if row[2] in ("yes", "no")]
     lines = [
         json.dumps({"question_id": number, "image": f"{stem}.png", "text": question, "label": answer})
         for number, (stem, question, answer) in enumerate(records, 1)

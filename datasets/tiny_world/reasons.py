@@ -55,12 +55,12 @@ def called(scene: Scene, index: int) -> str:
 
 
 def order(scene: Scene, rng: np.random.Generator) -> Thought | None:
-    """The outermost of several of a shape."""
+    """Asks for the outermost of several objects of one kind."""
     index = int(rng.integers(len(scene.things)))
-    found = list(extremes(scene, index))
-    if not found:
+    candidates = list(extremes(scene, index))
+    if not candidates:
         return None
-    extreme, wanted = pick(found, rng)
+    extreme, wanted = pick(candidates, rng)
     name, all_of_them = noun(wanted), plural(wanted)
     return Thought(
         index,
@@ -116,7 +116,7 @@ def among(scene: Scene, rng: np.random.Generator) -> Thought | None:
 
 
 def clues(wanted: Mapping[str, str], rng: np.random.Generator) -> str:
-    """Shape and color by what everybody knows of them: "has a hole and has the color of snow"."""
+    """Describes shape and color by common knowledge: "has a hole and has the color of snow"."""
     clauses = [SHAPES[wanted["shape"]]]
     clauses += [f"has the color of {pick(COLORS[wanted['color']], rng)}"] if "color" in wanted else []
     return " and ".join(clauses)
@@ -139,12 +139,12 @@ def known(scene: Scene, rng: np.random.Generator) -> Thought | None:
 
 
 def first(scene: Scene, rng: np.random.Generator) -> Thought | None:
-    """The first of several, told by what is known of them, that one comes across."""
+    """Asks for the first of several objects from one side; common knowledge describes the objects."""
     index = int(rng.integers(len(scene.things)))
-    found = list(extremes(scene, index))
-    if not found:
+    candidates = list(extremes(scene, index))
+    if not candidates:
         return None
-    extreme, wanted = pick(found, rng)
+    extreme, wanted = pick(candidates, rng)
     named, view = f"object that {clues(wanted, rng)}", VIEWS[extreme]
     return Thought(
         index,
@@ -155,17 +155,17 @@ def first(scene: Scene, rng: np.random.Generator) -> Thought | None:
 
 
 def largest(scene: Scene, rng: np.random.Generator) -> Thought | None:
-    """The only large thing, or the only small one."""
+    """Asks for the only large thing, or for the only small one."""
     size = pick(("large", "small"), rng)
-    found = scene.having({"size": size})
-    if len(found) != 1:
+    indices = scene.having({"size": size})
+    if len(indices) != 1:
         return None
     room = "most room" if size == "large" else "least room"
     return Thought(
-        found[0],
+        indices[0],
         (f"the object that takes the {room}", f"the object with the {room}"),
         (f"Which object takes the {room}?", f"Which object would need the {room} on a table?"),
-        f"the {called(scene, found[0])} is the only {size} object",
+        f"the {called(scene, indices[0])} is the only {size} object",
     )
 
 
@@ -203,7 +203,7 @@ def like(scene: Scene, rng: np.random.Generator) -> Thought | None:
 
 
 def glance(scene: Scene, rng: np.random.Generator) -> Thought | None:
-    """The one that stands out."""
+    """Asks for the salient thing."""
     if scene.salient is None:
         return None
     return Thought(

@@ -1,4 +1,4 @@
-"""Scenes of the embedded world as symbols: what there is and where, before anybody draws it or talks about it.
+"""Symbolic scenes of the embedded world: the things and their places, from which pictures and texts are made.
 
 A scene is a square picture of `SIDE` pixels with five or six things that hide next to nothing of each other. In about a
 quarter of the scenes one thing is vivid and all others are faint; size says nothing about which. A motion is a scene of

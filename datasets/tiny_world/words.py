@@ -1,4 +1,4 @@
-"""What is said about a scene of the embedded world: captions, phrases, questions, answers and reasons.
+"""Texts about a scene of the embedded world: captions, phrases, questions, answers and reasons.
 
 An attribute phrase names a thing by as few attributes as are unique ("large red ring"); a relational one begins with
 words that fit several things and needs a place or a neighbour ("leftmost ring", "circle above the dotted square").
@@ -62,7 +62,7 @@ def pick(items, rng: np.random.Generator):
 
 
 def noun(wanted: Wanted) -> str:
-    """Attributes in the order in which they are said; without a shape it is an "object"."""
+    """Writes attributes as a noun phrase, in English order; without a shape the noun is "object"."""
     return " ".join([wanted[kind] for kind in TRAITS[:3] if kind in wanted] + [wanted.get("shape", "object")])
 
 
@@ -89,14 +89,14 @@ def caption(scene: Scene) -> str:
 
 
 def reason(scene: Scene, rng: np.random.Generator) -> str:
-    """Why the salient thing stands out."""
+    """Returns the sentence that explains why the salient thing stands out."""
     assert scene.salient is not None, "only a scene with a salient object has a reason"
     thing = scene.things[scene.salient]
     return pick(REASONS, rng).format(f"{thing.color} {thing.shape}")
 
 
 def motion_captions(motion: Motion) -> list[str]:
-    """Several ways to say what moves and whither."""
+    """Returns several captions of what moves and in which direction."""
     thing = motion.scene.things[motion.mover]
     words = {kind: getattr(thing, kind) for kind in TRAITS}
     return [text.format(way=motion.direction, **words) for text in MOTIONS]
@@ -125,7 +125,7 @@ def attribute_phrase(scene: Scene, index: int, rng: np.random.Generator) -> str 
 
 
 def along(thing: Thing, axis: tuple[int, int]) -> float:
-    """How far the thing lies in a direction, pixels."""
+    """Returns the thing's coordinate along a direction, in pixels."""
     return axis[0] * thing.x + axis[1] * thing.y
 
 
@@ -180,7 +180,7 @@ def ask(scene: Scene, rng: np.random.Generator) -> Asked:
 
 
 def ask_attribute(scene: Scene, rng: np.random.Generator) -> Asked | None:
-    """What one attribute of a thing is, the others naming it."""
+    """Asks for one attribute of a thing, which the other attributes name."""
     kind, index = pick(TRAITS, rng), int(rng.integers(len(scene.things)))
     unique = [w for w in names(scene, index, bare=True) if kind not in w]
     if not unique:
@@ -194,8 +194,8 @@ def ask_attribute(scene: Scene, rng: np.random.Generator) -> Asked | None:
     return Asked(kind, question.format(noun(pick(unique[:2], rng))), getattr(scene.things[index], kind))
 
 
-def some(scene: Scene, rng: np.random.Generator) -> dict[str, str]:
-    """One or two attributes of a thing that is there, or of none: what a count or a search asks for."""
+def wanted_attributes(scene: Scene, rng: np.random.Generator) -> dict[str, str]:
+    """Draws one or two attributes to count or search by; in a quarter of the draws one of them is random."""
     thing = pick(scene.things, rng)
     kinds = pick((("shape",), ("color",), ("color", "shape"), ("texture", "shape"), ("size", "shape"), ("size",)), rng)
     wanted = {kind: getattr(thing, kind) for kind in kinds}
@@ -206,8 +206,8 @@ def some(scene: Scene, rng: np.random.Generator) -> dict[str, str]:
 
 
 def ask_count(scene: Scene, rng: np.random.Generator) -> Asked:
-    """How many things have one or two attributes."""
-    wanted = {} if rng.random() < 0.1 else some(scene, rng)
+    """Asks how many things have one or two attributes."""
+    wanted = {} if rng.random() < 0.1 else wanted_attributes(scene, rng)
     return Asked("count", f"How many {plural(wanted)} are there?", str(len(scene.having(wanted))))
 
 

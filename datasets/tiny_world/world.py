@@ -63,9 +63,9 @@ def drawn(folder: Path, world: dict) -> bool:
     path = folder / "world.json"
     if not path.is_file():
         return False
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if found != world:
-        raise FileExistsError(f"{folder}: holds {found}, wanted {world}; delete the folder or choose another root")
+    existing = json.loads(path.read_text(encoding="utf-8"))
+    if existing != world:
+        raise FileExistsError(f"{folder}: holds {existing}, wanted {world}; delete the folder or choose another root")
     return True
 
 

@@ -24,7 +24,7 @@ MARK_PATTERN = re.compile("|".join(map(re.escape, (*STAGE_ONE, *STAGE_TWO, IMAGE
 
 
 def plain(text: str, where: str) -> str:
-    """Text as answers say it: lower case, no space around.
+    """Returns the text as answers write it: lower case, no space around.
 
     Raises:
         ValueError: it holds a token's spelling, which the processor would take for the token; `where` names the sample.
@@ -42,11 +42,11 @@ def words(answer: str) -> Reading | None:
 
 
 class AnswerGrammar(Protocol):
-    """What any form of answer about a region can do: write an answer, and read it back."""
+    """The contract of a form of answer about a region: it writes an answer, and reads it back."""
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The owner tokens that it can say, each with the word before it or ""."""
+        """The owner tokens that the grammar can write, each with the word before it or ""."""
         ...
 
     @property
@@ -92,7 +92,7 @@ class Grammar:
     def write(
         self, owners: Sequence[str], name: str = "", reason: str = "", rng: np.random.Generator | None = None
     ) -> str:
-        """As `AnswerGrammar.write`; there is one way to say it."""
+        """As `AnswerGrammar.write`; there is only one wording."""
         named = name if self.named else ""
         parts = [f"{named or self.labels[owner] + ':'} {owner}" for owner in owners]
         parts += [f"{TAG}{name}{END_TAG}"] if name and not named else []
@@ -143,7 +143,7 @@ class Sentences:
     def write(
         self, owners: Sequence[str], name: str = "", reason: str = "", rng: np.random.Generator | None = None
     ) -> str:
-        """As `AnswerGrammar.write`; the name is never said."""
+        """As `AnswerGrammar.write`; the answer never contains the name."""
         sentence = self.ways[-1] if rng is None else pick(self.ways, rng)
         return f"{sentence} {reason}" if reason else sentence
 

@@ -32,7 +32,9 @@ PHRASEBOOKS.add(
         segment=SEGMENT,
         locate=LOCATE,
         salient=SALIENT,
-        explain=replace(SALIENT, templates=tuple(f"{one} {why}" for one in SALIENT.templates for why in WHY.templates)),
+        explain=replace(
+            SALIENT, templates=tuple(f"{template} {why}" for template in SALIENT.templates for why in WHY.templates)
+        ),
         grammar="lisa",
     ),
 )

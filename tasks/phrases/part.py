@@ -26,5 +26,5 @@ OPERATE = Questions(
 
 
 def deed(part: str) -> str:
-    """What is done with a part: "hold" of a handle."""
+    """Returns the verb for the use of a part: "hold" for a handle."""
     return DEEDS.get(part, USUAL)

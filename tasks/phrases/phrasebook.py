@@ -28,7 +28,7 @@ class Questions:
 
     @property
     def drawn(self) -> tuple[str, ...]:
-        """What training draws from, each question once."""
+        """The questions that training draws from, each once."""
         return tuple(dict.fromkeys((*self.templates, self.eval_question)))
 
 

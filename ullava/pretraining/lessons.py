@@ -61,7 +61,8 @@ class Lesson:
 def region(scene: Scene, rng: np.random.Generator, kind: str) -> Lesson | None:
     """Asks for the cells of one thing (kind "attribute" or "relational") or of all of a sort (kind "class")."""
     if kind == "class":
-        wanted = {"shape": words.pick(scene.things, rng).shape} if rng.random() < 0.7 else words.some(scene, rng)
+        shape_only = rng.random() < 0.7
+        wanted = {"shape": words.pick(scene.things, rng).shape} if shape_only else words.wanted_attributes(scene, rng)
         targets, phrase = scene.having(wanted), words.noun(wanted)
         about, name = tuple(wanted.values()), wanted.get("shape", "object")
     else:
@@ -83,7 +84,7 @@ def cells(scene: Scene, targets: list[int]) -> str:
 
 
 def salient(scene: Scene, rng: np.random.Generator) -> Lesson | None:
-    """Which thing stands out and why."""
+    """Asks which thing stands out and why."""
     if scene.salient is None:
         return None
     thing = scene.things[scene.salient]
@@ -95,7 +96,7 @@ def salient(scene: Scene, rng: np.random.Generator) -> Lesson | None:
 
 
 def look(scene: Scene, rng: np.random.Generator) -> Lesson:
-    """What a cell holds, or where a thing is."""
+    """Asks what a cell holds, or where a thing is."""
     thing = words.pick(scene.things, rng)
     index = scene.things.index(thing)
     name = words.attribute_phrase(scene, index, rng)
@@ -105,12 +106,12 @@ def look(scene: Scene, rng: np.random.Generator) -> Lesson:
 
 
 def asked(scene: Scene, rng: np.random.Generator) -> Lesson:
-    """One question of the world's own, the hard kinds as often as the easy ones."""
+    """Draws a question of the embedded world's own; attributes are tried twice as often as each other kind."""
     ways = (words.ask_attribute, words.ask_attribute, words.ask_count, words.ask_existence, words.ask_relation)
     while True:
-        found = words.pick(ways, rng)(scene, rng)
-        if found:
-            return Lesson(found.kind, found.question, found.answer)
+        question = words.pick(ways, rng)(scene, rng)
+        if question:
+            return Lesson(question.kind, question.question, question.answer)
 
 
 def scene_lessons(scene: Scene, rng: np.random.Generator) -> list[Lesson]:
@@ -173,7 +174,7 @@ def write_row(
     tokenizer: PreTrainedTokenizerFast,
     rng: np.random.Generator,
 ) -> TokenizedLesson:
-    """Writes the lessons in the conversation `simple`; also returns where answers and noted states stand."""
+    """Writes the lessons in the conversation `simple`; also returns the positions of answers and noted states."""
     shown = f"{BEGIN[medium]}{PATCH[medium] * len(picture)}{END[medium]}"
     first = lessons[0].question
     first = f"{shown}\n{first}" if medium == IMAGE else f"{first}{shown}"  # as models/batching/processor.py places them
@@ -196,25 +197,25 @@ def write_row(
                 noted.append((int(np.searchsorted(starts, at)) - 1, lesson))
     first = int(np.flatnonzero(ids == tokenizer.convert_tokens_to_ids(PATCH[medium]))[0])
     kinds = tuple(lesson.kind for lesson in lessons)
-    said = meanings(scene, ids, labels, attribute_ids(tokenizer))
-    return TokenizedLesson(ids, labels, weights, numbers, kinds, picture, first, *aims(scene, noted), *said)
+    word_meanings = meanings(scene, ids, labels, attribute_ids(tokenizer))
+    return TokenizedLesson(ids, labels, weights, numbers, kinds, picture, first, *aims(scene, noted), *word_meanings)
 
 
 @cache
 def attribute_ids(tokenizer: PreTrainedTokenizerFast) -> dict[int, tuple[str, str]]:
     """Token id of an attribute's word, singular or plural -> its kind and word."""
-    found = {}
+    attributes = {}
     for kind, known in words.WORDS.items():
         for word in known:
             for form in {word, words.plural({"shape": word})} if kind == "shape" else {word}:
-                found[tokenizer(f" {form}", add_special_tokens=False)["input_ids"][0]] = (kind, word)
-    return found
+                attributes[tokenizer(f" {form}", add_special_tokens=False)["input_ids"][0]] = (kind, word)
+    return attributes
 
 
 def meanings(
     scene: Scene, ids: np.ndarray, labels: np.ndarray, known: dict[int, tuple[str, str]]
 ) -> tuple[np.ndarray, ...]:
-    """Positions of attribute words in the questions, and which things fit the words said so far.
+    """Returns positions of attribute words in the questions, and which things match the words up to each.
 
     "red" means all red things, "red ring" those that are both: grounding every word, not only every answer, is what
     makes a small model learn to look things up within minutes.
@@ -256,7 +257,7 @@ def aims(scene: Scene, noted: list[tuple[int, Lesson]]) -> tuple[np.ndarray, ...
 
 
 def lexicon(rng: np.random.Generator, scenes: int = 3000) -> list[str]:
-    """Sentences that hold every word the world says and every word of the stages' prompts."""
+    """Returns sentences with every word of the world's texts and of the stages' prompts."""
     texts = []
     for _ in range(scenes):
         scene, motion = sample_scene(rng), sample_motion(rng)

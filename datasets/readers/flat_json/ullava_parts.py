@@ -46,13 +46,15 @@ class UllavaParts(TableReader):
 def rows(path: Path) -> Iterator[TableRow]:
     """One row per record that has objects; its id is the picture's stem and the record's place in the file."""
     for number, record in enumerate(read_records(path)):
-        names, found = record["classes"], record["annotations"]
-        if len(names) != len(found):
-            raise ValueError(f"{path}: record {number}: {len(names)} names for {len(found)} objects; expected one each")
-        if found:
+        names, annotations = record["classes"], record["annotations"]
+        if len(names) != len(annotations):
+            raise ValueError(
+                f"{path}: record {number}: {len(names)} names for {len(annotations)} objects; expected one each"
+            )
+        if annotations:
             objects = [
                 {"category": name, "bbox": thing["bbox"], "segmentation": thing["segmentation"]}
-                for name, thing in zip(names, found, strict=True)
+                for name, thing in zip(names, annotations, strict=True)
             ]
-            facts = {"size": [found[0]["height"], found[0]["width"]], "objects": objects}
+            facts = {"size": [annotations[0]["height"], annotations[0]["width"]], "objects": objects}
             yield TableRow(f"{Path(record['image_path']).stem}.{number}", record["image_path"], facts)

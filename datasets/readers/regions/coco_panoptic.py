@@ -90,12 +90,12 @@ def rows(path: Path, *, unique_categories: bool, crowds: bool) -> Iterator[Table
     names = {category["id"]: category["name"] for category in tree["categories"]}
     annotated = {annotation["image_id"]: annotation for annotation in tree["annotations"]}
     for identity, picture in coco.pictures(tree).items():
-        found = annotated[identity]["segments_info"] if identity in annotated else []
-        present = Counter(segment["category_id"] for segment in found)  # a crowd is there, too
-        left_out = [segment["id"] for segment in found if segment.get("iscrowd") and not crowds]
+        segment_infos = annotated[identity]["segments_info"] if identity in annotated else []
+        present = Counter(segment["category_id"] for segment in segment_infos)  # a crowd is there, too
+        left_out = [segment["id"] for segment in segment_infos if segment.get("iscrowd") and not crowds]
         segments = [
             {"id": segment["id"], "category": names[segment["category_id"]], "bbox": segment["bbox"]}
-            for segment in found
+            for segment in segment_infos
             if segment["id"] not in left_out and (present[segment["category_id"]] == 1 or not unique_categories)
         ]
         if segments:

@@ -59,14 +59,15 @@ def rows(path: Path, *, whole: bool) -> Iterator[TableRow]:
     """One row per picture that has regions, in the order of file names; crowds and what has no mask are left out."""
     tree = read_object(path, "images", "annotations", "categories")
     names = {category["id"]: category["name"] for category in tree["categories"]}
-    found: dict[int, dict[tuple[str, ...], list]] = defaultdict(lambda: defaultdict(list))
+    things_by_picture: dict[int, dict[tuple[str, ...], list]] = defaultdict(lambda: defaultdict(list))
     for annotation in tree["annotations"]:
         name = names[annotation["category_id"]]
         if annotation["segmentation"] and not annotation.get("iscrowd") and (whole or ":" in name):
-            found[annotation["image_id"]][phrases_for(name)].append(coco.thing(annotation, names))
+            things_by_picture[annotation["image_id"]][phrases_for(name)].append(coco.thing(annotation, names))
     for identity, picture in coco.pictures(tree).items():
-        if identity in found:
-            yield TableRow(str(identity), picture["file"], picture | {"said": list(found[identity].items())})
+        if identity in things_by_picture:
+            things = list(things_by_picture[identity].items())
+            yield TableRow(str(identity), picture["file"], picture | {"said": things})
 
 
 def phrases_for(name: str) -> tuple[str, ...]:

@@ -60,12 +60,13 @@ def rows(annotations: Path, sentences: Path, listed: Path | None = None) -> Iter
     for stem in listed.read_text(encoding="utf-8").split() if listed else texts:
         if stem not in trees or stem not in texts:
             raise FileNotFoundError(f"{annotations}: {stem}.xml or its sentences {sentences}/{stem}.txt is missing")
-        found, phrases = things(trees[stem]), defaultdict(list)
+        things_by_id, phrases = things(trees[stem]), defaultdict(list)
         for identity, phrase in PHRASE.findall(texts[stem].read_text(encoding="utf-8")):
-            if identity in found and phrase not in phrases[identity]:
+            if identity in things_by_id and phrase not in phrases[identity]:
                 phrases[identity].append(phrase)
         if phrases:
-            yield TableRow(stem, f"{stem}.jpg", {"things": [(found[key], texts) for key, texts in phrases.items()]})
+            pairs = [(things_by_id[identity], texts) for identity, texts in phrases.items()]
+            yield TableRow(stem, f"{stem}.jpg", {"things": pairs})
 
 
 def things(path: Path) -> dict[str, Box]:

@@ -65,8 +65,8 @@ class LabelMap(Reader):
         """Stem, and paths of picture and label map, in the order of stems or of the list."""
         pictures, labels = by_stem(self.images, self.image_ending), by_stem(self.labels, self.label_ending)
         stems = chosen(self.listed, labels) if self.listed else list(labels)
-        found = paired([(self.images, pictures), (self.labels, labels)], stems)
-        return [(stem, picture, label) for stem, (picture, label) in zip(stems, found, strict=True)]
+        file_pairs = paired([(self.images, pictures), (self.labels, labels)], stems)
+        return [(stem, picture, label) for stem, (picture, label) in zip(stems, file_pairs, strict=True)]
 
     def __len__(self) -> int:
         return len(self.pairs)

@@ -58,13 +58,13 @@ class PartFolders(Reader):
         """
         listed = pictures_below(self.images)
         masks = dict(self.masks_of(listed))
-        found: list[Record] = [(picture, masks.get(picture)) for picture in listed.values()]
+        records: list[Record] = [(picture, masks.get(picture)) for picture in listed.values()]
         if self.masked:
-            found = [(picture, mask) for picture, mask in found if mask]
-        if not found:
+            records = [(picture, mask) for picture, mask in records if mask]
+        if not records:
             wanted = "pictures with masks" if self.masked else "pictures"
             raise ValueError(f"{self.images}: no {wanted}; expected <part>/<object>/<name>.png")
-        return list(evenly(found, self.each)) if self.each else found
+        return list(evenly(records, self.each)) if self.each else records
 
     def masks_of(self, pictures: Mapping[str, Path]) -> Iterator[tuple[Path, Path]]:
         """Yields (picture, mask) of all that have one; of two masks the last is meant."""
@@ -90,8 +90,8 @@ class PartFolders(Reader):
 
 def evenly(records: Sequence[Record], each: int) -> Iterator[Record]:
     """Yields `each` records of every folder."""
-    for _, some in groupby(records, key=lambda record: record[0].parent):
-        own = list(some)
+    for _, folder_records in groupby(records, key=lambda record: record[0].parent):
+        own = list(folder_records)
         yield from (own[n * len(own) // each] for n in range(each))
 
 
@@ -106,17 +106,17 @@ def pictures_below(folder: Path) -> dict[str, Path]:
     Raises:
         ValueError: one lies elsewhere, or two differ in their ending only.
     """
-    found: dict[str, Path] = {}
+    pictures: dict[str, Path] = {}
     for path in below(folder, *PICTURES):
         stem = path.relative_to(folder).with_suffix("")
         if stem.name.endswith(MASK):
             continue
         if len(stem.parts) != 3:
             raise ValueError(f"{path}: expected {folder}/<part>/<object>/{path.name}; move it there, or take it out")
-        if str(stem) in found:
-            raise ValueError(f"{path}: {found[str(stem)].name} has the same name; which is meant?")
-        found[str(stem)] = path
-    return found
+        if str(stem) in pictures:
+            raise ValueError(f"{path}: {pictures[str(stem)].name} has the same name; which is meant?")
+        pictures[str(stem)] = path
+    return pictures
 
 
 def masks_below(folder: Path, pictures: Mapping[str, Path]) -> Iterator[tuple[Path, Path]]:

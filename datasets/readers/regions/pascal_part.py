@@ -82,24 +82,24 @@ def rows(annotations: Path, classes: Path, listed: Path | None = None) -> Iterat
         if stem not in files:
             raise FileNotFoundError(f"{annotations}: {stem}.mat is missing; {listed} lists it")
         things = read_objects(files[stem])
-        found = defaultdict(list)
+        parts_by_name = defaultdict(list)
         for number, (kind, _, parts) in enumerate(things):
             for place, (code, mask) in enumerate(parts):
                 if (name := category_of(kind, code, names)) and mask.any():
-                    found[name].append((number, place))
-        if found:
-            yield TableRow(stem, f"{stem}.jpg", {"size": list(things[0][1].shape), "said": list(found.items())})
+                    parts_by_name[name].append((number, place))
+        if parts_by_name:
+            yield TableRow(stem, f"{stem}.jpg", {"size": list(things[0][1].shape), "said": list(parts_by_name.items())})
 
 
 def by_object(classes: Path) -> Mapping[str, list[str]]:
     """Object -> the names of its parts, in the order of the vocabulary."""
-    found = defaultdict(list)
+    names = defaultdict(list)
     for line in filter(str.strip, classes.read_text(encoding="utf-8").splitlines()):
         thing, colon, part = line.strip().partition(":")
         if not colon:
             raise ValueError(f"{classes}: expected object:part, found {line!r}")
-        found[thing].append(part)
-    return found
+        names[thing].append(part)
+    return names
 
 
 def category_of(kind: str, code: str, names: Mapping[str, list[str]]) -> str | None:

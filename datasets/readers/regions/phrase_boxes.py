@@ -79,14 +79,14 @@ def rows(
     path: Path, *, picture: str, phrase: str, box: str, scale: str | None, split: str | None, targets_only: bool
 ) -> Iterator[TableRow]:
     """One row per picture, in the order of file names; a box and its phrases in the order of the file."""
-    found: dict[str, dict] = defaultdict(lambda: defaultdict(list))
+    phrases_by_picture: dict[str, dict] = defaultdict(lambda: defaultdict(list))
     for record in read_records(path):
         if split in (None, record.get("split")):
             place = (tuple(record[box]), float(record[scale]) if scale else 1.0) if record[box] else None
-            phrases = found[record[picture]][place]
+            phrases = phrases_by_picture[record[picture]][place]
             if record[phrase] not in phrases:
                 phrases.append(record[phrase])
-    for name, places in sorted(found.items()):
+    for name, places in sorted(phrases_by_picture.items()):
         absent = places.pop(None, [])
         if places or not targets_only:
             stated = [(*place, phrases) for place, phrases in places.items()]

@@ -53,12 +53,12 @@ class ReasonSeg(Reader):
         """Paths of picture and annotation."""
         splits = self.split.split("_") if self.split else []
         folders = [inside(self.folder, split, self.name) for split in splits] or [self.folder]
-        found = [pair for folder in folders for pair in pairs(folder, self.images or folder, self.name)]
+        records = [pair for folder in folders for pair in pairs(folder, self.images or folder, self.name)]
         if self.only:
-            found = [pair for pair in found if bool(read_shapes(*pair[::-1]).is_sentence) == (self.only == "long")]
-        if not found:
+            records = [pair for pair in records if bool(read_shapes(*pair[::-1]).is_sentence) == (self.only == "long")]
+        if not records:
             raise ValueError(f"{self.name}: {', '.join(map(str, folders))}: no annotations; expected one at least")
-        return found
+        return records
 
     @cached_property
     def explained(self) -> dict[str, dict[str, str]]:

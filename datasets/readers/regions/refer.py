@@ -82,7 +82,7 @@ def rows(refs: Path, instances: Path, *, split: str | None, targets_only: bool, 
         if targets:
             things = [coco.thing(annotations[target], names) for target in targets]
             known = by_keyword(ref) if keywords else {None: sentences}
-            meant[ref["image_id"]] += [(things, said, keyword) for keyword, said in known.items()]
+            meant[ref["image_id"]] += [(things, phrases, keyword) for keyword, phrases in known.items()]
         elif not targets_only:
             absent[ref["image_id"]] |= dict.fromkeys(sentences)
     for identity, picture in coco.pictures(tree).items():

@@ -35,8 +35,8 @@ class SalientPairs(Reader):
         """Stem, and paths of picture and mask, in the order of stems or of the list."""
         pictures, masks = by_stem(self.images, self.image_ending), by_stem(self.masks, self.mask_ending)
         stems = chosen(self.listed, masks) if self.listed else sorted(masks.keys() | pictures)
-        found = paired([(self.images, pictures), (self.masks, masks)], stems)
-        return [(stem, picture, mask) for stem, (picture, mask) in zip(stems, found, strict=True)]
+        file_pairs = paired([(self.images, pictures), (self.masks, masks)], stems)
+        return [(stem, picture, mask) for stem, (picture, mask) in zip(stems, file_pairs, strict=True)]
 
     def __len__(self) -> int:
         return len(self.pairs)

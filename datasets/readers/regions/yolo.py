@@ -55,8 +55,8 @@ class Yolo(Reader):
         """Paths of picture and text, in the order of stems."""
         pictures, texts = by_stem(self.images), by_stem(self.labels)
         stems = [stem for stem, text in texts.items() if self.has_objects(text)]
-        found = paired([(self.images, pictures), (self.labels, texts)], stems)
-        return [(picture, text) for picture, text in found]
+        file_pairs = paired([(self.images, pictures), (self.labels, texts)], stems)
+        return [(picture, text) for picture, text in file_pairs]
 
     def has_objects(self, text: Path) -> bool:
         """Whether a text states objects, of those that are kept."""
@@ -71,18 +71,18 @@ class Yolo(Reader):
         path, text = self.pairs[index]
         size = images.size_of(path)
         lines = text.read_text(encoding="utf-8").splitlines()
-        found = [self.region(line, size, f"{text}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+        regions = [self.region(line, size, f"{text}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
         if self.unique_categories:
-            count = Counter(region.category for region in found)
-            found = [region for region in found if count[region.category] == 1]
+            count = Counter(region.category for region in regions)
+            regions = [region for region in regions if count[region.category] == 1]
         sample_id = f"{self.name}/{text.relative_to(self.labels).with_suffix('')}"
-        return Sample(sample_id, (Picture(path, size),), tuple(found))
+        return Sample(sample_id, (Picture(path, size),), tuple(regions))
 
     def shown(self, index: int) -> tuple[Path, ...]:
         return (self.pairs[index][0],)
 
     def region(self, line: str, size: tuple[int, int], where: str) -> Region:
-        """What one line states.
+        """Reads the region in one line.
 
         Raises:
             ValueError: another number of numbers, an unknown class, or a place outside of the picture.

@@ -86,7 +86,7 @@ def in_order(marks: list[str], media: list[tuple[str, Picture | Video]]) -> tupl
 
 
 def placed(questions: list[str], answers: list[str]) -> tuple[Turn, ...]:
-    """Turns whose marks stand for the sample's media, one after the other."""
+    """Returns the turns with marks that refer to the sample's media in order."""
     turns, used = [], 0
     for question, answer in zip(questions, answers, strict=True):
         count = len(MARK.findall(question))
@@ -111,7 +111,7 @@ def exchanges(messages: list[list[str]], where: str) -> tuple[list[str], list[st
 
 
 def gap(placeholder: re.Match) -> str:
-    """What stays where a placeholder stood between words."""
+    """Returns the white space that replaces a placeholder between words."""
     return "\n" if "\n" in placeholder.group() else " "
 
 
