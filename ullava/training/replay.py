@@ -7,7 +7,7 @@ kept anywhere.
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -77,7 +77,8 @@ def recall(config: RunConfig, last: Path | None) -> Assembled:
 def measure(assembled: Assembled, row: Example, precision: str) -> dict[str, float]:
     """Computes every loss term of one row by itself."""
     model, kind = assembled.model, PRECISIONS[precision]
-    batch = Collator(assembled.processor.tokenizer.pad_token_id, model.tokens)([row]).to(model.llm.device)
+    pad_id = cast(int, assembled.processor.tokenizer.pad_token_id)  # the library types all special tokens together
+    batch = Collator(pad_id, model.tokens)([row]).to(model.llm.device)
     with torch.autocast(model.llm.device.type, dtype=kind, enabled=kind != torch.float32):
         return {name: float(part) for name, part in model(batch).parts.items()}
 

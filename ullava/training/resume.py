@@ -13,6 +13,7 @@ from transformers import Trainer, TrainerCallback
 
 from ullava.training import saving
 from ullava.training.loss_log import LossLog
+from ullava.training.train_dataset import PositionSampler
 
 
 class ResumableTrainer(Trainer):
@@ -21,14 +22,22 @@ class ResumableTrainer(Trainer):
     Attributes:
         terms: sums of the loss terms since the log's last line.
         keep: how many checkpoints stay, the best one apart.
+        places: the sampler, which is told when an epoch begins.
         resumed: the checkpoint that this process goes on from.
         standing: the newest checkpoint that this process has read or written.
     """
 
     terms: LossLog
     keep: int
+    places: PositionSampler
     resumed: Path | None = None
     standing: Path | None = None
+
+    @property
+    def output_dir(self) -> str:
+        """The run's folder."""
+        assert self.args.output_dir is not None  # TrainingArguments replaces None when it is built
+        return self.args.output_dir
 
     def train(self, resume_from_checkpoint: str | Path | None = None, **named: Any):
         """Trains, or goes on from a checkpoint."""
@@ -43,11 +52,11 @@ class ResumableTrainer(Trainer):
 
     def _save_checkpoint(self, model: Any, trial: Any = None) -> None:
         """Writes a checkpoint as a whole; of one that stands already only what is known of it now, its scores."""
-        best, final = self.state.best_global_step, saving.checkpoint(self.args.output_dir, self.state.global_step)
-        self.state.best_model_checkpoint = str(saving.checkpoint(self.args.output_dir, best)) if best else None
+        best, final = self.state.best_global_step, saving.checkpoint(self.output_dir, self.state.global_step)
+        self.state.best_model_checkpoint = str(saving.checkpoint(self.output_dir, best)) if best else None
         stands = self.standing == final
         folder = final if stands else saving.aside(final)
-        with saving.room(self.args.output_dir, saving.aside(final)):
+        with saving.room(self.output_dir, saving.aside(final)):
             if not stands:
                 self.write(folder)
             self.accelerator.wait_for_everyone()
@@ -56,7 +65,7 @@ class ResumableTrainer(Trainer):
                 os.replace(saving.aside(folder / saving.STATE), folder / saving.STATE)
                 if not stands:
                     saving.seal(final)
-                saving.rotate(self.args.output_dir, self.keep, best)
+                saving.rotate(self.output_dir, self.keep, best)
             self.accelerator.wait_for_everyone()
         self.standing = final
 

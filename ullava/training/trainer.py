@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate.utils import save_fsdp_optimizer
@@ -45,7 +45,13 @@ class StageTrainer(ResumableTrainer):
         stop: whether this process was asked to stop; stop_of_any: how many ranks were when the step began.
         watch: what the running step was fed.
         evaluating: whether an evaluation is running.
+        model_wrapped: the network as it trains: itself, or in DeepSpeed's or DDP's hands.
     """
+
+    model: nn.Module
+    train_dataset: TrainDataset
+    model_wrapped: Any  # DeepSpeed's engine and both kinds of schedulers have methods that transformers does not type
+    lr_scheduler: Any
 
     def __init__(self, assembled: Assembled, config: RunConfig, groups: list[dict], mixture: Mixture, arguments):
         self.stop, self.watch, self.terms, self.keep = Stop(), LossWatch(), LossLog(), config.training.keep
@@ -54,11 +60,12 @@ class StageTrainer(ResumableTrainer):
         self.assembled, self.config, self.groups = assembled, config, groups
         rows = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
         self.places = PositionSampler(mixture, rows)
+        pad_id = cast(int, assembled.processor.tokenizer.pad_token_id)  # the library types all special tokens together
         super().__init__(
             model=assembled.model, args=arguments,
             train_dataset=TrainDataset(mixture, assembled.processor, quarantine(config, mixture)),
-            eval_dataset=list(config.evaluate) or None,
-            data_collator=Collator(assembled.processor.tokenizer.pad_token_id, assembled.model.tokens),
+            eval_dataset=cast(Any, list(config.evaluate) or None),  # rows of a YAML: `evaluate` below opens them
+            data_collator=cast(Any, Collator(pad_id, assembled.model.tokens)),  # a Batch, which is no dict
             callbacks=[Log(Path(config.output_dir, "log.jsonl")), Resuming(self), Stopping(self)],
         )  # fmt: skip
         # findings/trainer_accumulation.sh
@@ -100,9 +107,13 @@ class StageTrainer(ResumableTrainer):
         self.watch.begin(batches)
         if self.args.world_size > 1 and counts:
             numbers = torch.tensor([*counts.values(), self.stop.asked is not None], device=device)
-            *summed, self.stop_of_any = self.accelerator.reduce(numbers, "sum")
+            *summed, self.stop_of_any = self.add_ranks(numbers)
             counts = dict(zip(counts, summed, strict=True))
         return batches, counts or None
+
+    def add_ranks(self, numbers: torch.Tensor) -> torch.Tensor:
+        """The sum of `numbers` over all ranks, in the same shape."""
+        return cast(torch.Tensor, self.accelerator.reduce(numbers, "sum"))  # its type is that of any tree of tensors
 
     def has_to_stop(self) -> bool:
         """Whether this process, or of many ranks any when the step began, was asked to stop; the same on all ranks."""
@@ -135,14 +146,14 @@ class StageTrainer(ResumableTrainer):
     def _get_grad_norm(self, model, grad_norm=None):
         """Returns the gradient norm before clipping; stops the run if it is not finite, before the weights change."""
         norm = super()._get_grad_norm(model, grad_norm)
-        folder, scaled = Path(self.args.output_dir), self.config.training.precision == "fp16"
+        folder, scaled = Path(self.output_dir), self.config.training.precision == "fp16"
         self.watch.judge(norm, step=self.state.global_step + 1, folder=folder, scaled=scaled)
         return norm
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds every loss term and every part's rate to what the Trainer logs."""
         if "loss" in logs:
-            logs |= self.terms.means(self.state.global_step, lambda sums: self.accelerator.reduce(sums, "sum"))
+            logs |= self.terms.means(self.state.global_step, self.add_ranks)
             logs |= {f"learning_rate/{group['name']}": group["lr"] for group in self.optimizer.param_groups}
         super().log(logs, start_time)
 
@@ -181,7 +192,7 @@ class StageTrainer(ResumableTrainer):
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Writes our folder: every rank brings its pieces, the first one writes."""
         checkpoints.save(
-            output_dir or self.args.output_dir, self.assembled.model, self.assembled.config,
+            output_dir or self.output_dir, self.assembled.model, self.assembled.config,
             self.assembled.processor.tokenizer, writes=self.args.should_save, run=self.config.model_dump(mode="json"),
         )  # fmt: skip
         self.accelerator.wait_for_everyone()
