@@ -108,7 +108,7 @@ def model_override(path: Path, folder: str) -> str:
 
 
 def add_model(parser: ArgumentParser, default: str | None, text: str = MODEL) -> None:
-    """Adds `--model` and what other programs call it."""
+    """Adds `--model` and its spellings in other programs."""
     parser.add_argument("--model", metavar="FOLDER", default=default, help=text)
     parser.add_argument(*ALIASES, dest="model", default=SUPPRESS, help=SUPPRESS)
 

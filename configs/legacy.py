@@ -41,7 +41,7 @@ Tree = dict[str, Any]
 
 
 def modern(tree: Tree, path: Path) -> Tree:
-    """`tree` itself, unless it is one of u-LLaVA's: then what it means, said once, by the first rank.
+    """Returns `tree`, or the translation of one of u-LLaVA's, which the first rank announces once.
 
     Raises:
         ConfigError: every key that u-LLaVA does not know or that means nothing here, one per line.
@@ -58,7 +58,7 @@ def modern(tree: Tree, path: Path) -> Tree:
 
 
 class Spelt(yaml.SafeDumper):
-    """Writes out what comes twice: a file for people has no `&id001`."""
+    """Dumps repeated values in full instead of by YAML anchors such as `&id001`."""
 
     def ignore_aliases(self, data):
         return True
@@ -72,7 +72,7 @@ def announce(text: str) -> None:
 
 
 def translate(tree: Tree, stem: str, notes: Notes) -> Tree:
-    """What u-LLaVA's `tree` means; faults and remarks go to `notes`. `stem` is the file's name."""
+    """Translates u-LLaVA's `tree`; faults and remarks go to `notes`. `stem` is the file's name."""
     check_keys(tree, notes)
     if notes.faults:
         return {}
@@ -232,10 +232,10 @@ def training(how: Mapping[str, Any], core: bool, notes: Notes) -> Tree:
 
 
 def evaluation(tree: Tree, stem: str, notes: Notes) -> Tree:
-    """A batch evaluation."""
+    """Translates a batch evaluation."""
     model, how = tree.get("model") or {}, tree.get("training") or {}
-    for key, found in (("model.llm_path", model.get("llm_path")), ("eval_dataset", tree.get("eval_dataset"))):
-        if not found:
+    for key, value in (("model.llm_path", model.get("llm_path")), ("eval_dataset", tree.get("eval_dataset"))):
+        if not value:
             notes.refuse(f"key {key!r} is missing")
     if notes.faults:
         return {}

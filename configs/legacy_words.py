@@ -78,13 +78,13 @@ ROOTS = tuple(root for root in KNOWN if root != "build_info")
 
 @dataclass
 class Notes:
-    """What is to be said of a file: `faults` keep it from being read, `comments` go with what it became."""
+    """Remarks on a file: `faults` prevent its translation, `comments` are written into the translated file."""
 
     faults: list[str] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
 
     def refuse(self, *faults: str) -> None:
-        """Adds what keeps the file from being read."""
+        """Adds a fault, which prevents the translation of the file."""
         self.faults.extend(faults)
 
     def say(self, text: str) -> None:
@@ -94,7 +94,7 @@ class Notes:
 
 
 def place(path: str) -> str:
-    """Where data lie that u-LLaVA looks for at `path`, from the working directory.
+    """Returns our place of data that u-LLaVA looks for at `path`, from the working directory.
 
     What is not there counts from our data root, and so does what is under u-LLaVA's, `./dataset_zoo`.
     """

@@ -56,7 +56,7 @@ class Kind(ABC):
 
     @abstractmethod
     def prepare(self, options: Namespace) -> str:
-        """Does it; returns what to tell the user.
+        """Prepares the dataset; returns the message for the user.
 
         Raises:
             FileNotFoundError, ValueError: the source is not there, or not what it should be.

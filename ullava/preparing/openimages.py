@@ -40,9 +40,9 @@ class OpenImages(Kind):
             index = read_index(options.masks_csv, read_names(options.classes_csv))
             if options.masks:
                 index = placed(index, options.masks)
-            classes = sorted({name for found in index.values() for name in found})
+            classes = sorted({name for paths_by_class in index.values() for name in paths_by_class})
             write_tree(scratch, {**index, "categories": classes})
-        masks = sum(len(paths) for found in index.values() for paths in found.values())
+        masks = sum(len(paths) for paths_by_class in index.values() for paths in paths_by_class.values())
         return f"wrote {options.output}: {masks} masks of {len(classes)} classes in {len(index)} pictures"
 
 
@@ -86,13 +86,13 @@ def placed(index: Index, folder: Path) -> Index:
         FileNotFoundError: some of them do not.
     """
     known = {str(path.relative_to(folder)) for path in folder.rglob("*.png")}
-    lost, found = [], {}
+    lost, placed_index = [], {}
     for picture, classes in index.items():
-        found[picture] = {}
+        placed_index[picture] = {}
         for name, paths in classes.items():
             ways = [next((way for way in (path, Path(path).name) if way in known), None) for path in paths]
             lost += [path for path, way in zip(paths, ways, strict=True) if way is None]
-            found[picture][name] = ways
+            placed_index[picture][name] = ways
     if lost:
         raise FileNotFoundError(listing(f"{folder}: {len(lost)} masks are missing", lost))
-    return found
+    return placed_index

@@ -73,9 +73,9 @@ class Own(Kind):
                 if every is None and not split.name:
                     every = usual_part(split.images, pages)
                 files = write(scratch, split.name, pages)
-                found = entries(name, output, files, split.images, every)
-                catalogue |= found
-                splits.append((split, pages, found))
+                split_entries = entries(name, output, files, split.images, every)
+                catalogue |= split_entries
+                splits.append((split, pages, split_entries))
                 lines += count_table(name, pages, files, split.left_out)
             (scratch / "catalogue.yaml").write_text(dump(catalogue), encoding="utf-8")
             material = choose_material(options.name, splits)
@@ -87,7 +87,7 @@ class Own(Kind):
 
 
 def ending(recipe: Recipe | None, output: Path, names: Sequence[str]) -> list[str]:
-    """Lines on what comes next."""
+    """Returns the lines that tell the user the next commands."""
     if recipe is None:
         following = ["no recipe: nothing can be asked for; give objects a mask, or phrases that say which one is meant"]
     else:

@@ -51,15 +51,15 @@ def chosen(folder: Path, listed: Path | None) -> list[Path]:
     Raises:
         FileNotFoundError: there are none, or one of the list is missing.
     """
-    found = {path.stem: path for path in sorted(folder.glob("*.mat"))}
-    if not found:
+    files = {path.stem: path for path in sorted(folder.glob("*.mat"))}
+    if not files:
         raise FileNotFoundError(f"{folder}: expected PASCAL-Part's files (*.mat), found none")
     if listed is None:
-        return list(found.values())
+        return list(files.values())
     stems = [line.split()[0] for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if lost := [stem for stem in stems if stem not in found]:
+    if lost := [stem for stem in stems if stem not in files]:
         raise FileNotFoundError(f"{folder}: lacks {len(lost)} of {len(stems)} files of {listed}, e.g. {lost[0]}.mat")
-    return [found[stem] for stem in stems]
+    return [files[stem] for stem in stems]
 
 
 def add(tree: dict[str, list], path: Path) -> None:

@@ -102,7 +102,7 @@ class Notes:
         return file in self.verdicts
 
     def write(self, file: Path, verdict: str, mask: np.ndarray | None, numbers: Mapping[str, float]) -> None:
-        """Writes the mask, if it is kept, and then the line: what has a line is whole."""
+        """Writes the mask, if it is kept, and then the line, so that a line is there only for complete files."""
         if verdict == KEPT:
             path = self.folder / file.parent / f"{file.stem}{MASK}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ def read_asks(asks: Sequence[str], pictures: PartFolders) -> dict[str, str]:
 
 
 def open_question(sample: Sample, question: str, wording: Mapping[str, str]) -> Dialogue:
-    """Asks for the part that a picture shows, in other words where there are some."""
+    """Asks for the part that a picture shows, in the words of `wording` where it has some."""
     name = name_of(sample)
     words = wording.get(name, wording.get(part_of(name), name))
     return Dialogue(sample.id, Sample(sample.id, sample.media), (Turn(fill(question, words), ""),))

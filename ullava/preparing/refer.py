@@ -55,7 +55,7 @@ def home(name: str) -> str:
 
 
 def bring(source: Path, images: Path, output: Path) -> Iterator[str]:
-    """Looks through one set, writes it, and yields what it holds.
+    """Checks one set, writes it, and yields a line of counts for each file.
 
     Raises:
         FileNotFoundError: `source` lacks its files.
@@ -101,7 +101,7 @@ def check(path: Path, refs: Sequence[Mapping[str, Any]], tree: dict[str, Any], i
 def wrong(
     ref: Mapping, objects: Mapping, names: dict[int, str], pictures: Mapping, images: Path, where: str
 ) -> Iterator[str]:
-    """Yields what is wrong with one reference."""
+    """Yields the faults of one reference."""
     stated, picture = objects.get(ref["ann_id"]), pictures.get(ref["image_id"])
     if stated is None or picture is None:
         yield f"{where}: instances.json has no object {ref['ann_id']} or no picture {ref['image_id']}"

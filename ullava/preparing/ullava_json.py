@@ -61,7 +61,7 @@ def write(reader: Reader, state: Callable[..., Records], root: Path, without: st
 
 
 def referring(reader: Reader, sample: Sample, regions: Iterable[Region], root: Path) -> Records:
-    """One record per region that is said somehow: its sentences, its box, and its mask."""
+    """Yields a record for each region with phrases: its sentences, its box, and its mask."""
     for region in regions:
         if region.phrases:
             picture = sample.media[region.picture]

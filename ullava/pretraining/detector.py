@@ -98,10 +98,10 @@ def seen(encoder: nn.Module) -> dict[str, Tensor]:
 
 def loss(model: Finder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
     """Focal loss of every token, L1 and GIoU of the things named; of each decoder layer and of the proposals."""
-    found = model(batch)
+    predictions = model(batch)
     count = max(sum(len(boxes) for boxes in batch.boxes), 1)
-    stages = [(*stage, match) for stage in zip(found.logits, found.boxes, strict=True)]
-    stages.append((found.proposal_logits, found.proposal_boxes, nearest))
+    stages = [(*stage, match) for stage in zip(predictions.logits, predictions.boxes, strict=True)]
+    stages.append((predictions.proposal_logits, predictions.proposal_boxes, nearest))
     sums = dict.fromkeys(WEIGHTS, torch.zeros(()))
     for logits, boxes, choose in stages:
         boxes = corners(boxes)
@@ -211,10 +211,10 @@ def measure(model: Finder, held: list[Batch], threshold: float = 0.25) -> dict[s
     """Of the things named: the share found (a query over the threshold with IoU >= .5), and the best box's mean IoU."""
     ious, hits, kept, right = [], [], 0, 0
     for batch in held:
-        found = model.eval()(batch)
+        predictions = model.eval()(batch)
         for n, truth in enumerate(batch.boxes):
-            boxes = corners(found.boxes[-1, n])
-            sure = found.logits[-1, n].sigmoid().amax(-1) > threshold
+            boxes = corners(predictions.boxes[-1, n])
+            sure = predictions.logits[-1, n].sigmoid().amax(-1) > threshold
             overlap = overlaps(boxes, truth)
             best = (overlap * sure[:, None]).amax(0)
             ious.append(best)
@@ -233,7 +233,7 @@ def overlaps(a: Tensor, b: Tensor) -> Tensor:
     """IoU of each of (N, 4) with each of (M, 4) corners: (N, M)."""
     low, high = torch.maximum(a[:, None, :2], b[:, :2]), torch.minimum(a[:, None, 2:], b[:, 2:])
     shared = (high - low).clamp(min=0).prod(-1)
-    areas = [(some[:, 2:] - some[:, :2]).clamp(min=0).prod(-1) for some in (a, b)]
+    areas = [(boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(-1) for boxes in (a, b)]
     return shared / (areas[0][:, None] + areas[1] - shared).clamp(min=1e-9)
 
 

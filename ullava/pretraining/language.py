@@ -47,11 +47,11 @@ class Reader(nn.Module):
         rows = torch.arange(len(embeds)).unsqueeze(1)
         columns = batch["columns"]  # (B, P), short ones repeat their last
         embeds = embeds.index_put((rows, columns), pictures.to(embeds.dtype))
-        found = self.llm.model(
+        outputs = self.llm.model(
             inputs_embeds=embeds, attention_mask=batch["attention_mask"], use_cache=False, output_hidden_states=True
         )
-        middle = found.hidden_states[GROUNDED]
-        return found.last_hidden_state, F.rms_norm(middle, middle.shape[-1:])
+        middle = outputs.hidden_states[GROUNDED]
+        return outputs.last_hidden_state, F.rms_norm(middle, middle.shape[-1:])
 
 
 def word_ids(tokenizer: PreTrainedTokenizerFast) -> list[int]:
@@ -72,10 +72,11 @@ def loss(model: Reader, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Ten
     with torch.autocast("cpu", torch.bfloat16):
         hidden, middle = model(batch)
     hidden, middle = hidden.float(), middle.float()
-    said = batch["labels"][:, 1:] != IGNORE_INDEX
-    logits = model.llm.lm_head(hidden[:, :-1][said])
-    weights = batch["weights"][:, 1:][said]
-    words = (F.cross_entropy(logits, batch["labels"][:, 1:][said], reduction="none") * weights).sum() / weights.sum()
+    answer_mask = batch["labels"][:, 1:] != IGNORE_INDEX
+    logits = model.llm.lm_head(hidden[:, :-1][answer_mask])
+    weights = batch["weights"][:, 1:][answer_mask]
+    entropies = F.cross_entropy(logits, batch["labels"][:, 1:][answer_mask], reduction="none")
+    words = (entropies * weights).sum() / weights.sum()
     states = hidden[batch["state_rows"], batch["state_columns"]]
     single = ~batch["boxes"].isnan().any(1)
     box = distance(model.box(states[single]), batch["boxes"][single])
@@ -91,13 +92,13 @@ def loss(model: Reader, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Ten
 
 def spread(logits: Tensor, cells: Tensor) -> Tensor:
     """Cross-entropy of the cells with even shares of the true ones; rows without a true one are left out."""
-    some = cells.sum(1) > 0
-    return F.cross_entropy(logits[some], cells[some] / cells[some].sum(1, keepdim=True))
+    rows = cells.sum(1) > 0
+    return F.cross_entropy(logits[rows], cells[rows] / cells[rows].sum(1, keepdim=True))
 
 
-def distance(found: Tensor, true: Tensor) -> Tensor:
+def distance(predicted: Tensor, true: Tensor) -> Tensor:
     """Mean L1 distance; 0 where there is nothing to compare."""
-    return (found - true).abs().sum() / max(found.numel(), 1)
+    return (predicted - true).abs().sum() / max(predicted.numel(), 1)
 
 
 def collate(rows: list[TokenizedLesson]) -> dict[str, Tensor]:
@@ -183,6 +184,6 @@ def held_out(tokenizer: PreTrainedTokenizerFast, seed: tuple[int, ...], count: i
 def tokenizer(folder: Path, seed: tuple[int, ...]) -> PreTrainedTokenizerFast:
     """The tokenizer in `folder`, built there if there is none."""
     if not (folder / "tokenizer.json").is_file():
-        said = lexicon(np.random.default_rng(seed)) + [f" {word}" for word in (*CELL_WORDS, *PLACES)]
-        tiny_tokenizer(said).save_pretrained(folder)
+        texts = lexicon(np.random.default_rng(seed)) + [f" {word}" for word in (*CELL_WORDS, *PLACES)]
+        tiny_tokenizer(texts).save_pretrained(folder)
     return PreTrainedTokenizerFast.from_pretrained(folder)

@@ -87,8 +87,8 @@ def loss(model: Cutter, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
     near = F.max_pool2d(truth, 9, 1, 4)  # half of the weight lies in and around the object
     pixels = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     bce = 0.5 * pixels.mean() + 0.5 * (pixels * near).sum() / near.sum()
-    found = logits.sigmoid()
-    dice = 1 - (2 * (found * truth).sum((2, 3)) + 1) / (found.sum((2, 3)) + truth.sum((2, 3)) + 1)
+    probabilities = logits.sigmoid()
+    dice = 1 - (2 * (probabilities * truth).sum((2, 3)) + 1) / (probabilities.sum((2, 3)) + truth.sum((2, 3)) + 1)
     names = F.binary_cross_entropy_with_logits(cells.float(), batch.cells)
     return 4 * bce + dice.mean() + 2 * names, {"bce": bce, "dice": dice.mean(), "cells": names, batch.way: dice.mean()}
 
@@ -166,8 +166,8 @@ def measure(model: Cutter, held: list[Batch]) -> dict[str, float]:
     """Mean IoU at the picture's size by way of prompting, of all things and of faint ones' pictures."""
     scores: dict[str, list[Tensor]] = {}
     for batch in held:
-        found = model(batch)[0] > 0
-        iou = (found & batch.masks).sum((2, 3)) / (found | batch.masks).sum((2, 3)).clamp(min=1)
+        predicted = model(batch)[0] > 0
+        iou = (predicted & batch.masks).sum((2, 3)) / (predicted | batch.masks).sum((2, 3)).clamp(min=1)
         scores.setdefault(batch.way, []).append(iou.flatten())
         thing, vivid = batch.cells[:, NAMES.index("thing")], batch.cells[:, NAMES.index("vivid")]
         faint = (thing - vivid).flatten(1).amax(1) > 0

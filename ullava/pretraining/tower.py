@@ -112,8 +112,8 @@ def measure(model: Seer, batch: tuple[Tensor, Tensor]) -> dict[str, float]:
         columns = [INDEX[word] for word in group]
         right = names[..., columns].argmax(-1) == truth[..., columns].argmax(-1)
         scores |= {kind: right[thing].float().mean().item(), f"{kind}_centre": right[centre].float().mean().item()}
-    found = names[..., INDEX["centre"]] > 0
-    scores["centre_F1"] = (2 * (found & centre).sum() / (found.sum() + centre.sum())).item()
+    peaks = names[..., INDEX["centre"]] > 0
+    scores["centre_F1"] = (2 * (peaks & centre).sum() / (peaks.sum() + centre.sum())).item()
     scores["thing"] = ((names[..., INDEX["thing"]] > 0) == thing).float().mean().item()
     for name, read, true in zip(("x", "y", "width"), places(words), places(truth), strict=True):
         scores[f"{name}_pixels_off"] = STEP * (read - true)[thing].abs().mean().item()

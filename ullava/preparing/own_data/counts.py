@@ -19,13 +19,13 @@ def count_table(name: str, pages: Sequence[Page], files: Mapping[str, str], left
         for page, instance in pairs
         if instance.phrases or ("phrases" not in files and page.alone(instance))
     ]
-    said = "by its phrase" if "phrases" in files else "by its class, the only one in its picture"
-    unsaid = "no phrase" if "phrases" in files else "several of its class in a picture"
+    way = "by its phrase" if "phrases" in files else "by its class, the only one in its picture"
+    obstacle = "no phrase" if "phrases" in files else "several of its class in a picture"
     rows = [
         (len(masked), "kept", "with a mask"),
         (len(pairs) - len(masked), "kept", "box only: no mask to learn, rec alone"),
-        (len(asked), "asked", f"{said}: {'res, ' if masked else ''}rec"),
-        (len(pairs) - len(asked), "not asked", unsaid + (": semantic alone" if "classes" in files else "")),
+        (len(asked), "asked", f"{way}: {'res, ' if masked else ''}rec"),
+        (len(pairs) - len(asked), "not asked", obstacle + (": semantic alone" if "classes" in files else "")),
         *((count, "left out", reason) for reason, count in left_out.items()),
     ]  # fmt: skip
     empty = sum(not page.instances for page in pages)

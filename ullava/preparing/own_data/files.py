@@ -82,12 +82,14 @@ def classes(page: Page) -> dict[str, Any]:
     return {"image_path": page.file, "classes": list(by_class), "annotations": annotations}
 
 
-def references(pages: Iterable[Page], said: Callable[[Page, Instance], tuple[str, ...]]) -> Iterator[dict[str, Any]]:
-    """Yields a record for each object of which something is said."""
+def references(
+    pages: Iterable[Page], sentences_of: Callable[[Page, Instance], tuple[str, ...]]
+) -> Iterator[dict[str, Any]]:
+    """Yields a record for each object for which `sentences_of` has sentences."""
     for page in pages:
         height, width = page.size
         for instance in page.instances:
-            if sentences := said(page, instance):
+            if sentences := sentences_of(page, instance):
                 yield {
                     "image_path": page.file, "height": height, "width": width, "category": instance.label,
                     "bbox": list(boxes.to_xywh(instance.box)), "segmentation": instance.segmentation,

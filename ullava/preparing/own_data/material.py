@@ -59,7 +59,7 @@ def tasks_of(pages: Sequence[Page], known: Mapping[str, Any]) -> dict[str, int]:
 
 
 def answers(task: str, page: Page, instance: Instance) -> tuple[str, ...]:
-    """What an instance is asked for by in a task: its phrases, or its class where that says which one is meant.
+    """Returns the texts that name an instance in a task: its phrases, or its class where that is unambiguous.
 
     `semantic` asks for classes, where every object of the class has a mask.
     """

@@ -205,7 +205,7 @@ def wording_of(folder: str) -> Tree:
 
 
 def data_rows(material: Material, heads: Mapping[str, Any], options: Tree, portion: int) -> list[Tree]:
-    """The rows of `data:`; an answer says the tokens that the heads read."""
+    """Returns the rows of `data:`; their answers contain the tokens that the heads read."""
     owners = [token for token, head in (("SEG", "mask"), ("LOC", "box")) if head in heads]
     rows = []
     for task in material.tasks:
