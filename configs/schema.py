@@ -144,7 +144,7 @@ class TrainingConfig(Section):
     """How long, how fast, how precisely."""
 
     epochs: float = Field(default=1.0, gt=0)  # passes over the mixture
-    max_steps: int | None = None  # optimizer steps; ends the run before its epochs do
+    max_steps: int | None = None  # optimizer steps in all, whatever `epochs` says
     batch_size: int = Field(default=16, ge=1)  # samples per device
     accumulate: int = Field(default=1, ge=1)  # batches to one optimizer step
     max_length: int = Field(default=512, ge=16)  # tokens of a row, patches included; whole turns are cut beyond

@@ -76,9 +76,12 @@ def find_media(places: Sequence[str]) -> list[Picture | Video]:
 
     Raises:
         FileNotFoundError: a place that holds none.
+        ValueError: a URL.
     """
     media: list[Picture | Video] = []
     for place in places:
+        if "://" in place:
+            raise ValueError(f"{place}: a URL, which is never fetched; download it, and give its path")
         if Path(place).is_dir():
             files = sorted(p for p in Path(place).iterdir() if p.suffix.lower() in PICTURES + VIDEOS)
         else:

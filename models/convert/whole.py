@@ -5,16 +5,16 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from ullava.configs.schema import ModelConfig
 from ullava.models.convert.merge import merge
 from ullava.models.folders.checkpoints import save
 from ullava.models.folders.manifest import CARD, open_card
+from ullava.models.ullava import Ullava
 
 
-def write_whole(folder: str | Path, model: nn.Module, config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+def write_whole(folder: str | Path, model: Ullava, config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> None:
     """Writes what learned, then merges it with its foundations; the folder has its card last.
 
     Args:

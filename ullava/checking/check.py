@@ -214,7 +214,7 @@ def plan(config: RunConfig, rows: Sequence[MixtureEntry], devices: int) -> list[
     size = Mixture(rows, training.seed).size(0)
     batch = training.batch_size * training.accumulate * devices
     steps = math.ceil(math.ceil(size / (training.batch_size * devices)) / training.accumulate)
-    total = min(math.ceil(steps * training.epochs), training.max_steps or math.inf)
+    total = training.max_steps or math.ceil(steps * training.epochs)
     learns = ", ".join(f"{part} {rate:g}" for part, rate in config.learn.items())
     only = " (of the embeddings only this stage's new tokens)" if config.new_embeddings_only else ""
     return [

@@ -57,7 +57,10 @@ def stand_ins(section: ModelConfig, size: str | None) -> Iterator[ModelConfig]:
                 return folder
             if size is None:
                 sizes = " or ".join(LLAMAS)
-                raise FileNotFoundError(f"model.{key}: {folder}: no config.json there; give --size {sizes} instead")
+                raise FileNotFoundError(
+                    f"model.{key}: {folder}: no config.json there; give --size {sizes} instead, "
+                    "or first train the stage that writes it"
+                )
             return write(Path(place, name), shape_of(name, size))
 
         parent = open_card(section.llm)

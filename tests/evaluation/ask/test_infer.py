@@ -139,3 +139,8 @@ def test_commands_run_from_anywhere_and_say_what_is_wrong(command, tmp_path):
     done = subprocess.run([sys.executable, script, *wrong], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "error: " in done.stderr and "modle" in done.stderr
+
+
+def test_a_url_is_refused_and_not_taken_for_a_path():
+    with pytest.raises(ValueError, match="https://example.com/cat.jpg: a URL, which is never fetched"):
+        find_media(["https://example.com/cat.jpg"])

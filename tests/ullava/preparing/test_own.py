@@ -13,6 +13,7 @@ from PIL import Image
 from ullava.configs.load import CONFIGS
 from ullava.datasets.catalogue import open_dataset
 from ullava.preparing.__main__ import main
+from ullava.preparing.own_data.pages import phrases_in
 
 SHARED = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[4] / "shared")) / "realdata"
 HEIGHT, WIDTH = 12, 16
@@ -73,7 +74,7 @@ def test_labelmes_polygons_groups_and_phrases(pictures, make):
     opened = make("labelme", folder)
     (sample,) = opened("res")  # the cup without a phrase is asked for in no way
     (cup,) = sample.regions
-    assert cup.phrases == ("the cup on the left", "my cup") and cup.box == (2, 1, 10, 5)
+    assert cup.phrases == ("cup on the left", "my cup") and cup.box == (2, 1, 10, 5)
     assert (
         covered(cup)[1] == "..####..##......"
         and covered(cup)[3] == "..####.........."
@@ -135,7 +136,7 @@ def test_cvats_boxes_polygons_and_masks(pictures, make):
         '<mask label="hat" rle="1, 3, 1, 1" left="4" top="6" width="3" height="2" z_order="0"/>',
     )  # fmt: skip
     opened = make("cvat", path)
-    assert opened("res")[0].regions[0].phrases == ("the left one",)
+    assert opened("res")[0].regions[0].phrases == ("left one",)
     cup, hat = opened("semantic")[0].regions
     assert covered(cup)[1] == "..####.........." and covered(hat)[6:8] == [".....##.........", "....#.#........."]
     path = cvat(pictures, '<box label="cup" xtl="1.5" ytl="2" xbr="4" ybr="5"/>')
@@ -228,3 +229,7 @@ def test_real_texts_of_yolo(make, home):
     assert len(ours) == len(theirs) > 10
     for (phrases, box, _), (same, other, _) in zip(sum(ours, []), sum(theirs, []), strict=True):
         assert phrases == same and np.allclose(box, other)
+
+
+def test_a_phrase_loses_the_article_that_the_questions_bring():
+    assert phrases_in("the red cup\nA bowl\nanother cup") == ("red cup", "bowl", "another cup")

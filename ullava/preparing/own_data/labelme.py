@@ -30,6 +30,8 @@ def read_labelme(source: Path, pictures: Path | None, phrase: str) -> Iterator[S
         FileNotFoundError: the folder holds none.
     """
     files = [path for path in sorted(source.rglob("*.json")) if not hidden(path.relative_to(source))]
+    if not source.is_dir():
+        raise FileNotFoundError(f"{source}: no such folder")
     if not files:
         raise FileNotFoundError(f"{source}: expected LabelMe's files (*.json), found none")
     folder = pictures or source

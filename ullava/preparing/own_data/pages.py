@@ -1,5 +1,6 @@
 """What the files of all drawing programs become first: pictures, and the instances drawn in them."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from numpy.typing import ArrayLike
 
 from ullava.datasets import images, masks
 from ullava.datasets.structures import Box
+
+ARTICLE = re.compile(r"^(the|an?)\s+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,10 @@ def measured(path: Path, stated: tuple[int, int] | None, where: str) -> tuple[in
 
 
 def phrases_in(attribute: Any) -> tuple[str, ...]:
-    """Phrases that an attribute holds: a text, several in a list, or several lines."""
+    """Phrases that an attribute holds, a text, several in a list, or several lines, without the article before them.
+
+    The questions bring an article of their own, and `ullava ask` takes it from what is asked, too.
+    """
     texts = attribute if isinstance(attribute, list) else str(attribute or "").splitlines()
-    return tuple(text for text in (str(text).strip() for text in texts) if text)
+    phrases = (ARTICLE.sub("", str(text).strip()) for text in texts)
+    return tuple(phrase for phrase in phrases if phrase)
