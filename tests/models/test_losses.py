@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ullava.models.losses import box_giou, box_l1, mask_bce, mask_dice
+from ullava.models.losses import box_giou, box_l1, contrastive, focal, mask_bce, mask_dice
 
 HALF = 0.0  # logit of probability 1/2
 SURE = 100.0  # logit of probability 1
@@ -113,3 +113,18 @@ def test_a_mask_of_which_nothing_counts_costs_nothing_and_has_no_nan():
     total = mask_bce(logits, nothing, nothing) + mask_dice(logits, nothing, nothing)
     total.sum().backward()
     assert total.item() == 0 and logits.grad.abs().sum() == 0
+
+
+def test_focal_loss_weighs_classes_and_what_is_missed():
+    # At logit 0 each is missed by 1/2: alpha (1/2)^2 ln 2 = 0.25 x 0.25 x 0.693147 where true, 0.75 x ... where not.
+    assert focal(torch.zeros(2), torch.tensor([1.0, 0.0])).tolist() == pytest.approx([0.0433217, 0.1299651], abs=1e-6)
+
+
+def test_a_contrast_counts_both_ways_and_shares_out_names():
+    similarity = torch.tensor([[1.0, 2.0], [0.0, 0.0]])
+    # log-sum-exp of the rows: 2.313262, 0.693147; of the columns: 1.313262, 2.126928. Half of each, less the right one.
+    own = contrastive(similarity, torch.eye(2))
+    assert own.tolist() == pytest.approx([0.813262, 1.410038], abs=1e-5)
+    # The first thing has both names: the mean of 0.813262 and (2.313262 + 2.126928) / 2 - 2 = 0.220095.
+    shared = contrastive(similarity, torch.tensor([[1.0, 1.0], [0.0, 1.0]]))
+    assert shared.tolist() == pytest.approx([0.516679, 1.410038], abs=1e-5)

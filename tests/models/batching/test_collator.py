@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ullava.datasets import videos
+from ullava.datasets.masks import IGNORED
 from ullava.datasets.structures import Dialogue, Promise, Sample, Turn, Video
 from ullava.models.batching.collator import Collator
 
@@ -131,3 +132,14 @@ def test_a_batch_moves_as_one(rows, collate):
     assert moved.input_ids.device.type == moved.pictures.pixels.device.type == "meta"
     assert {tensor.device.type for tensor in moved.promised[SEG].masks} == {"meta"}
     assert moved.promised[LOC].boxes.dtype == torch.float64
+
+
+def test_one_mask_with_pixels_that_do_not_count_is_enough_to_say_so(rows, still):
+    collate = Collator(still.processor.tokenizer.pad_token_id, [SEG, LOC])
+    assert not collate(rows).promised[SEG].ignoring
+    promises = list(rows[2].promises)
+    place = next(n for n, promise in enumerate(promises) if promise.token == SEG)
+    mask = promises[place].mask.copy()
+    mask[0, 0] = IGNORED
+    promises[place] = replace(promises[place], mask=mask)
+    assert collate([*rows[:2], replace(rows[2], promises=tuple(promises))]).promised[SEG].ignoring
