@@ -13,13 +13,13 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 
 from ullava.checking.check import check
+from ullava.commands import train
 from ullava.configs.messages import CURABLE, OURS
 from ullava.datasets.tiny_world import draw_world
 from ullava.evaluation import eval_ullava
-from ullava.training import train
 from ullava.training.trainer import StageTrainer
 
-DRAWN, LEAST_SOUND = 200, 60
+DRAWN, LEAST_SOUND = 200, 50
 yaml_trees = run_path(str(Path(__file__).with_name("yaml_trees.py")))["yaml_trees"]
 
 
