@@ -15,7 +15,7 @@ from ullava.configs.registry import nearest
 from ullava.configs.yaml12 import ConfigError, Yaml12Loader, read_yaml, short
 
 S = TypeVar("S", bound=BaseModel)
-CONFIGS = Path(__file__).parent
+CONFIGS = Path(__file__).resolve().parent  # of the file, not of the link under ullava/
 
 
 def find_yaml(name: str | Path) -> Path:

@@ -1,8 +1,6 @@
 """A published GroundingDINO gives its own numbers through our loading code and our cut of its way."""
 
 import json
-import os
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,13 +9,13 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
+from tests.shared import SHARED
 from ullava.models.detectors import grounding_dino_weights as groundingdino
 from ullava.models.detectors.grounding_dino import find, look, read, spread
 from ullava.models.detectors.opening import open_detector
 from ullava.models.detectors.prompter import over, phrase, prepare, resized
 from ullava.models.weights.files import open_weights
 
-SHARED = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 FOLDER = SHARED / "parity" / "groundingdino"
 
 pytestmark = [

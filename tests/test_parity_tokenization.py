@@ -1,12 +1,12 @@
 """Every `tokenization.json` under ../shared/parity is reproduced: ids as the published code made them."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.shared import SHARED
 from ullava.configs.tokens import IGNORE_INDEX
 from ullava.datasets.images import View
 from ullava.datasets.structures import OWNER_PATTERN, Dialogue, Picture, Promise, Region, Sample, Turn, Video
@@ -15,7 +15,6 @@ from ullava.models.batching.processor import Processor
 from ullava.models.text.conversation import conversation
 from ullava.models.text.tokenization import legacy, open_tokenizer
 
-SHARED = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 FOLDERS = sorted(path.parent for path in SHARED.glob("parity/*/tokenization.json"))
 IMAGE_ID = -200  # LLaVA's mark for a picture among the ids
 pytestmark = [

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.shared import SHARED
 from ullava.configs.load import load
 from ullava.configs.schema import EvaluationConfig, RunConfig
 from ullava.datasets.catalogue import open_dataset
@@ -16,7 +17,7 @@ from ullava.training.train import choose, open_mixture
 
 ROOT = Path(__file__).parents[1]
 REAL = ROOT / "configs" / "real"
-SHARED = Path(os.environ.get("ULLAVA_SHARED") or ROOT.parent / "shared", "realdata")
+REALDATA = SHARED / "realdata"
 FITS = ("fit_regions", "fit_words")
 RUNS = ("stage1", "stage2_lora", *FITS)
 NAMED = {  # what has to be trained on: beginnings of the catalogue's names
@@ -26,14 +27,14 @@ NAMED = {  # what has to be trained on: beginnings of the catalogue's names
 
 pytestmark = [
     pytest.mark.shared,
-    pytest.mark.skipif(not SHARED.is_dir(), reason=f"{SHARED} is not here ($ULLAVA_SHARED)"),
+    pytest.mark.skipif(not REALDATA.is_dir(), reason=f"{REALDATA} is not here ($ULLAVA_SHARED)"),
 ]
 
 
 @pytest.fixture(autouse=True)
 def at_root(monkeypatch):
     monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("ULLAVA_SHARED", str(SHARED.parent))
+    monkeypatch.setenv("ULLAVA_SHARED", str(REALDATA.parent))
 
 
 def recipe(name: str) -> RunConfig:

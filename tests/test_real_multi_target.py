@@ -1,12 +1,12 @@
 """LaSagnA's questions about real label maps, from the files to the scores: CamVid, COCO's semantic maps, ADE20K."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.shared import SHARED
 from ullava.configs.schema import RunConfig
 from ullava.datasets.catalogue import open_dataset
 from ullava.datasets.structures import Answer
@@ -14,7 +14,6 @@ from ullava.evaluation.evaluator import evaluate
 from ullava.tasks.base import TASKS
 
 ROOT = Path(__file__).parents[1]
-SHARED = Path(os.environ.get("ULLAVA_SHARED") or ROOT.parent / "shared")
 SETS = {"camvid_train": "camvid_test", "coco128_train": "coco128_val"}  # what is trained on, what is scored
 SCORES = {"mIoU", "pixel_acc", "presence_precision", "presence_recall", "presence_F1", "emission", "unparseable"}
 

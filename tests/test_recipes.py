@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.shared import SHARED
 from ullava.checking.check import check
 from ullava.configs.load import CONFIGS, load
 from ullava.configs.schema import EvaluationConfig, RunConfig
@@ -22,7 +23,6 @@ from ullava.datasets.tiny_world.world import draw_world
 from ullava.tasks.base import TASKS
 
 ROOT = Path(__file__).parents[1]
-SHARED = Path(os.environ.get("ULLAVA_SHARED", ROOT.parent / "shared"))
 TRAIN, EVAL = ("ullava_core_stage1", "ullava_stage2", "ullava_stage2_lora"), ("eval_res", "eval_rec", "eval_salient")
 SCENES = 8
 WITHOUT = [] if find_spec("deepspeed") else ["training.deepspeed=null"]

@@ -1,6 +1,5 @@
 """LISA's recipes: their numbers, the sets that they name, and a released checkpoint that goes on as it was."""
 
-import os
 import shutil
 from collections import Counter
 from importlib.util import find_spec
@@ -10,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.shared import SHARED
 from ullava.checking.check import check
 from ullava.configs.load import CONFIGS, load
 from ullava.configs.schema import EvaluationConfig, RunConfig
@@ -21,7 +21,6 @@ from ullava.models.convert.folder import convert
 from ullava.tasks.base import TASKS
 from ullava.tasks.rates import apportion
 
-SHARED = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[1] / "../shared"))
 LISA = SHARED / "parity" / "lisa"
 
 

@@ -34,7 +34,7 @@ def root(tmp_path):
     return tmp_path
 
 
-OURS = ("NNODES", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT", "PROCESSES", "HOSTFILE", "TORCH_INDEX_URL")
+OURS = ("extras", "NNODES", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT", "PROCESSES", "HOSTFILE", "TORCH_INDEX_URL")
 
 
 def run(root: Path, shell: str, *arguments: str, at: Path | None = None, **variables: str) -> str:

@@ -1,18 +1,18 @@
 """u-LLaVA's own YAML files: what each of their keys becomes, and what is said of those that mean nothing."""
 
 import logging
-import os
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.shared import SHARED
 from ullava.configs import legacy
 from ullava.configs.load import ConfigError, load, read_run
 from ullava.configs.schema import EvaluationConfig, RunConfig, VisionConfig
 
-SHARED = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[3] / "shared")) / "legacy"
-FILES = sorted(SHARED.rglob("*.yaml"))
+LEGACY = SHARED / "legacy"
+FILES = sorted(LEGACY.rglob("*.yaml"))
 STAGE = """\
 model: {arch: ullava, llm_path: ./exp/stage1, sam_pretrained: ./zoo/sam.pth, conv_type: conv_sep2, lora_r: 8}
 task: {type: image_text_pretrain, collator_type: grounding_collator}
@@ -246,7 +246,7 @@ def test_each_release_asks_its_own_template_files(here):
 
     for folder, book in (("templates_head", "ullava"), ("templates_v1", "ullava_v1")):
         for name, task in (("SEG", "res"), ("SS", "salient")):
-            asked = TASKS.build(task, {"phrases": str(SHARED / folder / f"{name}.json")}).book
+            asked = TASKS.build(task, {"phrases": str(LEGACY / folder / f"{name}.json")}).book
             own = TASKS.build(task, {"phrases": book}).book
             assert asked.segment.templates == (own.segment if task == "res" else own.explain).templates
 

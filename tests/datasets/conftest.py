@@ -1,12 +1,13 @@
 """Fixtures of the datasets' tests: a cache of their own, pictures drawn by hand, and the real samples."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.shared import SHARED
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,7 +20,7 @@ def own_cache(tmp_path_factory, monkeypatch):
 @pytest.fixture
 def realdata() -> Path:
     """Folder of the real samples; skips where it is absent."""
-    folder = Path(os.environ.get("ULLAVA_SHARED", ROOT.parent / "shared")) / "realdata"
+    folder = SHARED / "realdata"
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent")
     return folder

@@ -1,18 +1,17 @@
 """Which frames stand for a film: by hand on drawn numbers, and on real films."""
 
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.shared import SHARED
 from ullava.configs.schema import VisionConfig
 from ullava.datasets.moments import Sampling, at_rate, head_tail, middles
 from ullava.datasets.structures import Video
 from ullava.datasets.videos import read_frames
 
-SHARED = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[3] / "shared")) / "realdata"
-FILMS = sorted((SHARED / "video_reader_samples").glob("**/*.*"))
+REALDATA = SHARED / "realdata"
+FILMS = sorted((REALDATA / "video_reader_samples").glob("**/*.*"))
 
 
 def test_half_of_the_frames_come_from_each_half():

@@ -1,13 +1,12 @@
 """LaSagnA's questions: which classes they list, in which order their answers go, and what is promised."""
 
 import json
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.shared import SHARED
 from ullava.configs.tokens import NEG, SEG
 from ullava.datasets.masks import Union
 from ullava.datasets.structures import Picture, Region, Sample
@@ -16,7 +15,6 @@ from ullava.tasks.base import TASKS
 from ullava.tasks.phrases.lasagna import list_questions
 from ullava.tasks.phrases.phrasebook import fill
 
-SHARED = Path(os.environ.get("ULLAVA_SHARED") or Path(__file__).resolve().parents[3] / "shared")
 PROMPTS = SHARED / "parity" / "lasagna" / "config.json"
 
 

@@ -1,16 +1,15 @@
 """Caption scores against pycocoevalcap 1.2 with Java: its words, then its scores."""
 
 import json
-import os
 from collections import defaultdict
-from pathlib import Path
 
 import pytest
 
+from tests.shared import SHARED
 from ullava.evaluation.metrics.captions import meteor
 from ullava.evaluation.metrics.captions.caption_scores import Captions
 
-FOLDER = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[3] / "../shared")) / "oracles" / "caption"
+FOLDER = SHARED / "oracles" / "caption"
 NAMES = {f"BLEU-{n}": f"Bleu_{n}" for n in range(1, 5)} | {"ROUGE-L": "ROUGE_L", "CIDEr-D": "CIDEr"}
 METRIC = Captions()
 pytestmark = [pytest.mark.shared, pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no {FOLDER}")]

@@ -1,20 +1,19 @@
 """Answers that name classes, on label maps that mmsegmentation and LaSagnA's own program have scored."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.shared import SHARED
 from ullava.configs.schema import EvaluationRow, GenerationConfig
 from ullava.datasets.formats.mask_pictures import LabelPixels
 from ullava.datasets.structures import Answer, Picture, Region, Sample
 from ullava.evaluation.engine import questions
 from ullava.evaluation.evaluator import evaluate
 
-SHARED = Path(os.environ.get("ULLAVA_SHARED") or Path(__file__).resolve().parents[4] / "shared")
 ORACLES = SHARED / "oracles"
 ORACLE = ORACLES / "semseg"
 IGNORED = 255

@@ -1,14 +1,13 @@
 """Box IoU and Acc@0.5 against torchvision, in float64."""
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 
+from tests.shared import SHARED
 from ullava.evaluation.metrics.box_accuracy import BoxAccuracy, box_iou
 
-FOLDER = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[3] / "../shared")) / "oracles" / "rec"
+FOLDER = SHARED / "oracles" / "rec"
 pytestmark = [pytest.mark.shared, pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no {FOLDER}")]
 
 

@@ -1,17 +1,16 @@
 """Mask scores against LISA, LAVT and ReLA, run on the same masks."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.shared import SHARED
 from ullava.evaluation.metrics.generalised_iou import GeneralisedIoU
 from ullava.evaluation.metrics.mask_iou import MaskIoU, overlap
 
-ORACLES = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[3] / "../shared")) / "oracles"
+ORACLES = SHARED / "oracles"
 FOLDER = ORACLES / "res"
 GENERALISED = {"N_acc": "N-acc", "T_acc": "T-acc", "Pr@0.7": "P@0.7", "Pr@0.8": "P@0.8", "Pr@0.9": "P@0.9"}
 pytestmark = [pytest.mark.shared, pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no {FOLDER}")]

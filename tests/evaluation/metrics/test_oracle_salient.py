@@ -1,16 +1,15 @@
 """Saliency scores against PySODMetrics 1.6.2."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.shared import SHARED
 from ullava.evaluation.metrics.saliency import Saliency
 
-ORACLES = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[3] / "../shared")) / "oracles"
+ORACLES = SHARED / "oracles"
 FOLDER = ORACLES / "salient"
 NAMES = {"MAE": "MAE", "S": "Smeasure", "wF": "wFmeasure"}
 NAMES |= {f"{kind}{of}": f"{kind}{of}m" for of in "FE" for kind in ("adp", "max", "mean")}

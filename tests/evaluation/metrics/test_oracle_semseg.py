@@ -2,16 +2,15 @@
 
 import json
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.shared import SHARED
 from ullava.evaluation.metrics.mean_iou import MeanIoU, count_labels, label_scores
 
-ORACLES = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[3] / "../shared")) / "oracles"
+ORACLES = SHARED / "oracles"
 FOLDER = ORACLES / "semseg"
 pytestmark = [pytest.mark.shared, pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no {FOLDER}")]
 

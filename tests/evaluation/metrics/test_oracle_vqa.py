@@ -1,14 +1,13 @@
 """VQA accuracy against the official program."""
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 
+from tests.shared import SHARED
 from ullava.evaluation.metrics.vqa_accuracy import VqaAccuracy, normalise
 
-FOLDER = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[3] / "../shared")) / "oracles" / "vqa"
+FOLDER = SHARED / "oracles" / "vqa"
 METRIC = VqaAccuracy(match="official")
 pytestmark = [pytest.mark.shared, pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no {FOLDER}")]
 

@@ -1,17 +1,14 @@
 """POPE's way to read yes and no, and its scores, by hand."""
 
 import math
-import os
-from pathlib import Path
 
 import pytest
 
+from tests.shared import SHARED
 from ullava.configs.schema import EvaluationRow, GenerationConfig
 from ullava.datasets.structures import Answer
 from ullava.evaluation.evaluator import evaluate
 from ullava.evaluation.metrics.yes_no import YesNo, affirms
-
-SHARED = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).resolve().parents[4] / "shared"))
 
 
 @pytest.mark.parametrize(

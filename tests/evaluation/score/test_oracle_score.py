@@ -2,20 +2,19 @@
 
 import json
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.shared import SHARED
 from ullava.evaluation.engine.results import read_results
 from ullava.evaluation.metrics.captions.caption_tokens import tokenize
 from ullava.evaluation.metrics.saliency import Saliency
 from ullava.evaluation.score.grey_resize import resize_grey
 from ullava.evaluation.score.score import main
 
-ORACLES = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[3] / "../shared")) / "oracles"
+ORACLES = SHARED / "oracles"
 GENERALISED = {"N_acc": "N-acc", "T_acc": "T-acc"}
 UNIONS = {"ALL_plain_multi": ["plain", "multi"], "ALL_with_notarget": ["plain", "multi", "notarget"]}
 SALIENT = {"MAE": "MAE", "S": "Smeasure", "wF": "wFmeasure"}

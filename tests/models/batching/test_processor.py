@@ -3,14 +3,13 @@
 The tiny tower gives 16 patches a picture; words of `TEXTS` in conftest are single tokens.
 """
 
-import os
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.shared import SHARED
 from ullava.datasets import videos
 from ullava.datasets.masks import IGNORED, RunLengths, encode
 from ullava.datasets.mirror import mirror
@@ -334,7 +333,7 @@ def test_a_slow_tokenizer_is_refused(processor):
 
 @pytest.mark.shared
 def test_a_published_chat_shows_each_picture_in_its_turn(changed):
-    folder = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[3] / "../shared")) / "realdata"
+    folder = SHARED / "realdata"
     file = next(iter(sorted(folder.glob("sharegpt*/*.json"))), None)
     if file is None:
         pytest.skip("no published chats here")

@@ -5,7 +5,6 @@ holds what we found against every tensor of the folder, by its name and toleranc
 """
 
 import json
-import os
 import re
 import shutil
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tests.shared import SHARED
 from ullava.configs.schema import GenerationConfig
 from ullava.configs.tokens import IMAGE, KEY, LOC, SEG
 from ullava.datasets.images import View
@@ -29,7 +29,7 @@ from ullava.models.convert.folder import convert
 from ullava.models.convert.kinds import MODEL_KINDS
 from ullava.models.segmenters.base import invert
 
-PARITY = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "parity"
+PARITY = SHARED / "parity"
 IMAGE_ID = -200  # LLaVA's placeholder of a picture
 TOLERANCES = (  # name -> atol, rtol, as the folders' READMEs say; the first that matches holds
     (r"loss", 1e-5, 1e-5),

@@ -1,22 +1,21 @@
 """segment-anything, encoder, prompts, decoder and predictor, from its published file (parity/sam/README.md)."""
 
 import json
-import os
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.shared import SHARED
 from ullava.datasets.images import View
 from ullava.models.segmenters.base import invert
 from ullava.models.segmenters.sam import MEAN, STD, SamTower
 from ullava.models.segmenters.sam_weights import open_file
 
 pytestmark = pytest.mark.shared
-PARITY = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "parity"
+PARITY = SHARED / "parity"
 MASKS = r".*(mask_bool_original|masks)"
 
 

@@ -1,17 +1,15 @@
 """What exactly is written, and where the answers stand in it."""
 
 import json
-import os
 import re
 from copy import copy
-from pathlib import Path
 
 import pytest
 
+from tests.shared import SHARED
 from ullava.datasets.structures import Turn
 from ullava.models.text.conversation import conversation
 
-SHARED = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[3] / "../shared"))
 TURNS = (Turn("Where is it?", "Here."), Turn("What is it?", "A cat."))
 
 

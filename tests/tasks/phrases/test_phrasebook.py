@@ -1,14 +1,11 @@
 """Phrasebooks and question files."""
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 
+from tests.shared import SHARED
 from ullava.tasks.phrases.phrasebook import PHRASEBOOKS, SLOT, fill, phrasebook, read_questions
-
-SHARED = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[3] / "../shared"))
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """`ullava check --depth`: each of the faults planted in a copy of the real samples is found by record, and no other."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from runpy import run_path
@@ -12,6 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from tests.shared import SHARED
 from ullava.checking.check import check, check_whole
 from ullava.checking.data_issues import ISSUES
 from ullava.checking.datasets import Inspected, balance, deeper, duplicates, inspect, issues
@@ -73,7 +73,7 @@ def found_in(folder: Path) -> dict:
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
     """A copy of the real samples, named as the shared material is."""
-    shared = Path(os.environ.get("ULLAVA_SHARED", ROOT.parent / "shared")) / "realdata"
+    shared = SHARED / "realdata"
     if not all((shared / part).is_dir() for part in PARTS):
         pytest.skip(f"{shared} is absent")
     folder = tmp_path_factory.mktemp("shared")

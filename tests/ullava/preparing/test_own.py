@@ -3,19 +3,19 @@
 import base64
 import io
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.shared import SHARED
 from ullava.configs.load import CONFIGS
 from ullava.datasets.catalogue import open_dataset
 from ullava.preparing.__main__ import main
 from ullava.preparing.own_data.pages import phrases_in
 
-SHARED = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[4] / "shared")) / "realdata"
+REALDATA = SHARED / "realdata"
 HEIGHT, WIDTH = 12, 16
 
 
@@ -183,7 +183,7 @@ def test_yolos_splits_and_names(pictures, make):
 
 @pytest.mark.shared
 def test_real_objects_of_coco_and_a_held_out_part(make):
-    source = SHARED / "coco_mini"
+    source = REALDATA / "coco_mini"
     if not source.is_dir():
         pytest.skip(f"{source} is absent")
     opened = make("coco", source / "annotations" / "instances_train2017.json", "--images", source / "train2017",
@@ -199,7 +199,7 @@ def what(sample) -> list:
 
 @pytest.mark.shared
 def test_real_files_of_labelme_are_vocs_objects(make):
-    source = SHARED / "voc_sample"
+    source = REALDATA / "voc_sample"
     if not source.is_dir():
         pytest.skip(f"{source} is absent")
     opened = make("labelme", source / "labelme_json", "--images", source / "VOC" / "JPEGImages")
@@ -216,7 +216,7 @@ def test_real_files_of_labelme_are_vocs_objects(make):
 
 @pytest.mark.shared
 def test_real_texts_of_yolo(make, home):
-    source = SHARED / "coco128_yolo"
+    source = REALDATA / "coco128_yolo"
     if not source.is_dir():
         pytest.skip(f"{source} is absent")
     theirs = [what(sample) for sample in open_dataset("coco128_yolo_val", "rec")]

@@ -2,13 +2,13 @@
 
 import csv
 import json
-import os
 import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.shared import SHARED
 from ullava.datasets import masks
 from ullava.datasets.catalogue import open_dataset
 from ullava.datasets.formats.labelme import TARGET, read_shapes
@@ -23,7 +23,7 @@ from ullava.preparing.__main__ import main
 from ullava.preparing.base import PREPARATIONS, fresh, write_records
 from ullava.preparing.pascal_part import CATEGORIES
 
-SHARED = Path(os.environ.get("ULLAVA_SHARED", Path(__file__).parents[4] / "shared")) / "realdata"
+REALDATA = SHARED / "realdata"
 
 
 @pytest.fixture(autouse=True)
@@ -126,7 +126,7 @@ def test_a_lost_picture_of_refer_is_named(refcoco):
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ["refcoco", "refcoco+", "refcocog"])
 def test_real_references_stay_what_they_are(name, home):
-    source, images = SHARED / "refer" / name, SHARED / "refer/images/mscoco/images/train2014"
+    source, images = REALDATA / "refer" / name, REALDATA / "refer/images/mscoco/images/train2014"
     if not source.is_dir():
         pytest.skip(f"{source} is absent")
     prepare("refer", source, "--images", images)
@@ -204,10 +204,10 @@ def test_pascals_matlab_files_become_coco(tmp_path):
 
 @pytest.mark.shared
 def test_expressions_of_several_hops_lie_as_reasonsegs_do(home, capsys):
-    if not (SHARED / "refcocos").is_dir():
-        pytest.skip(f"{SHARED} is absent")
-    prepare("reason_proxy", SHARED / "refcocos", "--images", SHARED, "--split", "val")
-    matches = json.loads((SHARED / "refcocos" / "coco_mask_matches.json").read_text())
+    if not (REALDATA / "refcocos").is_dir():
+        pytest.skip(f"{REALDATA} is absent")
+    prepare("reason_proxy", REALDATA / "refcocos", "--images", REALDATA, "--split", "val")
+    matches = json.loads((REALDATA / "refcocos" / "coco_mask_matches.json").read_text())
     files = sorted((home / "reason_seg/ReasonProxy/val").glob("*.json"))
     assert f"{len(files)} expressions with masks" in capsys.readouterr().out and len(files) == len(matches)
     for number, match in enumerate(matches):
@@ -280,13 +280,13 @@ def test_classes_can_be_left_out_and_a_wrong_form_is_said(tiny, home, monkeypatc
     ],
 )  # fmt: skip
 def test_real_originals_become_u_llavas_files(form, name, task, open_again, home):
-    if not SHARED.is_dir():
-        pytest.skip(f"{SHARED} is absent")
-    path = write_json(form, name, SHARED, home / "file.json", "--task", task)
+    if not REALDATA.is_dir():
+        pytest.skip(f"{REALDATA} is absent")
+    path = write_json(form, name, REALDATA, home / "file.json", "--task", task)
     theirs = regions_of(open_dataset(name, task))
     if form == "parts":
         theirs = [(*said[:1], (), *said[2:]) for said in theirs]
-    ours = regions_of(open_again("a", path, SHARED))
+    ours = regions_of(open_again("a", path, REALDATA))
     assert len(ours) == len(theirs) > 0
     assert [one[:4] + one[5:] for one in ours] == [one[:4] + one[5:] for one in theirs]
     assert all(b is None or a == b for a, b in zip((one[4] for one in ours), (one[4] for one in theirs), strict=True))
