@@ -20,7 +20,7 @@ TAUGHT = {"res", "rec", "salient", "semantic", "vqa", "captioning", "video_capti
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
     command = [sys.executable, "-m", "ullava", "demo", "--quick", "--output", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "2"})
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return folder
 

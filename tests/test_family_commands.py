@@ -7,11 +7,9 @@ twin, `LISA-7B` was taught two steps. What is added to a line only makes it shor
 import builtins
 import html
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from http.server import ThreadingHTTPServer
 from importlib.util import find_spec
@@ -24,6 +22,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, models
 
+from tests.demos import run_quickly
 from ullava.__main__ import dispatch
 from ullava.models.folders.manifest import CARD
 
@@ -72,10 +71,7 @@ def root(tmp_path_factory) -> Path:
         (root / "configs" / twin).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / "configs" / "tiny" / TWINS[twin], root / "configs" / twin)
     shutil.copytree(ROOT / "models" / "zoo", root / "models" / "zoo")
-    command = [sys.executable, "-m", "ullava", "demo", "--family", "--quick", "--output", str(root / "runs" / "family")]
-    environment = os.environ | {"OMP_NUM_THREADS": "2"}
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    run_quickly("family", root / "runs" / "family")
     lay_out(root)
     return root
 

@@ -8,12 +8,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
+
+from tests import forks
 
 ROOT = Path(__file__).parents[2]
 RANK = Path(__file__).with_name("rank.py")
@@ -124,22 +125,18 @@ def launch(tmp_path_factory, cache) -> Callable:
             (folder / f"{n}.yaml").write_text(yaml.safe_dump(stage))
         shared = os.environ | {"OMP_NUM_THREADS": "1", "ULLAVA_CACHE": str(cache), "PYTHONPATH": str(ROOT)}
         shared |= {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        outputs = [folder / f"out{rank}" for rank in range(count)]
         ranks = []
-        for rank in range(count):
-            files = SimpleNamespace(out=(folder / f"out{rank}").open("w"))
-            command = [sys.executable, str(RANK), *(str(folder / f"{n}.yaml") for n in range(len(stages)))]
+        for rank, output in enumerate(outputs):
             own = {"RANK": str(rank), "LOCAL_RANK": str(rank)} if count > 1 else {}
-            alone = {} if count > 1 else {"WORLD_SIZE": "1"}
-            ranks.append(
-                subprocess.Popen(command, env=shared | own | alone, cwd=ROOT, stdout=files.out, stderr=files.out)
-            )
-        try:
-            codes = [rank.wait(timeout) for rank in ranks]
-        finally:
-            for rank in ranks:
-                rank.kill()
-        said = "\n".join((folder / f"out{rank}").read_text()[-4000:] for rank in range(count))
-        assert codes == [0] * count, said
+            words = [RANK, *(folder / f"{n}.yaml" for n in range(len(stages)))]
+            ranks.append(forks.start(words, output, ROOT, shared | own))
+        for process in ranks:
+            process.join(timeout)
+            process.kill()
+        assert [process.exitcode for process in ranks] == [0] * count, "\n".join(
+            output.read_text()[-4000:] for output in outputs
+        )
 
     return start
 

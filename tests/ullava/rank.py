@@ -9,6 +9,7 @@ of the first step, averaged over the ranks, before they are applied.
 
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -65,8 +66,18 @@ class Notes(TrainerCallback):
             Path(args.output_dir, f"{name}-{args.process_index}.json").write_text(json.dumps(noted))
 
 
+def without_compiling() -> None:
+    """Lets ranks talk by gloo: DeepSpeed on a CPU compiles an operator for that first, minutes on two cores."""
+    if find_spec("deepspeed") is not None:
+        import deepspeed.ops
+
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
 def main(paths: list[str]) -> None:
     """Trains every stage."""
+    if any(load(path, RunConfig).training.deepspeed for path in paths):
+        without_compiling()
     ullava.training.train.StageTrainer = Watched
     for path in paths:
         ullava.training.train.train(load(path, RunConfig))

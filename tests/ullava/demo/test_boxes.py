@@ -1,12 +1,10 @@
 """The demo of four ways to a box: what it types, and a quick run of it."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
+from tests.demos import run_quickly
 from ullava.demo import boxes as demo_boxes
 from ullava.demo import demo
 
@@ -36,11 +34,7 @@ def test_every_file_that_it_names_is_there(tmp_path):
 
 @pytest.mark.slow
 def test_a_quick_run_scores_all_four_ways(tmp_path):
-    command = [sys.executable, "-m", "ullava", "demo", "--boxes", "--quick", "--output", str(tmp_path)]
-    done = subprocess.run(
-        command, cwd=demo.ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "2"}
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    run_quickly("boxes", tmp_path)
     rows = json.loads((tmp_path / "results.json").read_text())["rows"]
     scored = {row["boxes"] for row in rows if row["dataset"] == "tiny_test"}
     assert scored == {"box", "mask2box", "grounding", "detector"}

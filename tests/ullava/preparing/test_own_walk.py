@@ -1,10 +1,7 @@
 """The way of own pictures: from `ullava prepare own` by the commands it prints to an answer, and its recipes."""
 
 import json
-import os
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +9,12 @@ import pytest
 import yaml
 from PIL import Image, ImageDraw
 
+from tests import forks
 from ullava.configs.load import build
 from ullava.configs.schema import EvaluationConfig, RunConfig
 from ullava.datasets.catalogue import open_dataset
 from ullava.preparing.__main__ import main
 
-ROOT = Path(__file__).parents[3]
 HEIGHT, WIDTH = 48, 64
 COLOURS = {"red": (200, 40, 40), "blue": (40, 40, 200)}
 
@@ -76,10 +73,8 @@ def test_the_printed_commands_lead_to_an_answer(place, capsys):
     for command in commands:
         words = shlex.split(command)
         words = words[3:] if words[0] == "python" else words[1:]  # as it was called: `python -m ullava` or `ullava`
-        called = [sys.executable, "-m", "ullava", *words, *few.get(command, [])]
-        env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(called, cwd=place, env=env, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        done = forks.run(["-m", "ullava", *words, *few.get(command, [])], place)
+        assert done.returncode == 0, f"{command}\n{done.stdout}"
     rows = json.loads((place / "runs" / "mine" / "eval" / "results.json").read_text())["rows"]
     assert [row["dataset"] for row in rows] == ["mine_val", "mine_train"]
     (answer,) = map(json.loads, (place / "runs" / "ask" / "answers.jsonl").read_text().splitlines())
