@@ -168,8 +168,6 @@ def open_answerer(
         open_bitsandbytes(generation.precision)
     assembled = reopen(folder, precision=generation.precision, allow_mismatch=allow_mismatch)
     cast(assembled, generation.precision, device)
-    for tower in assembled.model.towers.values():
-        tower.at_once = 1  # so that a picture's features do not depend on the company in which it is first asked about
     return Answerer(assembled, generation)
 
 

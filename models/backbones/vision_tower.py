@@ -62,7 +62,9 @@ class Tower:
         module: the network.
         view: how a picture gets into its square.
         mean, std: (3,) of its normalisation, for pixels in 0..255.
-        at_once: pictures that a frozen one encodes together: enough to keep a GPU busy, not a batch's memory.
+        at_once: pictures that a frozen one encodes together: enough to keep a GPU busy, not a batch's memory. One by one
+            where features are kept, since a batch gives others in their last bits than a picture alone: what is kept
+            would depend on the company in which a picture was first seen, and a resumed run on where it was stopped.
     """
 
     at_once = 64
@@ -100,12 +102,14 @@ class Tower:
         if self.learns:
             return self.features(self.normalise(pixels), *extras)
 
+        count = 1 if self.cache.capacity != 0 else self.at_once
+
         def frozen(missing: Tensor, numbers: list[int]) -> Tensor:
-            portions = [numbers[k : k + self.at_once] for k in range(0, len(numbers), self.at_once)]
+            portions = [numbers[k : k + count] for k in range(0, len(numbers), count)]
             with torch.no_grad(), torch.autocast(missing.device.type, enabled=False):
                 return torch.cat([
                     self.features(self.normalise(part), *([extra[n] for n in portion] for extra in extras))
-                    for part, portion in zip(missing.split(self.at_once), portions, strict=True)
+                    for part, portion in zip(missing.split(count), portions, strict=True)
                 ])  # fmt: skip
 
         return self.cache.encode(pixels, keys, frozen)

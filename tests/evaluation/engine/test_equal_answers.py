@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from ullava.configs.schema import GenerationConfig
-from ullava.models.answering import Answerer, open_answerer
+from ullava.models.answering import Answerer
 from ullava.models.assembly import assemble
-from ullava.models.folders import checkpoints
 
 SAMPLED = GenerationConfig(temperature=5.0, max_new_tokens=8, seed=3)
 
@@ -37,11 +36,3 @@ def test_batches_draw_differently(assembled, world):
     renamed = replace(asked, id="another", sample=replace(asked.sample, id="toy/another"))
     assert Answerer(assembled, SAMPLED)([renamed])[0].text != said
     assert Answerer(assembled, SAMPLED.model_copy(update={"seed": 4}))([asked])[0].text != said
-
-
-def test_an_evaluation_encodes_pictures_one_by_one(assembled, tmp_path):
-    """So that the features of a picture are the same bits whichever pictures are first asked about beside it."""
-    checkpoints.save(tmp_path / "run", assembled.model, assembled.config, assembled.processor.tokenizer)
-    assert all(tower.at_once > 1 for tower in assembled.model.towers.values())
-    opened = open_answerer(str(tmp_path / "run"), GenerationConfig())
-    assert opened.model.towers and all(tower.at_once == 1 for tower in opened.model.towers.values())

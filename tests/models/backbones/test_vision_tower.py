@@ -127,6 +127,22 @@ def test_a_cache_of_nothing_encodes_a_picture_once_and_keeps_none():
     assert not cache.kept and sorted(seen[0]) == [0, 1]
 
 
+@pytest.mark.parametrize("capacity, sizes", [(None, [1, 1, 1]), (2, [1, 1, 1]), (0, [2, 1])])
+def test_a_picture_whose_features_are_kept_is_encoded_alone(zoo, pixels, capacity, sizes, monkeypatch):
+    """A resumed run meets other company in the batch in which it first sees a picture; see `Tower.at_once`."""
+    found, batches = tower(zoo), []
+    found.at_once = 2
+    found.remember(capacity)
+    features = found.features
+    monkeypatch.setattr(found, "features", lambda pixels, *more: batches.append(len(pixels)) or features(pixels, *more))
+    together = found.encode(pixels, "abc")
+    assert len(pixels) == 3 and batches == sizes
+    if capacity is None:
+        alone = tower(zoo)
+        alone.remember(None)
+        assert torch.equal(alone.encode(pixels[[2]], "c"), together[[2]])
+
+
 @pytest.mark.parametrize("again", ["a", "b"])
 def test_a_cache_holds_what_was_seen_last(again):
     cache = FeatureCache(capacity=2)

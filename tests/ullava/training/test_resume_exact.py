@@ -99,6 +99,15 @@ def test_resume_and_data_do_not_depend_on_the_number_of_workers(second):
 
 
 @pytest.mark.slow
+def test_resume_of_a_run_that_keeps_features(suffer, configure, tmp_path):
+    """A picture's features are its own: the process that goes on first meets it in another batch, beside others."""
+    one, other = (configure(tmp_path / name, cache_features=True, epochs=3) for name in ("one", "other"))
+    ends = suffer((one, []), (other, [[STEP, 11, SIGKILL]]), (other, [[STEP, 16, SIGKILL]]), (other, []))
+    assert [end.codes for end in ends] == [(0,), (-9,), (-9,), (0,)], [end.said for end in ends]
+    assert deeds(tmp_path / "other") == deeds(tmp_path / "one")
+
+
+@pytest.mark.slow
 def test_resume_of_the_first_stage_and_of_two_ranks(suffer, configure, tmp_path):
     """Two ranks agree on the step to stop at, whichever was asked."""
     one, other, two, pair = (configure(tmp_path / name, stage=1) for name in ("one", "other", "two", "pair"))
