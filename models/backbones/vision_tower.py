@@ -62,9 +62,9 @@ class Tower:
         module: the network.
         view: how a picture gets into its square.
         mean, std: (3,) of its normalisation, for pixels in 0..255.
-        at_once: pictures that a frozen one encodes together: enough to keep a GPU busy, not a batch's memory. One by one
-            where features are kept, since a batch gives others in their last bits than a picture alone: what is kept
-            would depend on the company in which a picture was first seen, and a resumed run on where it was stopped.
+        at_once: pictures that a frozen one encodes together: enough to keep a GPU busy, not a batch's memory. It is one
+            where features are kept: a batch gives other last bits than a picture alone, so that what is kept would
+            depend on the company in which a picture was first seen, and a resumed run on where it was stopped.
     """
 
     at_once = 64

@@ -5,19 +5,20 @@
     run                        the whole YAML of the run that wrote it, where one did
     trained                    what each stage learned, and on which foundations; the first stage first
     bases                      folder of each foundation -> sha256 of its weights
+    settings                   folder of each foundation -> {file: sha256}: its config, preprocessor and tokenizer
+    files                      {file: {bytes, sha256}} of what lies beside the card
     vocabulary, learned, merged
 
 A foundation is frozen, or begins frozen: its weights are not in the folder. So a folder opens only on foundations with
 the same hashes, or where the user says that others will do.
 """
 
-import hashlib
 import json
 import logging
 import platform
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,6 +28,7 @@ import ullava
 from ullava.configs.load import find_shipped
 from ullava.configs.schema import ModelConfig, VisionConfig
 from ullava.models.folders.hub import find_moved
+from ullava.models.folders.sums import Sum, fingerprint, settings_of, sums_of, verify
 
 CARD = "ullava.json"
 PACKAGES = ("torch", "transformers", "tokenizers", "peft", "safetensors", "numpy", "bitsandbytes", "deepspeed")
@@ -51,6 +53,8 @@ class Card:
         learned: names of the weights that no base holds.
         merged: the language model inside the folder holds all that it learned, vocabulary too.
         trained: a line per stage: what learned at which rate, and the hash of each foundation by its name.
+        settings: folder of each foundation -> sha256 of its settings' files, by name.
+        files: name -> sum of what lies beside the card; None in a folder of an ullava that wrote none.
     """
 
     folder: Path
@@ -60,20 +64,29 @@ class Card:
     learned: frozenset[str]
     merged: bool = False
     trained: tuple[Mapping[str, Any], ...] = ()
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    files: Mapping[str, Sum] | None = None
 
 
 def read_card(folder: str | Path, *, allow_mismatch: bool = False) -> Card | None:
-    """The card of an ullava folder, its bases compared; None where there is none.
+    """The card of an ullava folder, its files and its bases compared; None where there is none.
 
     Args:
         allow_mismatch: take other foundations than the folder was trained on, and warn.
 
     Raises:
-        ValueError: the card is broken, or a base is not the one that this run was trained on.
+        ValueError: the card is broken, a file beside it is not the one that was written, or a base is not the one that
+            this run was trained on.
     """
     card = open_card(folder)
-    for base, expected in card.bases.items() if card else ():
+    if card is None:
+        return None
+    if card.files is None:
+        log.warning("%s: an older ullava wrote no checksums there, so that its files cannot be compared", folder)
+    verify(Path(folder), card.files or {}, "copy the file again, or take another checkpoint")
+    for base, expected in card.bases.items():
         compare(folder, base, expected, base, allow_mismatch=allow_mismatch)
+        compare_settings(folder, base, card.settings.get(base, {}), allow_mismatch=allow_mismatch)
     return card
 
 
@@ -93,6 +106,7 @@ def open_card(folder: str | Path) -> Card | None:
         return Card(
             Path(folder), config, card["vocabulary"], bases, frozenset(card["learned"]), card.get("merged", False),
             tuple(card.get("trained", ())),
+            {place(folder, base): settings for base, settings in card.get("settings", {}).items()}, card.get("files"),
         )  # fmt: skip
     except (ValueError, KeyError) as error:
         raise ValueError(f"{path}: not a card of ullava {ullava.__version__}: {error}") from error
@@ -125,6 +139,20 @@ def check_foundations(config: ModelConfig, parent: Card, *, allow_mismatch: bool
         if name in theirs and base != theirs[name]:
             known = parent.bases[theirs[name]]
             compare(parent.folder, theirs[name], known, base, allow_mismatch=allow_mismatch)
+            settings = parent.settings.get(theirs[name], {})
+            compare_settings(parent.folder, base, settings, allow_mismatch=allow_mismatch)
+
+
+def compare_settings(folder: str | Path, base: str, expected: Mapping[str, str], *, allow_mismatch: bool) -> None:
+    """Refuses a foundation whose settings say something else than when `folder` was trained on it, or warns."""
+    found = settings_of(Path(base))
+    changed = [name for name, digest in expected.items() if found.get(name) != digest]
+    if not changed:
+        return
+    message = f"{folder} was trained on {base} with other settings: {', '.join(changed)} changed since"
+    if not allow_mismatch:
+        raise ValueError(f"{message}; put the files back, or train again, or say --allow-mismatch")
+    log.warning("%s; going on, as --allow-mismatch says", message)
 
 
 def compare(folder: str | Path, base: str, expected: str, found: str, *, allow_mismatch: bool) -> None:
@@ -167,10 +195,12 @@ def write_card(
         "trained": stages,
         "vocabulary": vocabulary,
         "bases": {base: hashes[name] for name, base in foundations(config).items()},
+        "settings": {base: settings_of(Path(place(folder, base))) for base in foundations(config).values()},
         "learned": sorted(learned),
         "merged": merged,
     }
     (folder / "config.json").write_text(json.dumps(AUTO, indent=2))
+    card["files"] = sums_of(folder)
     (folder / CARD).write_text(json.dumps(card, indent=2))
 
 
@@ -229,26 +259,6 @@ def rehouse(config: ModelConfig, to: Callable[[str], str]) -> ModelConfig:
     vision = vision_of(config)
     vision = vision.model_copy(update={"tower": to(vision.tower)})
     return config.model_copy(update={"llm": to(config.llm), "vision": vision, "heads": heads})
-
-
-def fingerprint(base: str | Path) -> str:
-    """sha256 of a weight file, or of those of a folder, in name order; of config.json where it holds no weights."""
-    base = Path(base)
-    if not base.exists():
-        raise FileNotFoundError(f"{base}: no such folder; a run was trained on it, put it back there")
-    files = [base] if base.is_file() else sorted([*base.glob("*.safetensors"), *base.glob("*.bin")])
-    files = files or [base / "config.json"]
-    return _fingerprint(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
-
-
-@lru_cache
-def _fingerprint(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """Of files as they were at their size and time: a foundation is read once, not at every checkpoint."""
-    digest = hashlib.sha256()
-    for file, _, _ in files:
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
 
 
 @lru_cache

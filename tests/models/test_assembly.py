@@ -87,6 +87,28 @@ def test_other_adapters_than_the_parents_are_an_error(recipe, tmp_path):
         assemble(recipe(llm=str(tmp_path), lora={"rank": 4}))
 
 
+def test_another_layer_or_spelling_than_the_parents_is_an_error(recipe, zoo, tmp_path):
+    parent = assemble(recipe(tokens={"SEG": "<ins>"}, vision={"tower": str(zoo / "clip"), "layer": -2}))
+    save(tmp_path, parent.model, parent.config, parent.processor.tokenizer)
+    with pytest.raises(ValueError, match="model.vision.layer: .* learned to read layer -2, the YAML names -1; name"):
+        assemble(recipe(llm=str(tmp_path), vision={"tower": str(zoo / "clip"), "layer": -1}))
+    with pytest.raises(ValueError, match=r"model.tokens: .* learned another spelling of SEG: <ins>; drop it here"):
+        assemble(recipe(llm=str(tmp_path), tokens={"SEG": "<seg>"}))
+
+
+def test_what_a_child_sees_and_says_otherwise_is_said(recipe, zoo, tmp_path, caplog):
+    parent = assemble(recipe(conversation="simple", vision={"tower": str(zoo / "clip"), "aspect": "crop"}))
+    save(tmp_path, parent.model, parent.config, parent.processor.tokenizer)
+    assemble(recipe(llm=str(tmp_path), conversation="plain", vision={"tower": str(zoo / "clip"), "frames": 4}))
+    ours = [record for record in caplog.records if record.name == "ullava"]
+    said = [record.getMessage().replace(str(tmp_path), "RUN") for record in ours]
+    assert said == [
+        "model.conversation: RUN was trained with simple, this run goes on with plain",
+        "model.vision.aspect: RUN was trained with crop, this run goes on with pad",
+        "model.vision.frames: RUN was trained with 8, this run goes on with 4",
+    ]
+
+
 def test_a_childs_tokens_are_spelt_as_its_parents(recipe, tmp_path):
     parent = assemble(recipe(tokens={"SEG": "<ins>"}))
     save(tmp_path, parent.model, parent.config, parent.processor.tokenizer)

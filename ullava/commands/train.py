@@ -19,10 +19,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = Parser(description="Trains one stage of ullava.")
     add_yaml(parser, "a training", "training.batch_size=4 data.0.portion=2", default=DEFAULT)
     add_mismatch(parser)
+    parser.add_argument(
+        "--change-rates", action="store_true", help="go on with a run under another rate, weight decay or schedule"
+    )
+    parser.add_argument(
+        "--skip-bad-checkpoint", action="store_true", help="put a checkpoint aside that is not whole, take one before"
+    )
     options = parser.parse(arguments)
     path, overrides = yaml_of(options, DEFAULT)
     config = load(path, RunConfig, overrides, plugins=True)
     from ullava.training.train import train  # torch and all: only once the YAML is known to be good
 
     with located(str(path)):
-        train(config, allow_mismatch=options.allow_mismatch)
+        train(
+            config, allow_mismatch=options.allow_mismatch, change_rates=options.change_rates,
+            skip_bad=options.skip_bad_checkpoint,
+        )  # fmt: skip

@@ -4,7 +4,9 @@ What a checkpoint of transformers lacks: the sums between two lines of the log; 
 owed; and that it is whole. A step is saved before it is evaluated, and its scores are written into what stands.
 """
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from transformers import Trainer, TrainerCallback
 
 from ullava.training import saving
 from ullava.training.loss_log import LossLog
+from ullava.training.same_run import FACTS
 from ullava.training.train_dataset import PositionSampler
 
 
@@ -25,11 +28,16 @@ class ResumableTrainer(Trainer):
         places: the sampler, which is told when an epoch begins.
         resumed: the checkpoint that this process goes on from.
         standing: the newest checkpoint that this process has read or written.
+        trained_under: what it trains under, by which a later process knows whether it is the same run.
     """
 
     terms: LossLog
     keep: int
     places: PositionSampler
+    trained_under: Mapping[str, Any]
+    groups: list[dict[str, Any]]
+    optimizer: Any
+    lr_scheduler: Any
     resumed: Path | None = None
     standing: Path | None = None
 
@@ -62,8 +70,10 @@ class ResumableTrainer(Trainer):
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
                 self.state.save_to_json(str(saving.aside(folder / saving.STATE)))
-                os.replace(saving.aside(folder / saving.STATE), folder / saving.STATE)
-                if not stands:
+                if stands:
+                    saving.restate(final)
+                else:
+                    os.replace(saving.aside(folder / saving.STATE), folder / saving.STATE)
                     saving.seal(final)
                 saving.rotate(self.output_dir, self.keep, best)
             self.accelerator.wait_for_everyone()
@@ -75,6 +85,8 @@ class ResumableTrainer(Trainer):
         self._save_optimizer_and_scheduler(str(folder))
         self._save_scaler(str(folder))
         self._save_rng_state(str(folder))
+        if self.args.should_save:
+            (folder / FACTS).write_text(json.dumps(self.trained_under, indent=2))
         torch.save(
             {"terms": self.terms.state(), "loss": self._tr_loss, "logged": self._globalstep_last_logged},
             folder / self.running,
@@ -94,6 +106,18 @@ class ResumableTrainer(Trainer):
                 self.terms.load(kept["terms"], self.args.device)
                 self._tr_loss += kept["loss"].to(self.args.device)
                 self._globalstep_last_logged = kept["logged"]
+
+    def settle_rates(self) -> None:
+        """Gives each part the rate and the weight decay of this run's YAML, where its schedule stands.
+
+        A checkpoint brings those of the process that wrote it; under an unchanged YAML they are the same to the bit.
+        """
+        scheduler = getattr(self.lr_scheduler, "scheduler", self.lr_scheduler)
+        scheduler.base_lrs = [group["lr"] for group in self.groups]
+        for group, ours, factor in zip(self.optimizer.param_groups, self.groups, scheduler.lr_lambdas, strict=True):
+            group |= {"initial_lr": ours["lr"], "weight_decay": ours["weight_decay"]}
+            group["lr"] = ours["lr"] * factor(scheduler.last_epoch)
+        scheduler._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
     def evaluation_is_due(self) -> bool:
         """Whether the process before us saved a step that it had to evaluate, and never did."""
@@ -122,6 +146,10 @@ class Resuming(TrainerCallback):
     def on_train_begin(self, args, state, control, **_: Any) -> None:
         """Restores the sums, and evaluates a step that the last process saved but could not evaluate."""
         self.trainer.recall()
+        if self.trainer.resumed:
+            # findings/trainer_resume_steps.sh
+            state.compute_steps(args, state.max_steps)  # transformers takes those of the checkpoint
+            self.trainer.settle_rates()
         if self.trainer.evaluation_is_due():
             metrics = self.trainer.evaluate()
             self.trainer._determine_best_metric(metrics, None)

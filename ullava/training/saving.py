@@ -1,11 +1,12 @@
 """Checkpoints that are whole or not there.
 
 A checkpoint is written into `partial-checkpoint-N`, brought to the disk, and renamed to `checkpoint-N`: the name is the
-mark that it is whole. `files.json` in it holds the size of each file, so that one which was cut later, by a full disk
-or a broken copy, is known before anything is read.
+mark that it is whole. `files.json` in it holds size and sha256 of each file, so that one which was cut or changed
+later, by a full disk, a broken copy or a flipped bit, is known before anything is read.
 """
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -17,8 +18,10 @@ from pickle import UnpicklingError
 from safetensors import SafetensorError
 
 from ullava.models.folders.checkpoints import CARD
+from ullava.models.folders.sums import sum_of, verify_file
 
-PARTIAL, FILES, STATE = "partial-", "files.json", "trainer_state.json"
+PARTIAL, BAD, FILES, STATE = "partial-", "bad-", "files.json", "trainer_state.json"
+log = logging.getLogger("ullava")
 NAME = re.compile(r"checkpoint-(\d+)")
 WRITERS = ("PytorchStreamWriter", "inline_container")  # how torch.save says that the system refused to write
 
@@ -34,17 +37,28 @@ def checkpoints(output: str | Path) -> list[Path]:
     return [path for _, path in sorted((int(match[1]), path) for match, path in names if match)]
 
 
-def last_checkpoint(output: str | Path) -> Path | None:
+def last_checkpoint(output: str | Path, *, skip_bad: bool = False) -> Path | None:
     """The newest checkpoint; None where there is none.
 
+    Args:
+        skip_bad: put those that are not whole aside, as bad-checkpoint-N, and take the newest that is.
+
     Raises:
-        ValueError: it is not whole; says which file, and what to delete.
+        ValueError: it is not whole; says which file, and how to take the one before.
     """
-    folders = checkpoints(output)
-    if not folders:
-        return None
-    verify(folders[-1])
-    return folders[-1]
+    for folder in reversed(checkpoints(output)):
+        try:
+            verify(folder)
+        except ValueError as error:
+            if not skip_bad:
+                raise
+            bad = folder.with_name(f"{BAD}{folder.name}")
+            discard(bad)
+            os.rename(folder, bad)
+            log.warning("put aside as %s: %s", bad.name, error)
+            continue
+        return folder
+    return None
 
 
 def verify(folder: Path) -> None:
@@ -57,22 +71,22 @@ def verify(folder: Path) -> None:
         if not (folder / name).is_file():
             raise ValueError(f"{folder}: holds no {name}; {cure(folder)}")
     try:
-        sizes = json.loads((folder / FILES).read_text())
+        known = json.loads((folder / FILES).read_text())
         json.loads((folder / STATE).read_text())
     except ValueError as error:
         raise ValueError(f"{folder}: {FILES} or {STATE} is broken JSON ({error}); {cure(folder)}") from error
-    for name, expected in sizes.items():
-        path = folder / name
-        size = f"{path.stat().st_size:,} bytes" if path.is_file() else "no such file"
-        if not path.is_file() or path.stat().st_size != expected:
-            raise ValueError(f"{path}: expected {expected:,} bytes, found {size}; it was cut; {cure(folder)}")
+    if any(isinstance(expected, int) for expected in known.values()):
+        log.warning("%s: an older ullava wrote no checksums there; only the sizes of its files are compared", folder)
+    for name, expected in known.items():
+        sums = [{"bytes": expected}] if isinstance(expected, int) else expected if name == STATE else [expected]
+        verify_file(folder / name, sums, cure(folder))
 
 
 def cure(folder: Path) -> str:
     """Writes what to do about a checkpoint that cannot be used."""
     older = [path for path in checkpoints(folder.parent) if path != folder]
     then = f"goes on from {older[-1].name}" if older else "begins anew"
-    return f"delete the folder {folder}: the same command then {then}"
+    return f"with --skip-bad-checkpoint the same command puts it aside and {then}"
 
 
 @contextmanager
@@ -131,13 +145,21 @@ def seal(final: Path) -> None:
     """Gives a written checkpoint its name, once every byte of it is on the disk."""
     folder = aside(final)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files if path.name != STATE}
-    (folder / FILES).write_text(json.dumps(sizes, indent=2))
+    sums = {str(path.relative_to(folder)): sum_of(path) for path in files if path.name != STATE}
+    (folder / FILES).write_text(json.dumps(sums | {STATE: [sum_of(folder / STATE)]}, indent=2))
     for path in (*files, folder / FILES, folder):
         sync(path)
     discard(final)
     os.rename(folder, final)
     sync(final.parent)
+
+
+def restate(folder: Path) -> None:
+    """Gives a checkpoint that stands the state that lies aside in it; whenever this ends, its sums are true."""
+    new = aside(folder / STATE)
+    known = json.loads((folder / FILES).read_text())
+    replace(folder / FILES, json.dumps(known | {STATE: [sum_of(folder / STATE), sum_of(new)]}, indent=2))
+    os.replace(new, folder / STATE)
 
 
 def replace(path: Path, text: str) -> None:

@@ -4,7 +4,8 @@ Both stages run through here; what makes a stage is `learn:`, `model.heads` and 
 """
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from transformers import TrainingArguments, set_seed
 
 from ullava.configs.schema import RunConfig
 from ullava.models.assembly import PRECISIONS, Assembled, assemble
+from ullava.models.folders.manifest import CARD
 from ullava.models.stages import Learning, let_towers_learn, prepare
 from ullava.tasks.mixture import Mixture
 from ullava.training.bad_samples import forget, report_lines
@@ -23,18 +25,24 @@ from ullava.training.distributed import held_up, read_deepspeed, spread
 from ullava.training.preflight import look_ahead, open_mixture
 from ullava.training.run_errors import explained, fp16_warning
 from ullava.training.run_lock import run_lock
+from ullava.training.same_run import check_same, facts_of, finished
 from ullava.training.saving import last_checkpoint, room
 from ullava.training.stopping import Stopped
 from ullava.training.trainer import StageTrainer
 
 
-def train(config: RunConfig, *, allow_mismatch: bool = False) -> None:
-    """Trains a stage, or goes on with it from its last checkpoint.
+def train(
+    config: RunConfig, *, allow_mismatch: bool = False, change_rates: bool = False, skip_bad: bool = False
+) -> None:
+    """Trains a stage, or goes on with it from its last checkpoint; of one that is finished it says so.
 
     Args:
         allow_mismatch: stand on other foundations than the run that `model.llm` names was trained on.
+        change_rates: go on under other rates, weight decay or schedule than before.
+        skip_bad: put checkpoints aside that are not whole, and go on from one before.
 
     Raises:
+        ConfigError: the YAML, the data or the processes are not those of the run that stands in its folder.
         Stopped: a signal asked for it, and everything is saved; exits with 0.
     """
     set_seed(config.training.seed)
@@ -43,15 +51,37 @@ def train(config: RunConfig, *, allow_mismatch: bool = False) -> None:
     with run_lock(config.output_dir) as swept:
         for name in swept:
             print(f"removed {Path(config.output_dir, name)}: a process was killed before it was whole")
-        last = last_checkpoint(config.output_dir)
+        last = last_checkpoint(config.output_dir, skip_bad=skip_bad)
+        ranks = int(os.environ.get("WORLD_SIZE", 1))
+        facts = facts_of(config, mixture, ranks, read_deepspeed(config.training))
         if last is None:
-            forget(config.output_dir)
-        trainer = prepare_trainer(config, mixture, allow_mismatch)
+            begin(config.output_dir)
+        else:
+            notes = check_same(facts, last, change_rates=change_rates)
+            if message := finished(config, last):
+                print(message)
+                return
+            print("\n".join([f"going on from {last}", *notes]), flush=True)
+        trainer = prepare_trainer(config, mixture, facts, allow_mismatch)
         learn(trainer, config, last)
         for line in report_lines(config.output_dir):
             print(line)
         with room(config.output_dir):
             trainer.save_model(config.output_dir)
+
+
+def begin(output: str) -> None:
+    """Clears the folder of what a run left that came to no checkpoint.
+
+    Raises:
+        FileExistsError: a finished run lies there, which would be lost.
+    """
+    if Path(output, CARD).is_file():
+        raise FileExistsError(
+            f"output_dir: {output} holds a trained model and no checkpoint to go on from; name another folder, or "
+            "remove this one"
+        )
+    forget(output)
 
 
 def learn(trainer: StageTrainer, config: RunConfig, last: Path | None) -> None:
@@ -66,7 +96,9 @@ def learn(trainer: StageTrainer, config: RunConfig, last: Path | None) -> None:
         raise
 
 
-def prepare_trainer(config: RunConfig, mixture: Mixture, allow_mismatch: bool = False) -> StageTrainer:
+def prepare_trainer(
+    config: RunConfig, mixture: Mixture, facts: Mapping[str, Any], allow_mismatch: bool = False
+) -> StageTrainer:
     """Assembles the network, chooses what of it learns, writes that down, and makes the Trainer."""
     if config.training.precision == "fp16" and not torch.cuda.is_available():
         raise ValueError("training.precision: fp16 needs a GPU, and none is here; take bf16 or fp32")
@@ -84,7 +116,7 @@ def prepare_trainer(config: RunConfig, mixture: Mixture, allow_mismatch: bool = 
             print(f"warning: {warning}", flush=True)
         if config.training.precision == "fp16" and (warning := fp16_warning(assembled.model.config.to_dict())):
             print(f"warning: {warning}")
-    return StageTrainer(assembled, config, groups, mixture, arguments)
+    return StageTrainer(assembled, config, groups, mixture, arguments, facts)
 
 
 def choose(assembled: Assembled, config: RunConfig) -> tuple[list[dict], list[Learning]]:
@@ -108,9 +140,12 @@ def choose(assembled: Assembled, config: RunConfig) -> tuple[list[dict], list[Le
 
 
 def write_down(config: RunConfig, table: Sequence[Learning]) -> None:
-    """Prints what learns, and saves it beside the run's whole configuration."""
+    """Prints what learns, and saves it beside the run's whole configuration; one that was another before is kept."""
     folder = Path(config.output_dir)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    text, path = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), folder / "config.yaml"
+    if path.is_file() and path.read_text() != text and (last := last_checkpoint(folder)):
+        path.replace(folder / f"config-until-{last.name}.yaml")
+    path.write_text(text)
     (folder / "learn.json").write_text(json.dumps([asdict(line) for line in table], indent=2))
     print(f"{'part':<14}{'rate':>10}{'learns':>14}{'frozen':>14}")
     for line in table:

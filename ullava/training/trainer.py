@@ -53,11 +53,18 @@ class StageTrainer(ResumableTrainer):
     model_wrapped: Any  # DeepSpeed's engine and both kinds of schedulers have methods that transformers does not type
     lr_scheduler: Any
 
-    def __init__(self, assembled: Assembled, config: RunConfig, groups: list[dict], mixture: Mixture, arguments):
+    def __init__(
+        self, assembled: Assembled, config: RunConfig, groups: list[dict], mixture: Mixture, arguments,
+        facts: Mapping[str, Any],
+    ):  # fmt: skip
         self.stop, self.watch, self.terms, self.keep = Stop(), LossWatch(), LossLog(), config.training.keep
         self.stop_of_any: torch.Tensor | None = None
-        self.evaluating = False
-        self.assembled, self.config, self.groups = assembled, config, groups
+        self.evaluating, self.trained_under = False, facts
+        self.assembled, self.config = assembled, config
+        self.groups = [group | {"weight_decay": config.training.weight_decay} for group in groups]
+        for group in self.groups:
+            if group["name"] == "embeddings" and config.new_embeddings_only:
+                group["weight_decay"] = 0.0  # it would move the rows that have to stay
         rows = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
         self.places = PositionSampler(mixture, rows)
         pad_id = cast(int, assembled.processor.tokenizer.pad_token_id)  # the library types all special tokens together
@@ -92,12 +99,8 @@ class StageTrainer(ResumableTrainer):
 
     def create_optimizer(self, model=None) -> torch.optim.Optimizer:
         """AdamW with a rate for each part, in one order on every run."""
-        how = self.config.training
-        groups = [dict(group, weight_decay=how.weight_decay) for group in self.groups]
-        for group in groups:
-            if group["name"] == "embeddings" and self.config.new_embeddings_only:
-                group["weight_decay"] = 0.0  # it would move the rows that have to stay
-        self.optimizer = torch.optim.AdamW(groups, betas=how.betas, fused=torch.cuda.is_available())
+        betas, fused = self.config.training.betas, torch.cuda.is_available()
+        self.optimizer = torch.optim.AdamW([dict(group) for group in self.groups], betas=betas, fused=fused)
         return self.optimizer
 
     def get_batch_samples(self, epoch_iterator, num_batches: int, device: torch.device):

@@ -9,6 +9,7 @@ from importlib.metadata import version
 import pytest
 from safetensors.torch import load_file, save_file
 
+from tests.older import without_sums
 from ullava.models.assembly import assemble, reopen
 from ullava.models.folders.checkpoints import save
 from ullava.models.folders.manifest import ROOT, commit, fingerprint, foundations, read_card
@@ -98,3 +99,33 @@ def test_a_child_on_other_foundations_is_refused_with_both_hashes(recipe, config
 
 def test_a_foundation_may_be_a_file(own):
     assert fingerprint(own / "sam" / "model.safetensors") == fingerprint(own / "sam")
+
+
+@pytest.mark.parametrize("name", ["learned.safetensors", "tokenizer.json", "config.json"])
+def test_a_flipped_bit_beside_the_card_is_named(run, name):
+    content = bytearray((run / name).read_bytes())
+    content[-9] ^= 1
+    (run / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"run/{name}: expected sha256 .*, found .*; it was changed; copy"):
+        reopen(run)
+
+
+def test_a_card_without_sums_opens_and_says_so(run, caplog):
+    without_sums(run)
+    with caplog.at_level(logging.WARNING, "ullava"):
+        reopen(run)
+    assert "wrote no checksums there" in caplog.text
+
+
+def test_a_foundation_whose_settings_changed_is_refused(recipe, config, run, own, tmp_path):
+    """Another activation gives other numbers, and nothing fails."""
+    path = own / "clip" / "config.json"
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps(dict(reversed(settings.items())) | {"transformers_version": "9"}, indent=7))
+    reopen(run)  # it says what it said
+    path.write_text(json.dumps(settings | {"hidden_act": "relu"}))
+    with pytest.raises(ValueError, match="clip with other settings: config.json changed since; put .*--allow-mismatch"):
+        reopen(run)
+    with pytest.raises(ValueError, match="clip with other settings: config.json changed since"):
+        assemble(recipe(**config.model_dump() | {"llm": str(run)}))
+    reopen(run, allow_mismatch=True)

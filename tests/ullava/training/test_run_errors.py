@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers.trainer_utils import get_last_checkpoint
 
+from tests.older import without_sums
 from ullava.configs.load import build
 from ullava.configs.schema import RunConfig
 from ullava.training import saving
@@ -57,8 +58,8 @@ def test_fault_of_a_file_that_was_cut(run, name):
     with pytest.raises(ValueError) as said:
         saving.last_checkpoint(run)
     assert str(said.value) == (
-        f"{path}: expected {size:,} bytes, found {size // 2:,} bytes; it was cut; delete the folder "
-        f"{run / 'checkpoint-2'}: the same command then goes on from checkpoint-1"
+        f"{path}: expected {size:,} bytes, found {size // 2:,}; it was cut; with --skip-bad-checkpoint the same "
+        "command puts it aside and goes on from checkpoint-1"
     )
     shutil.rmtree(run / "checkpoint-2")
     assert saving.last_checkpoint(run) == run / "checkpoint-1"
@@ -69,19 +70,38 @@ def test_fault_of_a_list_that_was_cut_or_lost(run, name):
     path = run / "checkpoint-2" / name
     os.truncate(path, 10)
     with pytest.raises(
-        ValueError, match="broken JSON .*; delete the folder .*/checkpoint-2: the same command then goes"
+        ValueError, match="broken JSON .*; with --skip-bad-checkpoint the same command puts it aside and goes on"
     ):
         saving.last_checkpoint(run)
     path.unlink()
-    with pytest.raises(ValueError, match=f"checkpoint-2: holds no {name}; delete the folder"):
+    with pytest.raises(ValueError, match=f"checkpoint-2: holds no {name}; with --skip-bad"):
         saving.last_checkpoint(run)
 
 
 def test_fault_of_a_file_of_the_right_size_with_something_else_in_it(run, configure):
     path = run / "checkpoint-2" / "optimizer.pt"
     path.write_bytes(bytes(path.stat().st_size))
+    without_sums(path.parent)
     with pytest.raises(ValueError, match="checkpoint-2: cannot be gone on from .*goes on from checkpoint-1; or name"):
         train(configure(run, max_steps=3))
+
+
+@pytest.mark.parametrize(
+    "name", ["adapter_model.safetensors", "optimizer.pt", "trainer_state.json", "run.json", "tokenizer.json"]
+)
+def test_fault_of_a_flipped_bit_and_the_checkpoint_before(run, configure, capsys, caplog, name):
+    path = run / "checkpoint-2" / name
+    content = bytearray(path.read_bytes())
+    place = content.index(b"9") if name.endswith(".json") else len(content) // 2
+    content[place] ^= 1  # of a JSON a digit: it stays one
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"checkpoint-2/{name}: expected sha256 \w+, found \w+; it was changed"):
+        train(configure(run, max_steps=3, save_every=1))
+    train(configure(run, max_steps=3, save_every=1), skip_bad=True)
+    assert "put aside as bad-checkpoint-2: " in caplog.text
+    assert "going on from " in (said := capsys.readouterr().out) and "checkpoint-1" in said
+    names = ["bad-checkpoint-2", "checkpoint-2", "checkpoint-3"]
+    assert sorted(path.name for path in run.glob("*checkpoint-*[0-9]")) == names
 
 
 def test_fault_of_a_pickle_in_place_of_a_state(run, configure):
@@ -94,14 +114,10 @@ def test_fault_of_a_pickle_in_place_of_a_state(run, configure):
     for name in ("optimizer.pt", "rng_state.pth", "running_0_of_1.pth", "scheduler.pt"):
         kept = (run / "checkpoint-2" / name).read_bytes()
         torch.save(Trap(), run / "checkpoint-2" / name)
-        sizes = json.loads((run / "checkpoint-2" / "files.json").read_text())
-        sizes[name] = (run / "checkpoint-2" / name).stat().st_size
-        (run / "checkpoint-2" / "files.json").write_text(json.dumps(sizes))
+        without_sums(run / "checkpoint-2")
         with pytest.raises(ValueError, match="checkpoint-2: cannot be gone on from"):
             train(configure(run, max_steps=3))
         (run / "checkpoint-2" / name).write_bytes(kept)
-        sizes[name] = len(kept)
-        (run / "checkpoint-2" / "files.json").write_text(json.dumps(sizes))
     assert not (run / "trapped").exists()
 
 
