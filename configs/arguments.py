@@ -7,8 +7,9 @@ A YAML is a file, or a shipped one by its name (`tiny/stage1`). Options are writ
 
 import json
 import sys
-from argparse import SUPPRESS, ArgumentParser, Namespace, _SubParsersAction
-from collections.abc import Iterator, Mapping, Sequence
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace, _SubParsersAction
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import inf, isfinite, nan
 from pathlib import Path
 from typing import NoReturn, get_args
 
@@ -18,6 +19,29 @@ from ullava.configs.schema import Precision
 
 ALIASES = ("--llm_path", "--model_name", "--version")  # of --model: u-LLaVA's, LISA's chat.py and merge script
 MODEL = "folder of a run or a model"
+
+
+def number(kind: type[int] | type[float], least: float, most: float = inf) -> Callable[[str], int | float]:
+    """The `type` of an option that is a number from `least` to `most`."""
+
+    def parse(text: str) -> int | float:
+        bounds = f"of {least} or more" if most == inf else f"from {least} to {most}"
+        try:
+            value = kind(text)
+        except ValueError:
+            value = nan
+        if not (least <= value <= most and isfinite(value)):
+            what = "a whole number" if kind is int else "a number"
+            raise ArgumentTypeError(f"expected {what} {bounds}, found {text}")
+        return value
+
+    return parse
+
+
+COUNT, WHOLE, RANDOM_SEED, ID, PORT = (
+    number(int, 1), number(int, 0), number(int, 0, 2**32 - 1), number(int, 0, 65535), number(int, 1, 65535)
+)  # fmt: skip
+AMOUNT, SHARE = number(float, 0), number(float, 0, 1)
 
 
 class Parser(ArgumentParser):

@@ -10,13 +10,18 @@ Part = Literal[
     "iou_head",
 ]  # fmt: skip
 Precision = Literal["bf16", "fp16", "fp32", "8bit", "4bit"]  # of answering; the last two: of the language model
+Weight = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+MOST = 1_000_000  # passes, or times as often: beyond, a number was mistyped
+Often = Annotated[float, Field(gt=0, le=MOST)]
 Options = dict[str, Any]  # arguments of the class that a registry finds; checked where it is built
 
 
 class Section(BaseModel):
     """A mapping that refuses what it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class VisionConfig(Section):
@@ -34,7 +39,7 @@ class LoraConfig(Section):
     """Low-rank adapters of the language model (arXiv:2106.09685)."""
 
     rank: int = Field(default=8, ge=1)  # of the two factors
-    alpha: float = 16  # their product is scaled by alpha / rank
+    alpha: float = Field(default=16, gt=0)  # their product is scaled by alpha / rank
     dropout: float = Field(default=0.05, ge=0, lt=1)  # of the adapter's input
     targets: tuple[str, ...] = ("q_proj", "v_proj")  # names of linear layers inside the language model
 
@@ -57,17 +62,17 @@ class ModelConfig(Section):
 class LossConfig(Section):
     """Weights of the losses (u-LLaVA, arXiv:2311.05348, section 3), and where masks are compared."""
 
-    lm: float = 1.0  # cross-entropy of the tokens of the answers
-    mask_bce: float = 2.0  # binary cross-entropy of masks, mean over pixels
-    mask_dice: float = 0.5  # Dice loss of masks
-    box_l1: float = 1.0  # L1 distance of boxes
-    box_giou: float = 1.0  # 1 - generalised IoU of boxes
-    detector_focal: float = 1.0  # focal loss of the head `detector`
-    keyword_alignment: float = 1.0  # of the mask head's `fusion`: a [KEY] state against its word
-    contrast: float = 1.0  # of the head `contrast`: a region against its whole phrase
-    multi_label: float = 1.0  # of the head `contrast`: a region against each of its words
+    lm: Weight = 1.0  # cross-entropy of the tokens of the answers
+    mask_bce: Weight = 2.0  # binary cross-entropy of masks, mean over pixels
+    mask_dice: Weight = 0.5  # Dice loss of masks
+    box_l1: Weight = 1.0  # L1 distance of boxes
+    box_giou: Weight = 1.0  # 1 - generalised IoU of boxes
+    detector_focal: Weight = 1.0  # focal loss of the head `detector`
+    keyword_alignment: Weight = 1.0  # of the mask head's `fusion`: a [KEY] state against its word
+    contrast: Weight = 1.0  # of the head `contrast`: a region against its whole phrase
+    multi_label: Weight = 1.0  # of the head `contrast`: a region against each of its words
     resolution: Literal["original", "decoder"] = "original"  # masks are compared at the picture's size, or SAM's
-    others: dict[str, float] = {}  # of heads from elsewhere; a YAML may write them beside ours
+    others: dict[str, Weight] = {}  # of heads from elsewhere; a YAML may write them beside ours
     declared: ClassVar[dict[str, float]] = {}  # such a loss -> its weight where the YAML is silent
 
     @classmethod
@@ -95,9 +100,9 @@ class DataRow(Section):
 
     dataset: str  # a name in the catalogue
     task: str  # a name in the task registry
-    portion: float = Field(default=1.0, gt=0)  # passes over the dataset's records per epoch: 0.5 a half, 2.0 twice
+    portion: float = Field(default=1.0, gt=0, le=MOST)  # passes over its records per epoch: 0.5 a half, 2.0 twice
     family: str | None = None  # with `sampling`: rows of one name share one of its rates; None: a family by itself
-    rate: float = Field(default=1.0, gt=0)  # with `sampling`: how often within its family; equal rates are LISA's
+    rate: float = Field(default=1.0, gt=0, le=MOST)  # with `sampling`: how often in its family; equal rates are LISA's
     mirror: bool = False  # half of its samples are seen as in a mirror; for tasks whose words name no side
     exclude: tuple[str, ...] = ()  # datasets, such as a val split: none of their pictures is drawn from this one
     options: Options = {}  # of the task
@@ -106,7 +111,7 @@ class DataRow(Section):
 class SamplingConfig(Section):
     """LISA's way to mix (arXiv:2308.00692): rows of `data` by rate instead of portion, in epochs of a given size."""
 
-    rates: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)  # of the families, in the order of `data`
+    rates: tuple[Often, ...] = Field(min_length=1)  # of the families, in the order of `data`
     samples_per_epoch: int = Field(ge=1)  # of all devices together
 
 
@@ -143,8 +148,8 @@ class EvaluationRow(Section):
 class TrainingConfig(Section):
     """How long, how fast, how precisely."""
 
-    epochs: float = Field(default=1.0, gt=0)  # passes over the mixture
-    max_steps: int | None = None  # optimizer steps in all, whatever `epochs` says
+    epochs: float = Field(default=1.0, gt=0, le=MOST)  # passes over the mixture
+    max_steps: int | None = Field(default=None, ge=1)  # optimizer steps in all, whatever `epochs` says
     batch_size: int = Field(default=16, ge=1)  # samples per device
     accumulate: int = Field(default=1, ge=1)  # batches to one optimizer step
     max_length: int = Field(default=512, ge=16)  # tokens of a row, patches included; whole turns are cut beyond
@@ -153,17 +158,17 @@ class TrainingConfig(Section):
     fsdp: bool = False  # share out the weights by PyTorch's FSDP instead
     schedule: Literal["cosine", "linear", "constant"] = "cosine"  # of the learning rate, after its rise
     warmup_ratio: float = Field(default=0.03, ge=0, le=1)  # share of the steps in which the learning rate rises
-    weight_decay: float = 0.0  # of AdamW
-    betas: tuple[float, float] = (0.9, 0.999)  # of AdamW
-    max_grad_norm: float = 1.0  # longer gradients are scaled down to this norm
+    weight_decay: Weight = 0.0  # of AdamW
+    betas: tuple[Share, Share] = (0.9, 0.999)  # of AdamW
+    max_grad_norm: Weight = 1.0  # longer gradients are scaled down to this norm; 0: none is
     gradient_checkpointing: bool = False  # keep few activations and compute the others twice
     cache_features: bool = False  # keep the frozen towers' features of every picture in memory
     workers: int = Field(default=4, ge=0)  # processes that read data; 0: the main one does
     on_bad_sample: Literal["stop", "quarantine"] = "stop"  # quarantine: bad_samples.jsonl says what stood in for what
     bad_share: float = Field(default=0.01, ge=0, lt=1)  # with quarantine: stop when more of the records are bad
-    seed: int = 42  # of every random draw
+    seed: Seed = 42  # of every random draw
     log_every: int = Field(default=10, ge=1)  # optimizer steps
-    save_every: int | None = None  # optimizer steps; None: at each epoch's end
+    save_every: int | None = Field(default=None, ge=1)  # optimizer steps; None: at each epoch's end
     keep: int = Field(default=2, ge=1)  # checkpoints that stay, the best one apart
     report_to: tuple[str, ...] = ("tensorboard",)  # loggers of transformers; log.jsonl is always written
 
@@ -179,7 +184,7 @@ class GenerationConfig(Section):
     precision: Precision = "fp32"  # 8bit and 4bit quantise the language model only
     options: Options = {}  # any more of transformers' `generate`, e.g. {repetition_penalty: 1.2}
     workers: int = Field(default=2, ge=0)  # processes that read data; 0: the main one does
-    seed: int = 42  # of every random draw
+    seed: Seed = 42  # of every random draw
 
 
 class RunConfig(Section):
@@ -188,7 +193,7 @@ class RunConfig(Section):
     output_dir: str  # folder of all that the run writes
     plugins: tuple[str, ...] = ()  # modules outside the package to import first; see docs/extending.md
     model: ModelConfig
-    learn: dict[Part, float]  # part -> peak learning rate; what is not named is frozen
+    learn: dict[Part, Weight]  # part -> peak learning rate; what is not named is frozen
     new_embeddings_only: bool = False  # of the part `embeddings`, train only the rows of this stage's added tokens
     losses: LossConfig = LossConfig()
     data: tuple[DataRow, ...] = Field(min_length=1)

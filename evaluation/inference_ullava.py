@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if not __package__:  # run as a file: `ullava` lies beside this folder, not in it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from ullava.configs.arguments import Parser
+from ullava.configs.arguments import COUNT, SHARE, Parser
 from ullava.configs.messages import run_command
 from ullava.evaluation.ask.options import RUN, add_answering, open_model
 
@@ -97,9 +97,9 @@ def parse(arguments: Sequence[str], model: str) -> argparse.Namespace:
     add("--task", help="asks as this task does, e.g. res, rec, salient, captioning")
     add("--phrase", nargs="+", help="what --task asks for")
     add_answering(parser, Path("runs/inference"), model)
-    add("--batch_size", type=int, default=16, help="questions at once; default: %(default)s")
-    add("--num_beams", type=int, default=1, help="default: %(default)s")
-    add("--top_p", type=float, default=1.0, help="default: %(default)s")
+    add("--batch_size", type=COUNT, default=16, help="questions at once; default: %(default)s")
+    add("--num_beams", type=COUNT, default=1, help="default: %(default)s")
+    add("--top_p", type=SHARE, default=1.0, help="default: %(default)s")
     add("--conv_type", "--conv_mode", help=argparse.SUPPRESS)
     for flag in IGNORED:
         add(f"--{flag}", help=argparse.SUPPRESS)

@@ -13,6 +13,8 @@ from PIL import Image
 from ullava.datasets.formats.mat_files import read_labels
 from ullava.datasets.opening import check_file
 
+GREY_STEPS = {2: 85, 4: 17}  # bits -> what Pillow makes of a stored 1
+
 
 @dataclass(frozen=True, slots=True)
 class LabelPixels:
@@ -61,18 +63,20 @@ class Foreground:
 
 
 def label_map(path: Path) -> np.ndarray:
-    """Returns the class ids in a label picture or MATLAB file, (H, W) unsigned.
+    """Returns the class ids in a label picture or MATLAB file, (H, W) unsigned: the numbers that are stored.
 
     The last few are kept: classes share one decoding.
 
     Raises:
-        ValueError: the file is broken, or has colour channels instead of ids.
+        ValueError: the file is broken, has colour channels instead of ids, or an id beyond 16 bits.
     """
     return _label_map(path, modified(path))
 
 
 def brightness(path: Path) -> np.ndarray:
-    """Returns the brightest channel of each pixel of a mask picture, (H, W) uint8; alpha is ignored.
+    """Returns the brightest channel of each pixel of a mask picture, (H, W) uint8; what is transparent is black.
+
+    Of 16 bits the upper ones, unless all values fit into the lower: many tools store 0 and 255, or 0 and 1, in 16 bits.
 
     Raises:
         ValueError: the file is broken.
@@ -91,22 +95,37 @@ def _label_map(path: Path, time: int) -> np.ndarray:
     if path.suffix == ".mat":
         return read_labels(path)
     image = decoded(path)
-    if image.mode == "1":
-        image = image.convert("L")
-    if image.mode not in ("L", "P", "I", "I;16", "I;16B"):
+    if image.mode not in ("1", "L", "P", "I", "I;16", "I;16B"):
         raise ValueError(f"{path}: expected class ids in one channel, found a {image.mode} picture")
     ids = np.asarray(image)
-    return ids if ids.dtype == np.uint8 else ids.astype(np.uint16)
+    if ids.dtype == bool:
+        return ids.astype(np.uint8)
+    if ids.dtype == np.uint8:
+        return ids // GREY_STEPS.get(grey_bits(path), 1)
+    if ids.size and not 0 <= ids.min() <= ids.max() < 2**16:
+        wrong = ids.max() if ids.max() >= 2**16 else ids.min()
+        raise ValueError(f"{path}: expected class ids from 0 to 65535, found {wrong}; store them as 8 or 16 bits")
+    return ids.astype(np.uint16)
 
 
 @lru_cache(maxsize=8)
 def _brightness(path: Path, time: int) -> np.ndarray:
     image = decoded(path)
     if image.mode.startswith("I"):
-        return (np.asarray(image) >> 8).astype(np.uint8)
+        values = np.asarray(image)
+        return (values if not values.size or values.max() < 256 else values >> 8).astype(np.uint8)
     if image.mode in ("L", "1"):
         return np.asarray(image.convert("L"))
-    return np.asarray(image.convert("RGB")).max(axis=-1)
+    colours = np.asarray(image.convert("RGBA")).astype(np.uint16)
+    return (colours[..., :3].max(axis=-1) * colours[..., 3] // 255).astype(np.uint8)
+
+
+def grey_bits(path: Path) -> int:
+    """Bits a pixel of a grey PNG; 8 for all other files. Pillow spreads 2 and 4 bits over 0 to 255."""
+    with path.open("rb") as file:
+        head = file.read(26)  # signature, the header's length and name, width, height, bits, kind of colour
+    grey_png = head.startswith(b"\x89PNG\r\n\x1a\n") and head[25:26] == b"\0"
+    return head[24] if grey_png else 8
 
 
 def decoded(path: Path) -> Image.Image:

@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ullava.configs.arguments import MODEL, add_model, add_precision, precision_of
+from ullava.configs.arguments import AMOUNT, COUNT, MODEL, add_model, add_precision, precision_of
 from ullava.configs.load import build
 from ullava.configs.schema import GenerationConfig
 
@@ -31,8 +31,8 @@ def add_answering(parser: ArgumentParser, out: Path, run: str | None = None) -> 
     add("--out", "--result_dir", "--vis_save_path", type=Path, default=out, metavar="FOLDER", help="default: "
         "%(default)s")  # fmt: skip
     add("--save", nargs="+", choices=FORMATS, default=USUAL, help=f"what is written; default: {' '.join(USUAL)}")
-    add("--max_new_tokens", type=int, default=128, help="of an answer; default: %(default)s")
-    add("--temperature", type=float, default=0.0, help="0: always the likeliest word")
+    add("--max_new_tokens", type=COUNT, default=128, help="of an answer; default: %(default)s")
+    add("--temperature", type=AMOUNT, default=0.0, help="0: always the likeliest word")
     add_precision(parser)
 
 

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from ullava.configs.arguments import COUNT
 from ullava.datasets.formats.labelme import IGNORED, TARGET, Shapes, read_shapes
 from ullava.datasets.formats.mask_pictures import label_map
 from ullava.evaluation.engine.scoring import Pair
@@ -28,7 +29,7 @@ class Masks(Kind):
         parser.add_argument("--list", type=Path, help='JSON: [{"id", "suite", "masks": [{"gt", "pred"}]}]')
         parser.add_argument("--suites", nargs="+", help="of the list: score these, together")
         parser.add_argument("--generalised", action="store_true", help="gRefCOCO's rule, with N-acc and T-acc")
-        parser.add_argument("--target", type=int, default=TARGET, help="value of a target pixel in truths; default 1")
+        parser.add_argument("--target", type=COUNT, default=TARGET, help="value of a target pixel in truths; default 1")
         parser.add_argument("--logits", action="store_true", help="float predictions are logits: inside is > 0")
         parser.add_argument("--resize", action="store_true", help="bring predictions to their truth's size")
 

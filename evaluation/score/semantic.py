@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ullava.configs.arguments import COUNT, ID
 from ullava.evaluation.engine.scoring import Pair
 from ullava.evaluation.engine.sizes import resize
 from ullava.evaluation.metrics.label_maps import LabelMaps
@@ -19,8 +20,8 @@ class Semantic(Kind):
 
     @classmethod
     def add_arguments(cls, parser):
-        parser.add_argument("--classes", type=int, help="how many; ids are 0..classes-1")
-        parser.add_argument("--ignore", type=int, default=IGNORED, help="id of pixels that count nowhere; default 255")
+        parser.add_argument("--classes", type=COUNT, help="how many; ids are 0..classes-1")
+        parser.add_argument("--ignore", type=ID, default=IGNORED, help="id of pixels that count nowhere; default 255")
         parser.add_argument("--names", type=Path, help="text file: the name of a class a line, in the order of ids")
         parser.add_argument(
             "--list", type=Path, help='JSON: [{"suite", "num_classes", "ignore_index", "pairs": [{"gt", "pred"}]}]'

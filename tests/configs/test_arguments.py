@@ -130,3 +130,25 @@ def test_flags_name_one_precision(arguments, expected):
 def test_two_kinds_at_once_are_refused():
     with pytest.raises(ValueError, match="expected one of them, found both"):
         precision_of(parse("--load_in_8bit", "--load_in_4bit"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("check tiny/stage1 --devices 0", "--devices: expected a whole number of 1 or more, found 0"),
+        ("check tiny/stage1 --sample -1", "--sample: expected a whole number of 1 or more, found -1"),
+        ("check tiny/stage1 --workers 1.5", "--workers: expected a whole number of 1 or more, found 1.5"),
+        ("chat --serve 70000", "--serve: expected a whole number from 1 to 65535, found 70000"),
+        ("infer --top_p 1.5", "--top_p: expected a number from 0 to 1, found 1.5"),
+        ("infer --temperature nan", "--temperature: expected a number of 0 or more, found nan"),
+        ("prepare own photos --held-out -3", "--held-out: expected a whole number of 0 or more, found -3"),
+        ("prepare tiny_world --scenes 0", "--scenes: expected a whole number of 1 or more, found 0"),
+        ("score semantic a b --classes 0", "--classes: expected a whole number of 1 or more, found 0"),
+    ],
+)
+def test_a_number_out_of_its_bounds_is_named_with_its_option(words, message, capsys):
+    from ullava.__main__ import dispatch
+
+    with pytest.raises(SystemExit) as end:
+        dispatch(words.split())
+    assert end.value.code == 2 and message in capsys.readouterr().err

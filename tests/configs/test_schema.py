@@ -51,6 +51,21 @@ def test_a_config_cannot_be_changed():
         {"model": {"llm": "b", "lora": {"dropout": 1.0}}},
         {"model": {"llm": "b", "projector": "mlp"}},
         {"losses": {"resolution": "full"}},
+        {"learn": {"projector": -1e-3}},
+        {"learn": {"projector": float("nan")}},
+        {"losses": {"lm": -1.0}},
+        {"losses": {"mask_bce": float("inf")}},
+        {"training": {"max_steps": 0}},
+        {"training": {"save_every": 0}},
+        {"training": {"weight_decay": -0.1}},
+        {"training": {"betas": [0.9, 1.0]}},
+        {"training": {"max_grad_norm": -1}},
+        {"training": {"seed": -1}},
+        {"training": {"epochs": 1e12}},
+        {"data": [{"dataset": "a", "task": "res", "portion": 1e12}]},
+        {"sampling": {"rates": [float("inf")], "samples_per_epoch": 1}},
+        {"model": {"llm": "b", "lora": {"alpha": 0}}},
+        {"generation": {"seed": 2**32}},
     ],
 )
 def test_values_out_of_range_are_refused(change):
@@ -61,3 +76,28 @@ def test_values_out_of_range_are_refused(change):
 def test_an_evaluation_needs_a_row():
     with pytest.raises(ValidationError, match="at least 1 item"):
         EvaluationConfig(output_dir="a", model="b", evaluate=[])
+
+
+def numeric_schemas(schema: dict, key: str = ""):
+    """Yields (key, schema) of every number in a JSON schema."""
+    if schema.get("type") in ("number", "integer"):
+        yield key, schema
+    for name, inner in (schema.get("properties") or {}).items():
+        yield from numeric_schemas(inner, f"{key}.{name}")
+    parts = [*schema.get("anyOf", ()), *schema.get("prefixItems", ())]
+    parts += [schema.get("items"), schema.get("additionalProperties")]
+    for inner in parts:
+        if isinstance(inner, dict):
+            yield from numeric_schemas(inner, key)
+    for name, inner in schema.get("$defs", {}).items():
+        yield from numeric_schemas(inner, name)
+
+
+@pytest.mark.parametrize("config", [RunConfig, EvaluationConfig])
+def test_every_number_has_a_bound(config):
+    """But the layer of a tower, which counts from either end, and is looked up in the tower."""
+    bounds = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
+    numbers = dict(numeric_schemas(config.model_json_schema()))
+    assert len(numbers) > (5 if config is EvaluationConfig else 30)
+    unbounded = [key for key, schema in numbers.items() if not bounds & schema.keys()]
+    assert [key for key in unbounded if key != "VisionConfig.layer"] == []

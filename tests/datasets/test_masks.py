@@ -1,6 +1,8 @@
 """Masks draw themselves as their formats say; expected pixels are drawn by hand."""
 
 import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -10,8 +12,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 from pycocotools import mask as coco
 
+from tests.shared import SHARED
 from ullava.datasets import masks
-from ullava.datasets.formats.mask_pictures import Foreground, LabelPixels
+from ullava.datasets.formats.mask_pictures import Foreground, LabelPixels, label_map
 from ullava.datasets.masks import Polygons, RunLengths, Union
 
 SQUARE = """
@@ -214,3 +217,58 @@ def test_run_lengths_of_another_size_than_the_picture_are_refused_before_they_ar
 def test_a_polygon_far_outside_is_refused(part):
     with pytest.raises(ValueError, match=r"expected pixels of a picture \(4, 6\)"):
         masks.Polygons((4, 6), (part,))
+
+
+def grey_png(path, values, bits: int):
+    """Writes a grey PNG of 1, 2, 4 bits a pixel, or with a palette beside: as annotation tools store few classes."""
+    height, width = values.shape
+    per = 8 // bits
+    padded = np.pad(values, ((0, 0), (0, -width % per))).reshape(height, -1, per).astype(np.uint8)
+    packed = sum(padded[..., k] << (8 - bits * (k + 1)) for k in range(per)).astype(np.uint8)
+    rows = b"".join(b"\0" + row.tobytes() for row in packed)
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_a_label_map_of_few_bits_holds_what_is_stored(tmp_path, bits):
+    values = np.arange(15).reshape(3, 5) % 2**bits
+    grey_png(tmp_path / "map.png", values, bits)
+    assert np.array_equal(label_map(tmp_path / "map.png"), values)
+    assert LabelPixels(tmp_path / "map.png", (2**bits - 1,)).draw().sum() == (values == 2**bits - 1).sum()
+
+
+@pytest.mark.shared
+def test_label_maps_of_few_bits_as_a_tool_wrote_them():
+    folder = SHARED / "cases" / "14-label-few-bits" / "src"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent")
+    for bits in (1, 2, 4):
+        grey, palette = (folder / f"{kind}{bits}" / "labels" / "a.png" for kind in ("gray", "pal"))
+        assert label_map(grey).any() and np.array_equal(label_map(grey), label_map(palette))
+
+
+def test_class_ids_beyond_16_bits_are_refused(tmp_path):
+    Image.fromarray(np.array([[0, 65536]], np.int32)).save(tmp_path / "map.tif")
+    with pytest.raises(ValueError, match="map.tif: expected class ids from 0 to 65535, found 65536; store them as"):
+        label_map(tmp_path / "map.tif")
+
+
+@pytest.mark.parametrize(("high", "threshold"), [(65535, 128), (255, 128), (1, 1)])
+def test_a_mask_of_16_bits_is_read_by_its_range(tmp_path, high, threshold):
+    Image.fromarray(np.array([[0, high], [high, 0]], np.uint16)).save(tmp_path / "mask.png")
+    assert Foreground(tmp_path / "mask.png", threshold).draw().tolist() == [[False, True], [True, False]]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_what_is_transparent_is_no_foreground(tmp_path, mode):
+    """A cut-out: white all over, and only its alpha says where the object is."""
+    picture = Image.new(mode, (2, 1), (255,) * len(mode))
+    picture.putpixel((0, 0), (*(255,) * (len(mode) - 1), 0))
+    picture.save(tmp_path / "mask.png")
+    assert Foreground(tmp_path / "mask.png").draw().tolist() == [[False, True]]

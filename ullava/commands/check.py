@@ -5,7 +5,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from ullava.configs.arguments import Parser, add_yaml, yaml_of
+from ullava.configs.arguments import COUNT, Parser, add_yaml, yaml_of
 
 DEPTHS = ("paths", "sample", "all")  # of ullava/checking/datasets.py, which would load torch
 
@@ -42,11 +42,11 @@ def parse(arguments: Sequence[str] | None) -> Namespace:
     parser = Parser(prog="ullava check", description="Says what a YAML would do before it does it, and every fault in "
                     "it and its data.")  # fmt: skip
     add_yaml(parser, "a training or an evaluation", "training.batch_size=4")
-    parser.add_argument("--devices", type=int, default=1, help="processes that will train together")
+    parser.add_argument("--devices", type=COUNT, default=1, help="processes that will train together")
     parser.add_argument("--depth", choices=DEPTHS, help="look at every record, too: paths decodes nothing, "
                         "sample looks at some whole, all at every one; writes check.json and check.html")  # fmt: skip
-    parser.add_argument("--sample", type=int, help="with --depth sample: records of each row; default: 100")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes that look; default: %(default)s")
+    parser.add_argument("--sample", type=COUNT, help="with --depth sample: records of each row; default: 100")
+    parser.add_argument("--workers", type=COUNT, default=os.cpu_count(), help="processes; default: %(default)s")
     parser.add_argument("--output", type=Path, help="folder of the two files; default: check/ in the run's own")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="instead: show the samples of a step that a run "
                         "stopped at, RUN/faults/step-N.json")  # fmt: skip

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ullava.commands.places import add_places, source_of
-from ullava.configs.arguments import Parser
+from ullava.configs.arguments import COUNT, Parser
 from ullava.configs.registry import nearest
 
 KINDS = ("sam", "groundingdino", "llava", "ullava_v1", "ullava", "lisa", "lasagna", "keyseg")
@@ -27,9 +27,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--base", help="folder of the language model that delta weights are added to")
     parser.add_argument("--text", help="folder of a GroundingDINO's text encoder (bert-base-uncased)")
     parser.add_argument(
-        "--attention-heads", type=int, help="of a GroundingDINO whose file does not tell (its `nheads`)"
+        "--attention-heads", type=COUNT, help="of a GroundingDINO whose file does not tell (its `nheads`)"
     )
-    parser.add_argument("--sam-heads", type=int, help="of the mask decoder's attention; default: published SAM's")
+    parser.add_argument("--sam-heads", type=COUNT, help="of the mask decoder's attention; default: published SAM's")
     parser.add_argument("--trust", action="store_true", help="read pickles that may run code, DeepSpeed's folders")
     options = parser.parse(arguments)
     require(options.kind, KINDS)

@@ -3,7 +3,7 @@
 from argparse import Namespace
 from collections.abc import Sequence
 
-from ullava.configs.arguments import Parser, add_yaml, yaml_of
+from ullava.configs.arguments import WHOLE, Parser, add_yaml, yaml_of
 from ullava.configs.load import load
 from ullava.configs.schema import RunConfig
 
@@ -33,7 +33,7 @@ def parse(arguments: Sequence[str] | None) -> Namespace:
     add_yaml(parser, "a training", "training.batch_size=4")
     parser.add_argument("--gpus", default="1x80", help="how many of how many GiB, e.g. 4x24; default: %(default)s")
     parser.add_argument("--size", choices=("7b", "13b"), help="of foundations whose folders are not here")
-    parser.add_argument("--promises", type=int, default=3, help="masks asked for in a row; default: %(default)s")
+    parser.add_argument("--promises", type=WHOLE, default=3, help="masks asked for in a row; default: %(default)s")
     options = parser.parse(arguments)
     if not (options.cfg_path or options.yaml):
         parser.error("which YAML?")

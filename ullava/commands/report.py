@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ullava.configs.arguments import Parser
+from ullava.configs.arguments import WHOLE, Parser
 from ullava.configs.load import read_run
 
 
@@ -16,7 +16,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = Parser(prog="ullava report", description="Writes one page about an evaluation: scores, answers, curves.")
     parser.add_argument("run", type=Path, help="folder of an evaluation: results.json and predictions.jsonl")
     parser.add_argument("--train", nargs="+", type=Path, default=[], metavar="RUN", help="trainings, for their curves")
-    parser.add_argument("--pictures", type=int, help="of each row, the worst; default: 40")
+    parser.add_argument("--pictures", type=WHOLE, help="of each row, the worst; default: 40")
     options = parser.parse(arguments)
     results, predictions = (options.run / name for name in ("results.json", "predictions.jsonl"))
     for file in (results, predictions, *(run / "log.jsonl" for run in options.train)):

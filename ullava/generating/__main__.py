@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from ullava.configs.arguments import Parser, add_yaml, yaml_of
+from ullava.configs.arguments import COUNT, WHOLE, Parser, add_yaml, yaml_of
 from ullava.configs.load import load
 from ullava.configs.messages import run_command
 from ullava.datasets.tables import read_lines
@@ -29,8 +29,8 @@ def main(arguments: Sequence[str]) -> None:
     parser = Parser(prog="ullava generate-images", description="Paints what is not painted yet of a plan.")
     add_yaml(parser, "a plan (images/parts shows every key)", "output=generated size=[512,512]")
     parser.add_argument("--dry_run", "--dry-run", action="store_true", help="say what would be painted, and end")
-    parser.add_argument("--rank", type=int, default=int(os.environ.get("RANK", 0)), help="this process's number ...")
-    parser.add_argument("--world", type=int, default=int(os.environ.get("WORLD_SIZE", 1)), help="... of so many; "
+    parser.add_argument("--rank", type=WHOLE, default=int(os.environ.get("RANK", 0)), help="this process's number ...")
+    parser.add_argument("--world", type=COUNT, default=int(os.environ.get("WORLD_SIZE", 1)), help="... of so many; "
                         "under torchrun both are known")  # fmt: skip
     parser.add_argument("--device", help="default: the GPU of this process, or else the CPU")
     options = parser.parse(arguments)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ullava.configs.arguments import COUNT
 from ullava.datasets.keywords import UNKNOWN, is_said, keyword_of_explanation, keyword_of_phrase, spelt
 from ullava.datasets.readers.regions.refer import unpickle
 from ullava.datasets.tables import read_records
@@ -40,7 +41,7 @@ class Keywords(Kind):
         parser.add_argument("source", type=Path, help="file with explanations or references")
         text = "an encoder-decoder like FLAN-T5, a folder or hub id; default: the rule"
         parser.add_argument("--model", type=Path, help=text)
-        parser.add_argument("--batch-size", type=int, default=32, help="texts that the model reads at once")
+        parser.add_argument("--batch-size", type=COUNT, default=32, help="texts that the model reads at once")
         parser.add_argument("--output", type=Path, help="file to write")
 
     def prepare(self, options: Namespace) -> str:

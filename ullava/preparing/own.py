@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from ullava.configs.arguments import WHOLE
 from ullava.configs.load import data_root
 from ullava.configs.registry import listing
 from ullava.datasets import boxes
@@ -54,7 +55,7 @@ class Own(Kind):
         )
         parser.add_argument("--label", help="with --from masks: what masks in no folder of a class show; default: NAME")
         parser.add_argument(
-            "--held-out", type=int, metavar="N",
+            "--held-out", type=WHOLE, metavar="N",
             help="every N-th picture goes to NAME_val, the others to NAME_train; 0: none; default: a few of 10 or more",
         )  # fmt: skip
         parser.add_argument("--model", help="what the recipe goes on from: a run, or opened published weights")

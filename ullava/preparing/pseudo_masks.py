@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ullava.configs.arguments import COUNT, SHARE
 from ullava.configs.registry import nearest
 from ullava.configs.schema import GenerationConfig
 from ullava.datasets.formats import part_names
@@ -45,13 +46,13 @@ class PseudoMasks(Kind):
             "--asks", nargs="+", default=[], metavar="NAME=WORDS",
             help="what to ask for instead of a part (handle=ring) or of one object's part (lid of the pot=round cover)",
         )  # fmt: skip
-        parser.add_argument("--quality", type=float, default=usual.quality, help="least IoU that the decoder expects")
-        parser.add_argument("--stability", type=float, default=usual.stability, help="least IoU of both thresholds")
-        parser.add_argument("--smallest", type=float, default=usual.smallest, help="share of the picture")
-        parser.add_argument("--largest", type=float, default=usual.largest, help="share of the picture")
-        parser.add_argument("--crumbs", type=float, default=usual.crumbs, help="parts below this share are taken off")
-        parser.add_argument("--batch_size", type=int, default=16, help="questions at once; default: %(default)s")
-        parser.add_argument("--max_new_tokens", type=int, default=64)
+        parser.add_argument("--quality", type=SHARE, default=usual.quality, help="least IoU that the decoder expects")
+        parser.add_argument("--stability", type=SHARE, default=usual.stability, help="least IoU of both thresholds")
+        parser.add_argument("--smallest", type=SHARE, default=usual.smallest, help="share of the picture")
+        parser.add_argument("--largest", type=SHARE, default=usual.largest, help="share of the picture")
+        parser.add_argument("--crumbs", type=SHARE, default=usual.crumbs, help="parts below this share are taken off")
+        parser.add_argument("--batch_size", type=COUNT, default=16, help="questions at once; default: %(default)s")
+        parser.add_argument("--max_new_tokens", type=COUNT, default=64)
         parser.add_argument("--dtype", choices=("fp32", "bf16", "fp16"), default="fp32")
 
     def prepare(self, options: Namespace) -> str:

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from ullava.configs.arguments import COUNT, RANDOM_SEED
 from ullava.configs.load import data_root
 from ullava.datasets.tiny_world.world import draw_world
 from ullava.preparing.base import PREPARATIONS, Kind
@@ -22,9 +23,9 @@ class TinyWorld(Kind):
 
     def ask(self, parser: ArgumentParser) -> None:
         parser.add_argument("--splits", nargs="+", default=list(WORLD), help="default: " + " ".join(WORLD))
-        parser.add_argument("--scenes", type=int, help="pictures of each split; default: " + sizes(0))
-        parser.add_argument("--videos", type=int, help="videos of each split; default: " + sizes(1))
-        parser.add_argument("--seed", type=int, help="another world of the same size")
+        parser.add_argument("--scenes", type=COUNT, help="pictures of each split; default: " + sizes(0))
+        parser.add_argument("--videos", type=COUNT, help="videos of each split; default: " + sizes(1))
+        parser.add_argument("--seed", type=RANDOM_SEED, help="another world of the same size")
         parser.add_argument("--root", type=Path, help="default: tiny_world/ under the data root")
 
     def prepare(self, options: Namespace) -> str:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from ullava.configs.arguments import AMOUNT, RANDOM_SEED
 from ullava.models.tiny import SIDE, ZOO
 from ullava.pretraining import detector, language, segmenter, tower
 from ullava.pretraining.loop import Loop
@@ -170,10 +171,10 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m ullava.pretraining", description=__doc__)
     parser.add_argument("foundation", choices=FOUNDATIONS)
-    parser.add_argument("--minutes", type=float, default=60, help="of training in all, earlier ones counted")
+    parser.add_argument("--minutes", type=AMOUNT, default=60, help="of training in all, earlier ones counted")
     parser.add_argument("--folder", type=Path, default=Path("runs/foundations"), help="where training goes on from")
     parser.add_argument("--zoo", type=Path, default=ZOO, help="where the models are written")
-    parser.add_argument("--seed", type=int, default=0, help="of the first weights")
+    parser.add_argument("--seed", type=RANDOM_SEED, default=0, help="of the first weights")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.manual_seed(arguments.seed)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ullava.configs.arguments import Parser
+from ullava.configs.arguments import PORT, Parser
 from ullava.evaluation.ask.options import add_answering, open_model
 
 
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = Parser(prog="ullava chat", description="Talks about a picture, turn by turn, here or on a page.")
     parser.add_argument("picture", nargs="?", help="or a video")
     parser.add_argument(
-        "--serve", nargs="?", type=int, const=7860, metavar="PORT", help="a page of this machine; default: %(const)s"
+        "--serve", nargs="?", type=PORT, const=7860, metavar="PORT", help="a page of this machine; default: %(const)s"
     )
     add_answering(parser, Path("runs/chat"))
     options = parser.parse(arguments)
