@@ -17,6 +17,12 @@ TEXTS = (
 )
 
 
+def pytest_collection_modifyitems(items) -> None:
+    """Puts the files with slow tests first, so that no core is left with one of them at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @dataclass(frozen=True)
 class World:
     """A folder with three pictures, and the ways in which tests talk about them."""

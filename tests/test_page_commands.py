@@ -25,6 +25,8 @@ from tests.documents import ROOT, WALKS, blocks, commands
 from ullava.__main__ import VERBS, dispatch
 from ullava.datasets.catalogue import find
 
+pytestmark = pytest.mark.slow
+
 NOT_RUN = {  # how a line begins -> why it is not run
     "wget ": "a download",
     "hf download ": "a download",

@@ -68,7 +68,8 @@ def test_only_torch_comes_from_its_own_index(root):
 
 
 def test_arguments_are_passed_on_whole(root):
-    assert run(root, "test.sh", "-m", "not slow") == "python -m pytest -q -n logical --dist loadfile -m not slow"
+    typed = "python -m pytest -q -n logical --dist loadfile --no-loadscope-reorder -m not slow"
+    assert run(root, "test.sh", "-m", "not slow") == typed
     assert run(root, "demo.sh", "--quick") == "python -m ullava demo --quick"
 
 

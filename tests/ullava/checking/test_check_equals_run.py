@@ -19,6 +19,8 @@ from ullava.datasets.tiny_world import draw_world
 from ullava.evaluation import eval_ullava
 from ullava.training.trainer import StageTrainer
 
+pytestmark = pytest.mark.slow
+
 DRAWN, LEAST_SOUND = 200, 50
 yaml_trees = run_path(str(Path(__file__).with_name("yaml_trees.py")))["yaml_trees"]
 
