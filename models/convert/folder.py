@@ -6,7 +6,6 @@ their published precision; the language model goes from disk to disk, shard by s
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -18,10 +17,11 @@ from torch import Tensor
 from transformers import SamModel
 
 from ullava.configs.schema import LoraConfig, ModelConfig, VisionConfig
+from ullava.models.convert.adapters import WRAPPED, find_adapters, write_adapters
 from ullava.models.convert.kinds import Aspect, Kind, kind_of
 from ullava.models.convert.merge import LLM, OTHER_FRAMEWORKS, SAM, VISION
 from ullava.models.convert.parts import Parts, config_of, measure, preprocessing, shapes
-from ullava.models.folders.checkpoints import ADAPTER, ADAPTER_CONFIG, LEARNED, write, write_card
+from ullava.models.folders.checkpoints import LEARNED, write, write_card
 from ullava.models.heads.keyword_reader import PUBLISHED
 from ullava.models.segmenters.sam import MEAN, STD
 from ullava.models.segmenters.sam_weights import open_file
@@ -30,9 +30,6 @@ from ullava.models.weights.files import open_weights
 from ullava.models.weights.progress import progress
 
 SHARD = 4 * 2**30  # bytes of one file of the language model
-LORA = re.compile(r"(.*\.)lora_([AB])\.(?:default\.)?weight")
-WRAPPED = re.compile(r"base_model\.model\.")  # what peft puts before the names of what it wraps
-ADAPTERS = (ADAPTER, "adapter_model.bin")
 
 
 def convert(
@@ -234,39 +231,3 @@ def write_tokenizer(source: Path, folder: Path, rows: int) -> set[str]:
         if (source / "tokenizer.model").is_file():
             shutil.copy(source / "tokenizer.model", place)
     return set(tokenizer.get_vocab())
-
-
-def find_adapters(
-    source: Path, ours: Mapping[str, Tensor], *, trust: bool
-) -> tuple[dict[str, Tensor], LoraConfig | None]:
-    """LoRA's weights by the names of the language model's parameters, and its settings; from `ours` or from beside.
-
-    Raises:
-        ValueError: weights of another method.
-    """
-    held = {name.removeprefix("llm."): tensor for name, tensor in ours.items() if ".lora_" in name}
-    for file in ADAPTERS:
-        if not held and (source / file).is_file():
-            held = {WRAPPED.sub("", name): t for name, t in open_weights(source / file, trust=trust).items()}
-    if not held:
-        return {}, None
-    faults = [name for name in held if not LORA.fullmatch(name)]
-    if faults:
-        raise ValueError(f"{source}: {', '.join(faults[:5])}: no LoRA weights; expected lora_A and lora_B")
-    found = {LORA.sub(r"\1lora_\2.default.weight", name): tensor for name, tensor in held.items()}
-    said = Path(source, ADAPTER_CONFIG)
-    settings = json.loads(said.read_text()) if said.is_file() else {}
-    first = next(name for name in found if ".lora_A." in name)
-    targets = sorted({name.split(".lora_")[0].rpartition(".")[2] for name in found})
-    return found, LoraConfig(
-        rank=len(found[first]), alpha=settings.get("lora_alpha", 16), targets=tuple(targets),
-        dropout=settings.get("lora_dropout", 0.05),
-    )  # fmt: skip
-
-
-def write_adapters(folder: Path, adapters: Mapping[str, Tensor], lora: LoraConfig) -> None:
-    """The adapters, as peft reads them."""
-    write(folder / ADAPTER, {f"base_model.model.{name}".replace(".default.", "."): t for name, t in adapters.items()})
-    settings = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": lora.rank, "bias": "none"}
-    settings |= {"lora_alpha": lora.alpha, "lora_dropout": lora.dropout, "target_modules": list(lora.targets)}
-    (folder / ADAPTER_CONFIG).write_text(json.dumps(settings | {"base_model_name_or_path": LLM}, indent=2))
