@@ -79,7 +79,6 @@ def live(name: str, folder: Path, steps: int) -> dict[str, Any]:
     from ullava.tasks.base import TASKS
     from ullava.tasks.mixture import Mixture, MixtureEntry
     from ullava.training import saving
-    from ullava.training.same_run import facts_of
     from ullava.training.train import learn, prepare_trainer
 
     def hundred_million():
@@ -93,7 +92,7 @@ def live(name: str, folder: Path, steps: int) -> dict[str, Any]:
     mixture = Mixture([MixtureEntry(samples(size, folder), TASKS.build("res", {"says": ["SEG", "LOC"]}))])
     (folder / "run").mkdir(exist_ok=True)
     last = saving.last_checkpoint(folder / "run")
-    trainer = prepare_trainer(config, mixture, facts_of(config, mixture, 1, None))
+    trainer = prepare_trainer(config, mixture, {})
     marks["network"] = time.process_time()
 
     class Marks(TrainerCallback):
