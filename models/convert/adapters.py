@@ -20,6 +20,7 @@ LORA = re.compile(r"(.*\.)lora_([AB])\.(?:default\.)?weight")
 WRAPPED = re.compile(r"base_model\.model\.")  # what peft puts before the names of what it wraps
 ADAPTERS = (ADAPTER, "adapter_model.bin")
 LISAS_ALPHA, PEFTS_ALPHA = 16, 8  # where a folder says nothing of it, and where its adapter_config.json does not
+MOVES_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora-ga")  # beginnings that leave other base weights behind
 CURE = "merge it with peft (`merge_and_unload`), and give the merged model"
 
 
@@ -56,10 +57,13 @@ def refuse_other_methods(source: Path, held: Mapping[str, Tensor], settings: Map
     if settings.get("peft_type", "LORA") != "LORA":
         raise ValueError(f"{path}: peft_type: expected LORA, found {settings['peft_type']}; {CURE}")
     lost = [key for key in ("use_dora", "fan_in_fan_out", "modules_to_save", "lora_bias") if settings.get(key)]
+    lost += ["layer_replication"] if settings.get("layer_replication") else []
+    if str(settings.get("init_lora_weights", True)).split("_")[0] in MOVES_THE_BASE:
+        lost.append("init_lora_weights")
     lost += ["bias"] if settings.get("bias", "none") != "none" else []
     if lost:
         said = ", ".join(f"{key}: {json.dumps(settings[key])}" for key in lost)
-        raise ValueError(f"{path}: {said}: these adapters learned more than LoRA's two factors; {CURE}")
+        raise ValueError(f"{path}: {said}: these adapters are more than LoRA's two factors; {CURE}")
     faults = [name for name in held if not LORA.fullmatch(name)]
     if faults:
         raise ValueError(f"{source}: {', '.join(faults[:5])}: no LoRA weights; expected lora_A and lora_B; {CURE}")

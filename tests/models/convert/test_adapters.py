@@ -52,10 +52,12 @@ def test_a_variant_of_lora_adds_what_peft_adds(zoo, tmp_path, settings):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"use_dora": True}, "use_dora: true: these adapters learned more than LoRA's two factors; merge it with peft"),
+        ({"use_dora": True}, "use_dora: true: these adapters are more than LoRA's two factors; merge it with peft"),
         ({"bias": "all"}, 'bias: "all": these adapters'),
         ({"modules_to_save": ["lm_head"]}, r'modules_to_save: \["lm_head"\]: these adapters'),
         ({"peft_type": "LOHA"}, "peft_type: expected LORA, found LOHA; merge it with peft"),
+        ({"init_lora_weights": "pissa_niter_4"}, 'init_lora_weights: "pissa_niter_4": these adapters'),
+        ({"layer_replication": [[0, 2]]}, r"layer_replication: \[\[0, 2\]\]: these adapters"),
         ({"fan_in_fan_out": True}, "fan_in_fan_out: true: these adapters"),
     ],
 )
