@@ -138,6 +138,8 @@ def test_two_kinds_at_once_are_refused():
         ("check tiny/stage1 --devices 0", "--devices: expected a whole number of 1 or more, found 0"),
         ("check tiny/stage1 --sample -1", "--sample: expected a whole number of 1 or more, found -1"),
         ("check tiny/stage1 --workers 1.5", "--workers: expected a whole number of 1 or more, found 1.5"),
+        ("ask a.jpg cup --temperature -1", "--temperature: expected a number of 0 or more, found -1"),
+        ("plan X.yaml --promises -1", "--promises: expected a whole number of 0 or more, found -1"),
         ("chat --serve 70000", "--serve: expected a whole number from 1 to 65535, found 70000"),
         ("infer --top_p 1.5", "--top_p: expected a number from 0 to 1, found 1.5"),
         ("infer --temperature nan", "--temperature: expected a number of 0 or more, found nan"),
